@@ -1,0 +1,66 @@
+"""What a change has to pass: `nox` runs all of it, `nox -s NAME` one part, `nox -l` lists the parts.
+
+Each session has an environment with no more in it than it declares, kept between runs. In each, the
+package is built and installed from the tree: what is tested is what a user gets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"  # comes with nox, needs nothing of the machine
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "examples", "tests"]  # the tests' summary is read last
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
+    """Install a wheel built of this tree, with its extras and the dependency groups named."""
+    session.install(f".[{extras}]", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format, types and the direction of imports."""
+    install(session, "dev", extras="demo,socks")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": "src"})
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every file in examples/ with nothing installed but what a user has; each must exit with 0."""
+    install(session)
+    for example in sorted(Path("examples").glob("*.py")):
+        with TemporaryDirectory() as state:
+            session.run("python", str(example), env={"CHATGPTT_STATE_DIR": state})
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test the built package, with branch coverage; `nox -s tests -- -k retry` runs some, without."""
+    install(session, "test", extras="demo,socks")
+    session.run("pytest", *(session.posargs or ["--cov", "--cov-report=term"]))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print how fast pages and streams are read, beside other parsers."""
+    install(session, "bench")
+    session.run("python", "bench/run.py", *session.posargs)
+
+
+@nox.session
+def recordings(session: nox.Session) -> None:
+    """Read recorded pages and replies of real sites: `nox -s recordings -- FOLDER`."""
+    if not session.posargs:
+        session.error("name a folder of recordings: nox -s recordings -- FOLDER")
+    install(session)
+    session.run("python", "tests/check_recordings.py", *session.posargs)
