@@ -1,0 +1,273 @@
+"""The error tree: what can go wrong, told apart by what a caller would do about it.
+
+    ChatGpttError
+    ├── InvalidInputError (also ValueError)      invalid_input
+    ├── TransportError                           dns_error connect_error tls_error timeout
+    ├── PageError                                http_error
+    ├── ChallengeError                           challenge
+    ├── RateLimitedError                         rate_limited
+    ├── ChatBoxNotFoundError                     no_chat_box
+    ├── TokensNotFoundError (also RuntimeError)  tokens_missing
+    ├── TokenRejectedError                       token_rejected
+    ├── RefusedError                             refused
+    ├── ProviderError                            provider_error
+    ├── AnswerError                              empty_answer unreadable_answer
+    ├── StreamInterruptedError                   stream_interrupted
+    └── BrowserError                             browser_missing browser_failed
+
+A message says what was attempted and what was seen; the hint says what to do next. Neither ever
+holds a nonce, a cookie, a client id or a proxy's password. Programs read the fields, never the text.
+
+This module imports nothing of the project, so every other one may raise these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+__all__ = [
+    "AnswerError",
+    "BrowserError",
+    "ChallengeError",
+    "ChatBoxNotFoundError",
+    "ChatGpttError",
+    "ErrorCode",
+    "Finding",
+    "InvalidInputError",
+    "PageError",
+    "ProviderError",
+    "RateLimitedError",
+    "RefusalReason",
+    "RefusedError",
+    "StreamInterruptedError",
+    "TokenRejectedError",
+    "TokensNotFoundError",
+    "TransportError",
+]
+
+ErrorCode = Literal[
+    "invalid_input",
+    "dns_error",
+    "connect_error",
+    "tls_error",
+    "timeout",
+    "http_error",
+    "challenge",
+    "rate_limited",
+    "no_chat_box",
+    "tokens_missing",
+    "token_rejected",
+    "refused",
+    "provider_error",
+    "empty_answer",
+    "unreadable_answer",
+    "stream_interrupted",
+    "browser_missing",
+    "browser_failed",
+]
+
+RefusalReason = Literal[
+    "quota",
+    "banned_ip",
+    "banned_words",
+    "moderation",
+    "guests_disabled",
+    "consent_required",
+    "other",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one rung of the ladder saw instead of tokens."""
+
+    rung: str
+    saw: str
+
+
+class ChatGpttError(Exception):
+    """Anything that kept an answer from coming; the base of the tree.
+
+    Attributes:
+        code: one of `ErrorCode`, stable across releases.
+        message: what was attempted and what was seen; also `str(error)`.
+        hint: what to do next, possibly empty.
+        url: where the failing request went, without credentials; None where no request was involved.
+        status: its HTTP status, None where no reply came.
+        retry_after: seconds that the site asked to wait, None where it named none.
+        partial_text: the text of the answer that had arrived before the failure.
+        findings: what each rung of the token ladder saw, in the order they were tried.
+        is_stale: True where newer tokens may cure it (a nonce the site no longer knows, a plugin
+            that was updated since); the client then acquires once more and repeats once.
+    """
+
+    default_code: ClassVar[ErrorCode] = "http_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ErrorCode | None = None,
+        hint: str = "",
+        url: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+        partial_text: str = "",
+        findings: tuple[Finding, ...] = (),
+        is_stale: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code: ErrorCode = code or self.default_code
+        self.hint = hint
+        self.url = url
+        self.status = status
+        self.retry_after = retry_after
+        self.partial_text = partial_text
+        self.findings = findings
+        self.is_stale = is_stale
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as the command line's `--json` prints it; every key is always there."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "url": self.url,
+            "status": self.status,
+            "reason": self.reason if isinstance(self, RefusedError) else None,
+            "retry_after_s": self.retry_after,
+            "partial_text": self.partial_text,
+            "findings": [{"rung": finding.rung, "saw": finding.saw} for finding in self.findings],
+        }
+
+
+class InvalidInputError(ChatGpttError, ValueError):
+    """The call itself cannot work: no message, an unusable URL, an unknown model. Nothing was sent."""
+
+    default_code = "invalid_input"
+
+
+class TransportError(ChatGpttError):
+    """Could not talk to the site: `dns_error`, `connect_error`, `tls_error` or `timeout`.
+
+    `is_sent` is False where no byte of the request can have reached the site, so that repeating it is safe.
+    """
+
+    default_code = "connect_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ErrorCode | None = None,
+        hint: str = "",
+        url: str | None = None,
+        partial_text: str = "",
+        findings: tuple[Finding, ...] = (),
+        is_sent: bool = False,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, url=url, partial_text=partial_text, findings=findings)
+        self.is_sent = is_sent
+
+
+class PageError(ChatGpttError):
+    """The page, or the site's message endpoint, answered with an error status or is no HTML."""
+
+    default_code = "http_error"
+
+
+class ChallengeError(ChatGpttError):
+    """A bot protection answered instead of the site. It is reported, never worked around."""
+
+    default_code = "challenge"
+
+
+class RateLimitedError(ChatGpttError):
+    """The site answered 429 or 503 beyond what the retry policy waits for; see `retry_after`."""
+
+    default_code = "rate_limited"
+
+
+class ChatBoxNotFoundError(ChatGpttError):
+    """The page has no chat box, or not the wanted bot."""
+
+    default_code = "no_chat_box"
+
+
+class TokensNotFoundError(ChatGpttError, RuntimeError):
+    """There is a chat box, but no rung of the ladder found its tokens; `findings` says what each saw."""
+
+    default_code = "tokens_missing"
+
+
+class TokenRejectedError(ChatGpttError):
+    """The site rejected the tokens, and fresh ones too.
+
+    `is_key_lost` marks the 2.x case in which the site no longer had the message that it had just
+    been given (docs/protocols.md A5): the tokens are good, the message must be handed in again.
+    """
+
+    default_code = "token_rejected"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        url: str | None = None,
+        status: int | None = None,
+        findings: tuple[Finding, ...] = (),
+        is_key_lost: bool = False,
+    ) -> None:
+        super().__init__(
+            message, hint=hint, url=url, status=status, findings=findings, is_stale=not is_key_lost
+        )
+        self.is_key_lost = is_key_lost
+
+
+class RefusedError(ChatGpttError):
+    """The site understood and said no; `reason` says why, the message holds the site's words."""
+
+    default_code = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: RefusalReason = "other",
+        hint: str = "",
+        url: str | None = None,
+        status: int | None = None,
+        partial_text: str = "",
+        findings: tuple[Finding, ...] = (),
+    ) -> None:
+        super().__init__(
+            message, hint=hint, url=url, status=status, partial_text=partial_text, findings=findings
+        )
+        self.reason: RefusalReason = reason
+
+
+class ProviderError(ChatGpttError):
+    """The AI service behind the site failed; the message holds its words."""
+
+    default_code = "provider_error"
+
+
+class AnswerError(ChatGpttError):
+    """A reply without text (`empty_answer`), or in no form that a protocol knows (`unreadable_answer`)."""
+
+    default_code = "unreadable_answer"
+
+
+class StreamInterruptedError(ChatGpttError):
+    """The answer broke off after it had begun; `partial_text` holds what came."""
+
+    default_code = "stream_interrupted"
+
+
+class BrowserError(ChatGpttError):
+    """No browser to run (`browser_missing`), or it failed (`browser_failed`)."""
+
+    default_code = "browser_failed"

@@ -1,0 +1,221 @@
+"""The values that travel between the parts: frozen, without behaviour of their own.
+
+Seconds are floats without a suffix. A `url` never holds credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "ChatBox",
+    "Ending",
+    "Kind",
+    "MessageInput",
+    "Protocol",
+    "Question",
+    "Reply",
+    "ReplyHead",
+    "Request",
+    "Role",
+    "Rung",
+    "StoredCookie",
+    "Strategy",
+    "Timeouts",
+    "Tokens",
+    "Turn",
+]
+
+Protocol = Literal["wpaicg", "aipkit"]
+"""The two generations of the plugin: 1.x up to 2.2, and 2.x from 2.3 on."""
+
+Kind = Literal["shortcode", "widget", "inline", "popup"]
+"""How a box sits on its page: the first two are 1.x, the last two 2.x."""
+
+Rung = Literal["cache", "html", "script", "endpoint", "browser"]
+"""One way to get tokens, cheapest first."""
+
+Strategy = Literal["auto", "static", "browser"]
+"""Which rungs may be used: all, all but the browser, or the browser alone."""
+
+Role = Literal["system", "user", "assistant"]
+
+MessageInput = str | Sequence[Mapping[str, str]]
+"""A message, or messages in the usual form `[{"role": "user", "content": "..."}]`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatBox:
+    """One chat box on a page, read from its own element.
+
+    `nonce` is None where the page shows none that is plausible (10 hex digits, no placeholder).
+    `name` is the bot's name where the page tells it, else "".
+    """
+
+    protocol: Protocol
+    kind: Kind
+    bot_id: int
+    post_id: int | None
+    ajax_url: str
+    nonce: str | None
+    found_by: Rung
+    name: str = ""
+    page_url: str = ""
+    """1.x `data-url`: sent back as the field `url`."""
+    is_streaming: bool = True
+    """Whether the page expects its answers as a stream; only a hint (docs/protocols.md W5)."""
+    memory_limit: int = 100
+    """1.x: the number of history entries (not pairs) that the site wants at most."""
+    consent: str = ""
+    """2.x: the question that a visitor must agree to before the first message, "" where none is asked."""
+    image_triggers: tuple[str, ...] = ()
+    """2.x: words that make a message an image command instead of chat."""
+    plugin_version: str = ""
+    """As the page tells it, "" where it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCookie:
+    """A cookie that came with the tokens and must go out with them."""
+
+    name: str
+    value: str
+    domain: str
+    path: str
+    is_secure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a message needs: the box with a plausible nonce, and where it came from."""
+
+    box: ChatBox
+    nonce: str
+    page: str
+    """The page's URL after redirects; sent as Referer."""
+    rung: Rung
+    acquired_at: float
+    """Unix time in seconds."""
+    user_agent: str = ""
+    """The user agent that acquired them, "" for the client's own."""
+    cookies: tuple[StoredCookie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One earlier message of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One message on its way to the site.
+
+    `history` holds the earlier turns where the protocol carries them itself (1.x). `conversation_id`
+    names the conversation that a 2.x site keeps, `thread_id` the one of a 1.x assistant bot.
+    """
+
+    text: str
+    history: tuple[Turn, ...] = ()
+    conversation_id: str = ""
+    thread_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request as a protocol wants it; the client adds headers, cookies and proxy.
+
+    `fields` go url-encoded into the body of a POST, `params` into the query string.
+    """
+
+    method: Literal["GET", "POST"]
+    url: str
+    accept: str
+    params: tuple[tuple[str, str], ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyHead:
+    """What is known of an HTTP reply before its body: header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    received_at: float = 0.0
+    """Unix time in seconds; a Retry-After that is a date is read against it."""
+    redirects: int = 0
+    """How many were followed on the way to `url`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a reply ended: properly, or a reader would have raised instead."""
+
+    thread_id: str = ""
+    """1.x assistant bots: to be sent back with the next message."""
+    message_id: str = ""
+    """2.x: the site's id of its answer."""
+    unreadable_frames: int = 0
+    """Frames of a stream that could not be read and were passed over (docs/protocols.md W5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A finished answer and how it came about.
+
+    `elapsed` and `first_text` are seconds since the call began. `attempts` counts how often the
+    message was sent, `page_requests` the requests that acquiring the tokens took (0 from the cache).
+    """
+
+    text: str
+    site: str
+    page: str
+    protocol: Protocol
+    bot_id: int
+    tokens_from: Rung
+    is_streamed: bool
+    attempts: int
+    page_requests: int
+    elapsed: float
+    first_text: float
+    conversation_id: str = field(default="", repr=False)
+    thread_id: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def as_dict(self) -> dict[str, object]:
+        """The reply as the command line's `--json` prints it."""
+        return {
+            "text": self.text,
+            "site": self.site,
+            "page": self.page,
+            "protocol": self.protocol,
+            "bot_id": self.bot_id,
+            "tokens_from": self.tokens_from,
+            "streamed": self.is_streamed,
+            "attempts": self.attempts,
+            "page_requests": self.page_requests,
+            "elapsed_s": round(self.elapsed, 4),
+            "first_text_s": round(self.first_text, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Bounds in seconds. `total` covers the whole call, retries and waits included.
+
+    `connect` bounds reaching a server, `page` one page request, `silence` the time without any byte
+    of a reply. The default of `silence` is above the 120 s to 200 s that sites themselves wait for
+    their AI service (docs/protocols.md C5).
+    """
+
+    total: float = 240.0
+    connect: float = 10.0
+    page: float = 30.0
+    silence: float = 210.0

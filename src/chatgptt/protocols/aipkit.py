@@ -1,0 +1,479 @@
+"""The 2.x protocol (plugin versions from 2.3 on): find boxes, build the two requests, read their replies.
+
+What shapes this module (docs/protocols.md A1 to A7): the box's own element carries all of a bot's
+configuration as JSON; a message is handed in first and its answer fetched as a stream after; every
+refusal of the stream step is a status 200 whose words a site may have translated. So a refusal is told by
+its code where there is one, by its place before or after `message_start`, and only then by its words.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+from chatgptt._errors import (
+    AnswerError,
+    ChatGpttError,
+    PageError,
+    RateLimitedError,
+    RefusalReason,
+    RefusedError,
+    TokenRejectedError,
+)
+from chatgptt._models import ChatBox, Ending, ReplyHead, Request
+from chatgptt.protocols.failures import (
+    MAX_FAILURE_BYTES,
+    empty_answer,
+    interrupted,
+    is_html,
+    maybe_retry_after,
+    nonce_rejected,
+    provider_failed,
+    read_failure,
+    refused,
+    said,
+    unreadable_frames,
+    words_of,
+)
+from chatgptt.protocols.page import Page, maybe_nonce
+from chatgptt.protocols.sse import Event, EventDecoder
+from chatgptt.protocols.text import SurrogateJoiner, find_objects, loads
+
+__all__ = [
+    "ReplyReader",
+    "build_nonce_request",
+    "build_stream_request",
+    "build_upload",
+    "find_boxes",
+    "maybe_fresh_nonce",
+    "read_cache_key",
+]
+
+_BOXES = "div.aipkit_chat_container, div.aipkit_popup_wrapper"
+
+
+def find_boxes(page: Page) -> list[ChatBox]:
+    """Every bot of a page, in document order; a bot that is shown twice is one box (A1).
+
+    A container without its configuration still names its bot, which is enough for the nonce action (A6).
+    """
+    boxes: dict[int, ChatBox] = {}
+    for node in page.select(_BOXES):
+        attributes = node.attributes
+        if "data-config" not in attributes and "data-bot-id" not in attributes:
+            continue  # the inner half of a popup
+        config = _read_config(attributes.get("data-config") or "")
+        bot_id = _number(config.get("botId")) or _number(attributes.get("data-bot-id"))
+        if bot_id is None:
+            continue
+        is_popup = "aipkit_popup_wrapper" in (attributes.get("class") or "").split()
+        box = ChatBox(
+            protocol="aipkit",
+            kind="popup" if is_popup else "inline",
+            bot_id=bot_id,
+            post_id=_number(config.get("postId")) or None,
+            ajax_url=page.ajax_url(config.get("ajaxUrl")),
+            nonce=maybe_nonce(config.get("nonce")),
+            found_by="html",
+            name=html.unescape(_text(config.get("headerName"))),
+            is_streaming=config.get("streamEnabled") is not False,
+            consent=_read_consent(config),
+            image_triggers=_read_triggers(config),
+            plugin_version=page.plugin_version,
+        )
+        known = boxes.get(bot_id)
+        if known is None or (known.nonce is None and box.nonce is not None):
+            boxes[bot_id] = box
+    return list(boxes.values())
+
+
+def foreign_ajax_urls(page: Page) -> list[str]:
+    """Message endpoints on other sites that the page's boxes name; nothing is ever posted there."""
+    named = [
+        _read_config(node.attributes.get("data-config") or "").get("ajaxUrl") for node in page.select(_BOXES)
+    ]
+    return [url for url in named if isinstance(url, str) and page.names_foreign_ajax_url(url)]
+
+
+def _read_config(text: str) -> dict[str, object]:
+    value = loads(text)
+    if value is None and "&quot;" in text:
+        value = loads(html.unescape(text))  # a filter of the site escaped it once more
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if 0 <= value < 10**18 else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _read_consent(config: dict[str, object]) -> str:
+    if config.get("requireConsentCompliance") in (None, False, "", 0, "0", "false"):
+        return ""
+    texts = config.get("text")
+    message = _text(texts.get("consentMessage")) if isinstance(texts, dict) else ""
+    return (
+        " ".join(html.unescape(message).split())[:1000]
+        or "the site asks for consent before the first message"
+    )
+
+
+def _read_triggers(config: dict[str, object]) -> tuple[str, ...]:
+    """Image commands begin with a slash; other words in the list are ordinary text (A7)."""
+    words = _text(config.get("imageTriggers")).split(",")
+    return tuple(word.strip().lower() for word in words if word.strip().startswith("/"))
+
+
+def check_text(box: ChatBox, text: str) -> None:
+    """Refuses what a site would take for something other than chat (A7).
+
+    Raises:
+        RefusedError: `consent_required`, where the visitor must agree to something first.
+        ChatGpttError: for an image command, or JSON that the site would route elsewhere.
+    """
+    if box.consent:
+        raise RefusedError(
+            f"the site asks its visitors for consent first: {box.consent}",
+            reason="consent_required",
+            hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
+        )
+    words = text.strip().lower()
+    for trigger in box.image_triggers:
+        if words == trigger or words.startswith(f"{trigger} "):
+            raise RefusedError(
+                f"the message begins with the site's image command {trigger!r}; only text can be asked for",
+                hint="begin the message with another word",
+            )
+    value = loads(text)
+    if isinstance(value, dict) and "stream_context" in value:
+        raise RefusedError(
+            "the message is a JSON object with the key stream_context, which the site takes for a command",
+            hint="put a word in front of it",
+        )
+
+
+# The requests
+
+
+def build_upload(box: ChatBox, nonce: str, text: str, *, message_id: str) -> Request:
+    """Step 1 of a message: hands the text in (A3).
+
+    Args:
+        box: the box that the message goes into.
+        nonce: the site's token.
+        text: the message.
+        message_id: `aipkit-client-msg-{bot}-{epoch ms}-{5 x [a-z0-9]}`, made anew for each message.
+    """
+    fields = (
+        ("action", "aipkit_cache_sse_message"),
+        ("message", text.strip()),
+        ("_ajax_nonce", nonce),
+        ("bot_id", str(box.bot_id)),
+        ("user_client_message_id", message_id),
+    )
+    return Request(method="POST", url=box.ajax_url, accept="application/json", fields=fields)
+
+
+def build_stream_request(
+    box: ChatBox, nonce: str, *, cache_key: str, session_id: str, conversation_id: str, now_ms: int
+) -> Request:
+    """Step 2: fetches the answer to what step 1 handed in; the key is good once and for 60 s (A3).
+
+    Args:
+        box: the box that the message went into.
+        nonce: the site's token.
+        cache_key: from `read_cache_key`.
+        session_id: one UUID per site for ever: the visitor's quota is kept by it.
+        conversation_id: a UUID; the site keeps the history under it.
+        now_ms: Unix time in milliseconds, against caches.
+    """
+    params = [
+        ("action", "aipkit_frontend_chat_stream"),
+        ("cache_key", cache_key),
+        ("bot_id", str(box.bot_id)),
+        ("session_id", session_id),
+        ("conversation_uuid", conversation_id),
+    ]
+    if box.post_id:
+        params.append(("post_id", str(box.post_id)))
+    params += [("_ts", str(now_ms)), ("_ajax_nonce", nonce)]
+    return Request(method="GET", url=box.ajax_url, accept="text/event-stream", params=tuple(params))
+
+
+def build_nonce_request(box: ChatBox) -> Request:
+    """Asks the site for a nonce past all page caches; known to versions from 2.3.41 on (A6)."""
+    fields = (("action", "aipkit_get_frontend_chat_nonce"), ("bot_id", str(box.bot_id)))
+    return Request(method="POST", url=box.ajax_url, accept="application/json", fields=fields)
+
+
+def maybe_fresh_nonce(head: ReplyHead, body: str) -> str | None:
+    """The nonce in the reply to `build_nonce_request`; None where there is none."""
+    if head.status != 200:
+        return None
+    for reply in find_objects(body):
+        data = reply.get("data")
+        if reply.get("success") is True and isinstance(data, dict):
+            return maybe_nonce(data.get("nonce"))
+    return None
+
+
+# The replies
+
+
+def read_cache_key(head: ReplyHead, body: str) -> str:
+    """The key under which step 1 stored the message.
+
+    Raises:
+        ChatGpttError: what the reply amounts to instead (A5).
+    """
+    for reply in find_objects(body):
+        data = reply.get("data")
+        data = data if isinstance(data, dict) else {}
+        key = data.get("cache_key")
+        if head.status == 200 and reply.get("success") is True and isinstance(key, str) and key:
+            return key
+        words = words_of(data.get("message") or reply.get("message"))
+        code = _text(data.get("code") or reply.get("code"))
+        if reply.get("success") is False or words:
+            raise _upload_error(head, words, code, body)
+    if head.status == 200 and not body.strip():
+        raise empty_answer(head)
+    raise read_failure(head, body)
+
+
+def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGpttError:
+    if code in ("nonce_failure_cache_sse", "nonce_failure") or (
+        head.status == 403 and _NONCE_WORDS.search(words)
+    ):
+        return nonce_rejected(head, words)
+    if head.status in (429, 503):
+        failure = read_failure(head, body)
+        if not isinstance(failure, RateLimitedError):
+            return failure
+        reason = _reason(words)
+        if head.status == 429 and reason == "quota" and maybe_retry_after(head) is None:
+            return refused(head, words, reason)
+        return failure
+    if _PROVIDER_WORDS.search(words):
+        return provider_failed(head, words)
+    if head.status >= 500 or code in _SITE_TROUBLE:
+        return PageError(
+            f"the site could not take the message: {words!r}",
+            hint="the site itself is failing; tell its owner",
+            url=head.url,
+            status=head.status,
+        )
+    if code in ("cors_denied", "embed_not_available"):
+        hint = "the site answers only on its own pages; give the page's address as the site writes it"
+        return RefusedError(words or code, hint=hint, url=head.url, status=head.status)
+    return refused(head, words, _reason(words))
+
+
+_SITE_TROUBLE = frozenset({"json_encode_failed", "sse_cache_db_insert_failed", "cache_component_missing"})
+
+_MAX_BODY_BYTES = 2**20
+"""A reply that is no stream is kept up to here, to be read as JSON or as an error page."""
+
+_NONCE_WORDS = re.compile(r"security check failed|session has expired|nonce", re.I)
+_KEY_WORDS = re.compile(r"not found in cache|cached message has expired|cache key is missing", re.I)
+_SETUP_WORDS = re.compile(r"API key (?:is )?missing|api key (?:is )?not (?:set|configured)", re.I)
+_PROVIDER_WORDS = re.compile(r"\bAPI Error\b|^connection error", re.I)
+
+_REASONS: tuple[tuple[RefusalReason, re.Pattern[str]], ...] = (
+    ("guests_disabled", re.compile(r"access disabled for guests", re.I)),
+    ("banned_ip", re.compile(r"\bIP address\b.*\b(?:blocked|banned)|\b(?:blocked|banned)\b.*\bIP\b", re.I)),
+    ("banned_words", re.compile(r"prohibited word", re.I)),
+    ("moderation", re.compile(r"flagged|moderation", re.I)),
+    ("quota", re.compile(r"\bquota\b|\blimit\b", re.I)),
+)
+
+
+def _reason(words: str) -> RefusalReason:
+    return next((reason for reason, pattern in _REASONS if pattern.search(words)), "other")
+
+
+class ReplyReader:
+    """Reads the answer's stream as it arrives.
+
+    Feed `receive` until `is_finished`, then call `end`, which returns how the reply ended or raises what
+    it amounts to. Pieces returned by `receive` are for the user at once.
+    """
+
+    def __init__(self, head: ReplyHead) -> None:
+        self.head = head
+        self.is_stream = True
+        self.is_finished = False
+        self._decoder = EventDecoder()
+        self._joiner = SurrogateJoiner()
+        self._pieces: list[str] = []
+        self._body = bytearray()
+        self._error: ChatGpttError | None = None
+        self._message_id = ""
+        self._has_start = False
+        self._has_begun = False  # the message that started last has text
+        self._has_done = False
+        self._has_events = False
+        self._has_form = False
+        self._unreadable_frames = 0
+
+    @property
+    def text(self) -> str:
+        """All that `receive` and `end` have returned as text so far."""
+        return "".join(self._pieces)
+
+    def receive(self, data: bytes) -> list[str]:
+        """The pieces of text that `data` completes."""
+        if self.is_finished:
+            return []
+        if not self._has_events and len(self._body) < _MAX_BODY_BYTES:
+            self._body += data
+        if self.head.status != 200:
+            self.is_finished = len(self._body) >= MAX_FAILURE_BYTES
+            return []
+        return self._read_events(self._decoder.receive(data))
+
+    def end(self) -> tuple[list[str], Ending]:
+        """The last pieces and how the reply ended.
+
+        Raises:
+            ChatGpttError: what the reply amounts to where it is no complete answer.
+        """
+        pieces: list[str] = []
+        if self.head.status == 200 and not self.is_finished:
+            pieces = self._read_events(self._decoder.end())
+            if not self._has_events:
+                pieces = self._read_plain_reply()
+        self.is_finished = True
+        rest = self._joiner.end()
+        if rest:
+            self._pieces.append(rest)
+            pieces.append(rest)
+        error = self._error or self._maybe_broken()
+        if error is not None:
+            error.partial_text = self.text
+            raise error
+        return pieces, Ending(message_id=self._message_id, unreadable_frames=self._unreadable_frames)
+
+    def _read_events(self, events: Iterable[Event]) -> list[str]:
+        count = len(self._pieces)
+        try:
+            for event in events:
+                self._has_events = True
+                self._read_event(event)
+                if self.is_finished:
+                    break
+        except AnswerError as error:
+            error.url, error.status = self.head.url, self.head.status
+            self._fail(error)
+        return self._pieces[count:]
+
+    def _read_event(self, event: Event) -> None:
+        data = loads(event.data)
+        frame = data if isinstance(data, dict) else {}
+        match event.name:
+            case "" | "message":
+                delta = frame.get("delta")
+                if isinstance(delta, str):
+                    self._say(delta)
+                elif data is None:
+                    self._unreadable_frames += 1
+            case "message_start":
+                if self._pieces:
+                    self._say("\n\n")  # a trigger's greeting is a message of its own (A4)
+                self._has_start, self._has_begun = True, False
+                self._message_id = _text(frame.get("message_id"))[:200]
+            case "warning":
+                self._say(_text(frame.get("error")))
+            case "error":
+                self._fail(self._read_error(frame, event.data))
+            case "display_form_event":
+                self._has_form = True
+            case "done":
+                self._has_done = self.is_finished = True
+            case _:
+                pass  # status, citations, ids of the provider and whatever later versions add (A4)
+
+    def _say(self, text: str) -> None:
+        text = self._joiner.receive(text)
+        if text:
+            self._pieces.append(text)
+            self._has_begun = True
+
+    def _fail(self, error: ChatGpttError) -> None:
+        self._error, self.is_finished = error, True
+
+    def _read_error(self, frame: dict[str, object], data: str) -> ChatGpttError:
+        words = words_of(frame.get("error")) or words_of(data)
+        head = self.head
+        if self._has_begun:
+            return interrupted(head, words)
+        if self._has_start:
+            return provider_failed(head, words)
+        if frame.get("quota_notice"):
+            return refused(head, words, "quota")
+        if _KEY_WORDS.search(words):
+            return TokenRejectedError(
+                f"the site lost the message between the two requests: {words!r}",
+                hint="try again; if it stays, the site's database or cache is at fault",
+                url=head.url,
+                status=head.status,
+                is_key_lost=True,
+            )
+        if _NONCE_WORDS.search(words):
+            return nonce_rejected(head, words)
+        if _SETUP_WORDS.search(words):
+            return provider_failed(head, words)
+        return refused(head, words, _reason(words))
+
+    def _maybe_broken(self) -> ChatGpttError | None:
+        """The error that the end of the stream amounts to; None for a complete answer."""
+        if self._has_done and self.text.strip():
+            return None
+        if not self._has_events:
+            return self._read_body()
+        if self._has_form:
+            return refused(self.head, "the site wants a form to be filled in before it answers", "other")
+        if not self._has_done and (self._has_start or self._pieces):
+            return interrupted(self.head, "the stream ended without its end mark")
+        if self._unreadable_frames:
+            return unreadable_frames(self.head, self._unreadable_frames)
+        return empty_answer(self.head)
+
+    def _read_plain_reply(self) -> list[str]:
+        """The answer of a reply that is JSON after all, as up to 2.4.0 one could ask for (A4)."""
+        for reply in find_objects(self._body.decode("utf-8", "replace")):
+            data = reply.get("data")
+            text = data.get("reply") if isinstance(data, dict) else None
+            if reply.get("success") is True and isinstance(text, str):
+                self.is_stream, self._has_events, self._has_done = False, True, True
+                self._message_id = _text(data.get("message_id"))[:200] if isinstance(data, dict) else ""
+                self._say(text)
+                return list(self._pieces)
+        return []
+
+    def _read_body(self) -> ChatGpttError:
+        """What a reply without any event amounts to: JSON, a page of an error, or nothing."""
+        body = self._body.decode("utf-8", "replace")
+        if self.head.status == 200 and not re.sub(r"(?m)^:.*$", "", body).strip():
+            return empty_answer(self.head)
+        for reply in find_objects(body):
+            data = reply.get("data")
+            words = words_of(data.get("message") if isinstance(data, dict) else data)
+            if reply.get("success") is False and words:
+                code = _text(data.get("code")) if isinstance(data, dict) else ""
+                return _upload_error(self.head, words, code, body)
+        if (
+            self.head.status == 200
+            and is_html(body)
+            and self.head.headers.get("content-type", "").startswith("text/event-stream")
+        ):
+            return provider_failed(self.head, f"the AI service answered the site with a web page{said(body)}")
+        return read_failure(self.head, body)

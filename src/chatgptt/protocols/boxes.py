@@ -1,0 +1,62 @@
+"""The boxes of a page, whichever protocol they speak, and the choice among them."""
+
+from __future__ import annotations
+
+from chatgptt._errors import ChatBoxNotFoundError
+from chatgptt._models import ChatBox
+from chatgptt.protocols import aipkit, wpaicg
+from chatgptt.protocols.page import Page
+
+__all__ = ["choose_box", "find_boxes", "foreign_ajax_urls"]
+
+_PREFERENCE = ("shortcode", "inline", "popup", "widget")
+"""A box that was put on this page on purpose comes before one that floats on every page."""
+
+
+def find_boxes(page: Page) -> tuple[ChatBox, ...]:
+    """Every chat box of the page; the generations never share a site, so the order between them is moot."""
+    return (*wpaicg.find_boxes(page), *aipkit.find_boxes(page))
+
+
+def foreign_ajax_urls(page: Page) -> tuple[str, ...]:
+    """Message endpoints on other sites that the page names; nothing is ever posted there."""
+    urls = aipkit.foreign_ajax_urls(page)
+    named = page.find_script_object(wpaicg.PARAMS).get("ajax_url")
+    if page.names_foreign_ajax_url(named):
+        urls.append(str(named))
+    return tuple(dict.fromkeys(urls))
+
+
+def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox:
+    """The box to ask: the wanted bot, else one placed on this page rather than one that floats on all.
+
+    Args:
+        boxes: what `find_boxes` found.
+        bot: a bot's id, its name in any case, or a kind of box; None leaves the choice to the page.
+        url: the page's address, for the error.
+
+    Raises:
+        ChatBoxNotFoundError: where there is no box, or none for the wanted bot.
+    """
+    if not boxes:
+        raise ChatBoxNotFoundError(
+            "the page has no chat box of the AI Power plugin",
+            hint="check in a browser that the page shows the chat; give the URL of the page that does",
+            url=url,
+        )
+    if bot is None:
+        return min(boxes, key=lambda box: _PREFERENCE.index(box.kind))
+    wanted = bot.strip().casefold()
+    for matches in (
+        [box for box in boxes if str(box.bot_id) == wanted],
+        [box for box in boxes if box.name.casefold() == wanted],
+        [box for box in boxes if box.kind == wanted],
+    ):
+        if matches:
+            return min(matches, key=lambda box: _PREFERENCE.index(box.kind))
+    there = ", ".join(f"{box.bot_id} ({box.name or box.kind})" for box in boxes[:10])
+    raise ChatBoxNotFoundError(
+        f"the page has no bot {bot[:80]!r}; it has: {there}",
+        hint="choose one of these by its number, name or kind",
+        url=url,
+    )

@@ -1,0 +1,234 @@
+"""What a reply amounts to when it is no answer: one wording for both protocols.
+
+`read_failure` is where both readers end with every status and body that their own tables do not know:
+WordPress itself, its server, or a wall in front of it. The functions below it word what they do know.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from calendar import timegm
+from email.utils import parsedate_tz
+
+from chatgptt._errors import (
+    AnswerError,
+    ChallengeError,
+    ChatGpttError,
+    PageError,
+    ProviderError,
+    RateLimitedError,
+    RefusalReason,
+    RefusedError,
+    StreamInterruptedError,
+    TokenRejectedError,
+)
+from chatgptt._models import ReplyHead
+from chatgptt.protocols.challenge import maybe_challenge
+
+__all__ = [
+    "CHALLENGE_HINT",
+    "MAX_FAILURE_BYTES",
+    "empty_answer",
+    "interrupted",
+    "is_html",
+    "maybe_retry_after",
+    "nonce_rejected",
+    "provider_failed",
+    "read_failure",
+    "refused",
+    "said",
+    "unreadable_frames",
+    "words_of",
+]
+
+MAX_FAILURE_BYTES = 64 * 2**10
+"""How much of an error page is read: the marks of a challenge are in its head."""
+
+CHALLENGE_HINT = (
+    "open the page in a browser, or ask the site's owner to let this client in; "
+    "challenges are never solved here"
+)
+_REJECTED_HINT = (
+    "the site does not accept its own page's tokens; a page cache or a security plugin may be at fault"
+)
+
+_BUSY = frozenset({429, 503})
+
+_STATUS_HINTS = {
+    401: "the site asks for a login",
+    403: "a firewall or security plugin refused the request",
+    404: "check the page's address",
+    405: "the site's server does not let messages through",
+    413: "the message is too long for the site",
+}
+
+
+def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
+    """The error that a reply amounts to which is no answer; `body` may be just its beginning.
+
+    In order: a challenge (docs/protocols.md C4), a busy site, WordPress's own short bodies
+    (C1), an error status, and last a page where an answer should be.
+    """
+    challenge = maybe_challenge(head.headers, body)
+    if challenge is not None:
+        return ChallengeError(
+            f"a bot protection answered instead of the site: {challenge}",
+            hint=CHALLENGE_HINT,
+            url=head.url,
+            status=head.status,
+        )
+    if head.status in _BUSY:
+        return RateLimitedError(
+            f"the site is busy or limits requests: HTTP {head.status}{said(body)}",
+            hint="wait before the next message",
+            url=head.url,
+            status=head.status,
+            retry_after=maybe_retry_after(head),
+        )
+    text = body.strip("\ufeff \t\r\n")
+    if text == "0" and head.status in (200, 400):
+        return AnswerError(
+            f"the site does not know the chat's ajax action (HTTP {head.status}, body 0)",
+            hint="the plugin is switched off, or was updated to another generation since the page was cached",
+            url=head.url,
+            status=head.status,
+            is_stale=True,
+        )
+    if head.status == 403 and text == "-1":
+        return nonce_rejected(head, "-1")
+    if 300 <= head.status < 400:
+        return PageError(
+            f"the site redirects messages (HTTP {head.status}); they are not sent elsewhere",
+            hint="give the page's address as the site itself writes it (https, www or not)",
+            url=head.url,
+            status=head.status,
+        )
+    if head.status >= 400:
+        return PageError(
+            f"the site answered with HTTP {head.status}{said(body)}",
+            hint=_STATUS_HINTS.get(head.status, "look at the page in a browser; the site itself is failing"),
+            url=head.url,
+            status=head.status,
+            retry_after=maybe_retry_after(head),
+        )
+    return AnswerError(
+        f"the reply is in no form that the chat protocols know{said(body)}",
+        hint="run again with CHATGPTT_LOG=debug, or look at the page with: chatgptt inspect",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def words_of(message: object) -> str:
+    """An error's words on one line, at most 1,000 characters, "" for none; sites escape them as HTML (W6)."""
+    return " ".join(html.unescape(message).split())[:1000] if isinstance(message, str) else ""
+
+
+_REASON_HINTS: dict[RefusalReason, str] = {
+    "quota": "the site's limit for a visitor is used up; wait until it is reset",
+    "banned_ip": "the site does not serve this address",
+    "banned_words": "the site does not answer this; ask something else",
+    "moderation": "the site does not answer this; ask something else",
+    "guests_disabled": "the site answers only visitors who are logged in",
+}
+
+
+def refused(head: ReplyHead, words: str, reason: RefusalReason) -> RefusedError:
+    """The site said no, in these words."""
+    return RefusedError(
+        words or "the site refused without a word",
+        reason=reason,
+        hint=_REASON_HINTS.get(reason, "the message holds the site's own words"),
+        url=head.url,
+        status=head.status,
+    )
+
+
+def provider_failed(head: ReplyHead, words: str) -> ProviderError:
+    """The AI service behind the site failed, in these words."""
+    return ProviderError(
+        words or "the AI service behind the site failed without a word",
+        hint="the site's AI service is at fault; try again later or tell the site's owner",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def nonce_rejected(head: ReplyHead, words: str) -> TokenRejectedError:
+    """The site did not accept the nonce, in these words."""
+    return TokenRejectedError(
+        f"the site rejected the nonce (HTTP {head.status}: {words[:200]!r})",
+        hint=_REJECTED_HINT,
+        url=head.url,
+        status=head.status,
+    )
+
+
+def empty_answer(head: ReplyHead) -> AnswerError:
+    """The reply ended properly and held no text."""
+    return AnswerError(
+        "the site answered without any text",
+        code="empty_answer",
+        hint="its AI service most likely failed; try again later",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def interrupted(head: ReplyHead, why: str) -> StreamInterruptedError:
+    """The answer had begun and did not end."""
+    return StreamInterruptedError(
+        f"the answer broke off: {why}",
+        hint="ask again; the text so far is in partial_text",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def unreadable_frames(head: ReplyHead, count: int) -> AnswerError:
+    """A stream of nothing but frames that could not be read."""
+    return AnswerError(
+        f"none of the stream's {count} frames could be read",
+        hint="run again with CHATGPTT_LOG=debug",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def said(body: str) -> str:
+    """An error page's title or first words for the end of a message, as `": 'Not Found'"`; "" without any."""
+    title = re.search(r"<title[^>]{0,200}>([^<]{1,300})", body[:MAX_FAILURE_BYTES], re.I)
+    text = (
+        title[1]
+        if title
+        else re.sub(r"<[^>]*>", " ", re.sub(r"(?is)<(script|style).*?</\1>", " ", body[:4000]))
+    )
+    words = " ".join(html.unescape(text).split())
+    if not words:
+        return ""
+    return f": {words[:200]!r}"
+
+
+def is_html(body: str) -> bool:
+    """Whether `body` is a whole HTML page, not a fragment of text."""
+    return (
+        re.match(r"[\s\ufeff]*(?:<!--.{0,500}?-->\s*)?<(?:!doctype html|html)\b", body[:2000], re.I | re.S)
+        is not None
+    )
+
+
+def maybe_retry_after(head: ReplyHead) -> float | None:
+    """Seconds of a Retry-After header, in any of its forms; None for none or nonsense. Never negative.
+
+    Of the three forms of an HTTP date one names no zone; all of them are UTC.
+    """
+    value = head.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{0,15})?", value):
+        return max(0.0, float(value))
+    date = parsedate_tz(value)
+    try:
+        seconds = timegm(date) - (date[9] or 0) - head.received_at if date else None
+    except (ValueError, OverflowError):
+        return None
+    return None if seconds is None else max(0.0, seconds)

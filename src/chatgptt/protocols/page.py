@@ -1,0 +1,284 @@
+"""A page, parsed once: its elements, its scripts however an optimiser wrapped them, its site.
+
+It trusts the parser alone. No pattern runs over the page's text: markup quoted in a comment, a
+`<textarea>`, a `<template>` or a script is no element, and what sits in `<noscript>` is not what a
+visitor gets. Scripts are read as text and never run.
+
+Two bounds keep a hostile page from costing more than it is worth: what lies beyond
+`MAX_PAGE_BYTES`, or nests deeper than `MAX_DEPTH`, is cut off and the page says so (`is_cut`).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import cached_property
+from itertools import islice
+from urllib.parse import unquote_to_bytes, urljoin
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from chatgptt.protocols.text import read_object
+from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
+
+__all__ = ["MAX_DEPTH", "MAX_PAGE_BYTES", "Page", "maybe_nonce", "read_assigned_object"]
+
+MAX_PAGE_BYTES = 8 * 2**20
+"""A page that shows a chat box is some 20 kB to 500 kB; reading stops here."""
+
+MAX_DEPTH = 5_000
+"""Browsers stop nesting at 512. The parser's time grows with the square of the depth from here on."""
+
+MAX_ELEMENTS = 200
+"""A page shows a handful of boxes; a page with thousands is hostile."""
+
+_MAX_ASSIGNMENTS = 20
+"""How many assignments to one name are read in a script; a page's own scripts have one."""
+
+_MAX_SHAPES = 20_000
+"""How many shapes of drawings are taken to close themselves; if all of them nest, parsing takes a second."""
+
+_TOO_SMALL_TO_NEST_BYTES = 80_000
+"""Below this size even a page of nothing but nested tags parses in well under a second."""
+
+_NONCE = re.compile(r"[0-9a-f]{10}")
+_PLACEHOLDERS = frozenset({"0123456789", "1234567890", "abcdef0123", "0a1b2c3d4e"})
+
+_TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9-]*)")
+_NEVER_NESTED = frozenset(
+    b"area base br col embed hr img input link meta param source track wbr "  # void
+    b"p li dd dt td th tr tbody thead tfoot option optgroup html head body".split()  # closed by what follows
+)
+_SHAPES = frozenset(b"circle ellipse image line path polygon polyline rect stop use".split())
+"""SVG elements that pages full of icons write as `<path .../>`, in thousands."""
+
+_INERT = frozenset({"noscript", "template", "noembed", "iframe"})
+_MEMBER = re.compile(r"""["']?([A-Za-z_]\w{0,60})["']?\s*:\s*(?:"([^"]*)"|'([^']*)')""")
+_DATA_URI = re.compile(r"data:(?:text|application)/(?:x-)?(?:java|ecma)script[^,]{0,60},", re.I)
+
+
+def maybe_nonce(text: object) -> str | None:
+    """`text` if it can be a nonce: 10 lower-case hex digits and no placeholder (docs/protocols.md C2)."""
+    if not isinstance(text, str) or not _NONCE.fullmatch(text):
+        return None
+    return None if len(set(text)) == 1 or text in _PLACEHOLDERS else text
+
+
+class Page:
+    """One HTML page.
+
+    Args:
+        html: its bytes; anything is accepted, invalid UTF-8 included.
+        url: where it was served, after redirects; relative addresses resolve against it.
+        is_cut: whether `html` is only the page's beginning.
+    """
+
+    def __init__(self, html: bytes, url: str, *, is_cut: bool = False) -> None:
+        if len(html) > MAX_PAGE_BYTES:
+            html, is_cut = html[:MAX_PAGE_BYTES], True
+        end = _end_of_sane_nesting(html)
+        self.url = url
+        self.size_bytes = len(html)
+        self.is_cut = is_cut or end < len(html)
+        self._beginning = html[: 64 * 1024]
+        self._tree = LexborHTMLParser(html[:end] if end < len(html) else html)
+
+    def select(self, selector: str) -> list[LexborNode]:
+        """The live elements that match a CSS selector, in document order, `MAX_ELEMENTS` at most."""
+        return [node for node in self._tree.css(selector)[:MAX_ELEMENTS] if not _is_inert(node)]
+
+    @property
+    def beginning(self) -> str:
+        """Its first 64 kB as text: enough to tell what it is if it is no chat page."""
+        return self._beginning.decode("utf-8", "replace")
+
+    @cached_property
+    def title(self) -> str:
+        """The text of `<title>`, white space folded, at most 200 characters."""
+        node = self._tree.css_first("title")
+        return "" if node is None else " ".join(node.text().split())[:200]
+
+    @cached_property
+    def scripts(self) -> tuple[str, ...]:
+        """The text of every script, in order: inline of any `type`, or in a `data:` URI of any attribute.
+
+        Optimisers keep a script from running by a made-up `type`, move its `src` to another
+        attribute, or turn its text into a `data:` URI (docs/protocols.md C3).
+        """
+        texts: list[str] = []
+        for node in self._tree.css("script"):
+            texts += (
+                _decode_data_uri(value)
+                for value in node.attributes.values()
+                if value and _DATA_URI.match(value)
+            )
+            text = node.text()
+            if text and not text.isspace():
+                texts.append(text)
+        return tuple(texts)
+
+    @cached_property
+    def combined_scripts(self) -> tuple[str, ...]:
+        """Addresses of this site's scripts that an optimiser may have put inline scripts into.
+
+        Caches live outside of WordPress's and the plugins' own folders; those hold no per-site data.
+        """
+        found: dict[str, None] = {}
+        for node in self._tree.css("script"):
+            for value in node.attributes.values():
+                if not value or ".js" not in value or "\n" in value:
+                    continue
+                url = self.absolute(value)
+                is_static = re.search(r"/wp-(?:includes|admin)/|/wp-content/(?:plugins|themes)/", url)
+                if not is_static and is_same_site(url, self.url):
+                    found[url] = None
+        return tuple(found)
+
+    def absolute(self, url: str) -> str:
+        """`url` resolved against the page's address; "" where that gives no address."""
+        try:
+            return urljoin(self.url, url.strip())
+        except ValueError:
+            return ""
+
+    @cached_property
+    def root(self) -> str:
+        """The site's address with a final slash: where WordPress is installed, as far as the page tells.
+
+        It names itself in the links that WordPress puts into every page's head and in the addresses
+        of its scripts; where it does not, the page's origin stands in.
+        """
+        for selector, attribute, tail in _ROOT_MARKS:
+            for node in self._tree.css(selector):
+                url = self.absolute(node.attributes.get(attribute) or "")
+                head, mark, _ = url.partition(tail)
+                if mark and is_same_site(head, self.url):
+                    return f"{self._as_served(head)}/"
+        return f"{origin(self.url)}/"
+
+    @cached_property
+    def own_ajax_url(self) -> str:
+        """The site's own message endpoint."""
+        return f"{self.root}{AJAX_PATH}"
+
+    def ajax_url(self, named: object) -> str:
+        """Where to post: the address that the page's scripts name if it is this site's, else the site's own.
+
+        The scheme follows the page's, as a browser would not post from https to http.
+        """
+        url = self.absolute(named) if isinstance(named, str) and named else ""
+        if not is_same_site(url, self.url):
+            return self.own_ajax_url
+        return self._as_served(url)
+
+    def names_foreign_ajax_url(self, named: object) -> bool:
+        """Whether the page's scripts name a message endpoint on another site; it is never posted to."""
+        url = self.absolute(named) if isinstance(named, str) and named else ""
+        return has_host(url) and not is_same_site(url, self.url)
+
+    def find_script_object(self, name: str) -> dict[str, str]:
+        """The string members of the object literal that a script assigns to `name`; empty where none does.
+
+        A minifier may have taken the quotes off the keys, so that it is no JSON any more.
+        """
+        for script in self.scripts:
+            members = read_assigned_object(script, name)
+            if members:
+                return members
+        return {}
+
+    @cached_property
+    def plugin_version(self) -> str:
+        """The chat plugin's version where an asset's address tells it, else "" (docs/protocols.md W8, A8)."""
+        for node in self._tree.css(_VERSION_MARKS):
+            attributes = node.attributes
+            found = re.search(
+                r"[?&]ver=(\d+(?:\.\d+)+)", attributes.get("src") or attributes.get("href") or ""
+            )
+            if found:
+                return found[1]
+        return ""
+
+    def _as_served(self, url: str) -> str:
+        return (
+            f"https:{url.removeprefix('http:')}"
+            if self.url.startswith("https:") and url.startswith("http:")
+            else url
+        )
+
+
+_ROOT_MARKS = (
+    ('script[src*="/wp-content/plugins/gpt3-ai-content-generator/"]', "src", "/wp-content/plugins/"),
+    ('link[href*="/wp-content/plugins/gpt3-ai-content-generator/"]', "href", "/wp-content/plugins/"),
+    ('link[rel="EditURI"]', "href", "/xmlrpc.php"),
+    ('link[rel="https://api.w.org/"]', "href", "/wp-json/"),
+    ('script[src*="/wp-includes/"]', "src", "/wp-includes/"),
+    ('link[href*="/wp-includes/"]', "href", "/wp-includes/"),
+)
+
+_VERSION_MARKS = "#wp-ai-content-generator-js, #wp-ai-content-generator-css, #aipkit-public-main-js"
+
+
+def _is_inert(node: LexborNode) -> bool:
+    parent = node.parent
+    while parent is not None:
+        if parent.tag in _INERT:
+            return True
+        parent = parent.parent
+    return False
+
+
+def _decode_data_uri(uri: str) -> str:
+    head, _, payload = uri.partition(",")
+    data = unquote_to_bytes(payload.strip())
+    if head.lower().rstrip().endswith(";base64"):
+        try:
+            data = base64.b64decode(data + b"==")  # too much padding is no error, too little is
+        except ValueError:
+            return ""
+    return data.decode("utf-8", "replace")
+
+
+def read_assigned_object(script: str, name: str) -> dict[str, str]:
+    """The string members of the object literal that `script` assigns to `name`; empty where it does not."""
+    if name not in script:
+        return {}
+    for found in islice(re.finditer(rf"\b{re.escape(name)}\s*=\s*(?=\{{)", script), _MAX_ASSIGNMENTS):
+        members = _read_members(script[found.end() : found.end() + 100_000])
+        if members:
+            return members
+    return {}
+
+
+def _read_members(literal: str) -> dict[str, str]:
+    found = read_object(literal)
+    if found is not None:
+        return {key: value for key, value in found.items() if isinstance(value, str)}
+    members: dict[str, str] = {}
+    for key, double, single in _MEMBER.findall(literal[:20_000]):
+        members.setdefault(key, (double or single).replace("\\/", "/"))
+    return members
+
+
+def _end_of_sane_nesting(html: bytes) -> int:
+    """The offset at which `html` nests deeper than `MAX_DEPTH`; its length where it never does."""
+    if len(html) < _TOO_SMALL_TO_NEST_BYTES or html.count(b"<") <= MAX_DEPTH:
+        return len(html)
+    open_tags: dict[bytes, int] = {}
+    depth = shapes = 0
+    for found in _TAG.finditer(html):
+        name = found[2].lower()
+        if name in _NEVER_NESTED:
+            continue
+        if name in _SHAPES and shapes < _MAX_SHAPES:
+            shapes += 1
+            continue
+        if not found[1]:
+            open_tags[name] = open_tags.get(name, 0) + 1
+            depth += 1
+            if depth > MAX_DEPTH:
+                return found.start()
+        elif open_tags.get(name):
+            open_tags[name] -= 1
+            depth -= 1
+    return len(html)

@@ -1,0 +1,140 @@
+"""An incremental, bounded decoder of event streams: bytes in, events out.
+
+It follows the standard's line and field rules, with two lenities that these sites need: an event that
+the end of the stream leaves without its blank line still counts (1.x closes right after `[DONE]`), and
+lines that are no field at all are kept aside in `stray`, since a 1.x site prints raw JSON and HTML of
+a failed provider into the stream (docs/protocols.md W5).
+
+Events come lazily: a reader that has seen the end stops asking, and what lies behind it is not even
+looked at. So the outcome is the same however the stream is cut.
+
+Linear however it is cut: an unfinished line grows in a bytearray and only new bytes are searched for
+its end. Nothing grows past `MAX_EVENT_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chatgptt._errors import AnswerError
+
+__all__ = ["BEGINNING", "MAX_EVENT_BYTES", "Event", "EventDecoder"]
+
+MAX_EVENT_BYTES = 16 * 2**20
+"""Far above any answer (a model's longest is some 100 kB), low enough to hold in memory."""
+
+_MAX_STRAY_BYTES = 64 * 2**10
+
+BEGINNING = b"\xef\xbb\xbf \t\r\n"
+"""What may precede a stream or JSON: blanks and byte order marks, one for each PHP file that has one (C1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its name ("" where the stream names none) and its data lines joined by newlines."""
+
+    name: str
+    data: str
+
+
+class EventDecoder:
+    """Feeds on chunks cut anywhere; `receive` yields the events that each one completes."""
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._name = b""
+        self._stray: list[bytes] = []
+        self._stray_bytes = 0
+        self._is_beginning = True
+        self._may_skip_newline = False
+
+    @property
+    def stray(self) -> str:
+        """The lines so far that were no field of an event, up to 64 kB."""
+        return b"\n".join(self._stray).decode("utf-8", "replace")
+
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """The events completed by `data`, in order, each as it is asked for.
+
+        Raises:
+            AnswerError: `unreadable_answer`, where one event is larger than `MAX_EVENT_BYTES`.
+        """
+        if self._may_skip_newline and data:
+            self._may_skip_newline = False
+            data = data.removeprefix(b"\n")
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)
+            return
+        lines = data.splitlines(keepends=True)
+        self._may_skip_newline = data.endswith(b"\r")
+        rest = lines.pop() if not data.endswith((b"\n", b"\r")) else b""
+        for line in lines:
+            event = self._receive_line(self._joined(line.rstrip(b"\r\n")))
+            if event is not None:
+                yield event
+        self._hold(rest)
+
+    def end(self) -> Iterator[Event]:
+        """The event that the end of the stream completes, if it left one unfinished."""
+        line = self._joined(b"")
+        if line:
+            self._receive_line(line)
+        event = self._receive_line(b"")
+        if event is not None:
+            yield event
+
+    def _joined(self, line: bytes) -> bytes:
+        """`line` behind what was held of it."""
+        if not self._line:
+            self._check(len(line) + self._data_bytes)
+            return line
+        self._hold(line)
+        line = bytes(self._line)
+        self._line.clear()
+        return line
+
+    def _hold(self, data: bytes) -> None:
+        self._line += data
+        self._check(len(self._line) + self._data_bytes)
+
+    def _check(self, size_bytes: int) -> None:
+        if size_bytes > MAX_EVENT_BYTES:
+            raise AnswerError(
+                f"one event of the stream is larger than {MAX_EVENT_BYTES // 2**20} MB",
+                hint="no chat answer is that large; the site is broken or hostile",
+            )
+
+    def _receive_line(self, line: bytes) -> Event | None:
+        if self._is_beginning:
+            line = line.lstrip(BEGINNING)
+            self._is_beginning = not line
+        if not line:
+            return self._complete()
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        match field:
+            case b"data":
+                self._data.append(value)
+                self._data_bytes += len(value) + 1
+            case b"event":
+                self._name = value
+            case b"" | b"id" | b"retry":
+                pass
+            case _:
+                if self._stray_bytes + len(line) <= _MAX_STRAY_BYTES:
+                    self._stray.append(line)
+                    self._stray_bytes += len(line)
+        return None
+
+    def _complete(self) -> Event | None:
+        event = None
+        if self._data:
+            data = b"\n".join(self._data).decode("utf-8", "replace")
+            event = Event(self._name.decode("utf-8", "replace"), data)
+        self._data.clear()
+        self._data_bytes = 0
+        self._name = b""
+        return event

@@ -1,0 +1,103 @@
+"""What a URL says: is it a page we can ask, which site does it belong to, may we post there.
+
+The rule that matters is `is_same_site`: a page's scripts may name any admin-ajax URL, and a message
+is only ever posted to the site that the user named. A scheme or `www.` that differs is the same site;
+so is a parent or child domain. Another port is another site, unless both are their scheme's own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from chatgptt._errors import InvalidInputError
+
+__all__ = ["AJAX_PATH", "has_host", "is_same_site", "origin", "page_url", "without_credentials"]
+
+AJAX_PATH = "wp-admin/admin-ajax.php"
+"""Where WordPress answers scripts, below the site's root (docs/protocols.md C1)."""
+
+_HAS_SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*):(?!\d)")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HINT = "give the page's address as https://host/path"
+
+
+def page_url(text: str) -> str:
+    """The page that `text` names: an absolute http(s) URL without a fragment, https where it names no scheme.
+
+    Raises:
+        InvalidInputError: for another scheme, no host, or a URL that no request can be made of.
+    """
+    text = text.strip()
+    if not text:
+        raise InvalidInputError("no page URL was given", hint=_HINT)
+    if any(ord(character) < 0x21 or ord(character) == 0x7F for character in text):
+        raise InvalidInputError(
+            f"the URL {without_credentials(text)!r} holds white space or control characters", hint=_HINT
+        )
+    scheme = _HAS_SCHEME.match(text)
+    if scheme is None:
+        text = f"https://{text.removeprefix('//')}"
+    elif scheme[1].lower() not in _DEFAULT_PORTS or not text[scheme.end() :].startswith("//"):
+        raise InvalidInputError(f"cannot ask a page over {scheme[1]!r}", hint=_HINT)
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # its words may quote a password
+        raise InvalidInputError(f"{without_credentials(text)!r} is no URL", hint=_HINT) from None
+    if not host or port == 0:
+        raise InvalidInputError(f"{without_credentials(text)!r} names no host", hint=_HINT)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    return urlunsplit((parts.scheme.lower(), parts.netloc, path, parts.query, ""))
+
+
+def has_host(url: str) -> bool:
+    """Whether `url` is an absolute http(s) URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def without_credentials(url: str) -> str:
+    """`url` with any `user:password@` taken out, fit for messages and logs."""
+    return re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", url)
+
+
+def origin(url: str) -> str:
+    """`scheme://host[:port]` of an absolute URL, lower case, a default port left out."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    port = "" if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def is_same_site(url: str, page: str) -> bool:
+    """Whether a message meant for `page` may be sent to `url`."""
+    if not has_host(url) or not has_host(page):
+        return False
+    ours, theirs = urlsplit(page), urlsplit(url)
+    if _port(ours.scheme, ours.port) != _port(theirs.scheme, theirs.port):
+        return False
+    ours_host = (ours.hostname or "").removeprefix("www.")
+    theirs_host = (theirs.hostname or "").removeprefix("www.")
+    if ours_host == theirs_host:
+        return True
+    shorter, longer = sorted((ours_host, theirs_host), key=len)
+    return "." in shorter and not _is_address(longer) and longer.endswith(f".{shorter}")
+
+
+def _port(scheme: str, port: int | None) -> int | None:
+    return None if port in (None, _DEFAULT_PORTS[scheme]) else port
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,548 @@
+"""The 1.x protocol (plugin versions up to and including 2.2): find boxes, build the request, read the reply.
+
+Three things shape this module (docs/protocols.md W1 to W6):
+
+* Attributes are taken from the box's own element. Other plugins print `data-nonce` and
+  `data-post-id` too, and for some versions the boxes are nested in each other.
+* Page and server disagree about streaming, so the reply's form is told from what arrives.
+* Status 200 says nothing. A refusal may be followed by an answer, which is not for us; and a failed
+  AI service is typed out word by word as if it were one, twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from chatgptt._errors import AnswerError, ChatGpttError, RefusalReason
+from chatgptt._models import ChatBox, Ending, Kind, Question, ReplyHead, Request, Turn
+from chatgptt.protocols.failures import (
+    MAX_FAILURE_BYTES,
+    empty_answer,
+    interrupted,
+    is_html,
+    nonce_rejected,
+    provider_failed,
+    read_failure,
+    refused,
+    said,
+    unreadable_frames,
+    words_of,
+)
+from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce, read_assigned_object
+from chatgptt.protocols.sse import BEGINNING, Event, EventDecoder
+from chatgptt.protocols.text import SurrogateJoiner, find_objects, loads, without_surrogates
+
+__all__ = ["PARAMS", "ReplyReader", "build_message", "find_boxes", "find_page_nonce", "find_script_nonce"]
+
+PARAMS = "wpaicgParams"
+"""The script object on every page of the site; its `search_nonce` is the chat's own nonce (W7)."""
+
+_BOXES = "div.wpaicg-chat-shortcode, div.wpaicg-chatbox"
+_OWN_ATTRIBUTES = ("data-nonce", "data-bot-id", "data-post-id", "data-type")
+
+
+def find_boxes(page: Page) -> list[ChatBox]:
+    """Every 1.x box of a page, in document order, with the attributes of its own element (W1)."""
+    boxes = []
+    ajax_url = page.ajax_url(page.find_script_object(PARAMS).get("ajax_url"))
+    for node in page.select(_BOXES):
+        attributes = node.attributes
+        if not any(name in attributes for name in _OWN_ATTRIBUTES):
+            continue
+        classes = (attributes.get("class") or "").split()
+        kind: Kind = "shortcode" if "wpaicg-chat-shortcode" in classes else "widget"
+        if attributes.get("data-type") in ("shortcode", "widget"):
+            kind = "shortcode" if attributes["data-type"] == "shortcode" else "widget"
+        boxes.append(
+            ChatBox(
+                protocol="wpaicg",
+                kind=kind,
+                bot_id=_digits(attributes.get("data-bot-id")) or 0,
+                post_id=_digits(attributes.get("data-post-id")),
+                ajax_url=ajax_url,
+                nonce=maybe_nonce(attributes.get("data-nonce")),
+                found_by="html",
+                name=attributes.get("data-ai-name") or "",
+                page_url=attributes.get("data-url") or "",
+                is_streaming=attributes.get("data-openai_stream_nav") == "1",
+                memory_limit=_digits(attributes.get("data-memory-limit")) or 100,
+                plugin_version=page.plugin_version,
+            )
+        )
+    return boxes
+
+
+def find_script_nonce(script: str) -> str | None:
+    """The same from the text of one script that an optimiser moved out of the page (C3)."""
+    return maybe_nonce(read_assigned_object(script, PARAMS).get("search_nonce"))
+
+
+def find_page_nonce(page: Page) -> str | None:
+    """The chat's nonce from `wpaicgParams.search_nonce`, a script on every page of a 1.x site (W7)."""
+    return maybe_nonce(page.find_script_object(PARAMS).get("search_nonce"))
+
+
+def _digits(text: str | None) -> int | None:
+    """The number in an attribute; 1.9.16 and later print `<123` in a widget's post id (W1)."""
+    found = re.search(r"\d{1,18}", text or "")
+    return int(found[0]) if found else None
+
+
+# The request
+
+
+def build_message(box: ChatBox, nonce: str, question: Question, *, client_id: str, chat_id: int) -> Request:
+    """The one request of a message (W2).
+
+    Args:
+        box: the box that the message goes into.
+        nonce: the site's token.
+        question: the message with its earlier turns.
+        client_id: 10 characters of `[A-Za-z0-9]`, one per site for ever: the visitor's quota is kept by it.
+        chat_id: 1 to 100000, made anew for each message.
+    """
+    fields = [
+        ("_wpnonce", nonce),
+        ("post_id", "" if box.post_id is None else str(box.post_id)),
+        ("url", box.page_url),
+        ("action", "wpaicg_chatbox_message" if box.kind == "widget" else "wpaicg_chat_shortcode_message"),
+        ("message", _escape_message(question.text, box.plugin_version)),
+        ("bot_id", str(box.bot_id)),
+        ("chatbot_identity", f"custom_bot_{box.bot_id}" if box.bot_id else box.kind),
+        ("wpaicg_chat_history", _build_history(question.history, box.memory_limit)),
+        ("wpaicg_chat_client_id", client_id),
+    ]
+    if question.thread_id:
+        fields.append(("thread_id", question.thread_id))
+    if box.is_streaming:
+        fields.append(("chat_id", str(chat_id)))
+    return Request(method="POST", url=box.ajax_url, accept="application/json", fields=tuple(fields))
+
+
+def may_be_rejection(reason: RefusalReason, version: str) -> bool:
+    """Whether a refusal for `reason` may be a rejected nonce in a language that we don't read.
+
+    Up to 1.8.90 it comes as JSON like any refusal, in words that the site may have translated (W7).
+    """
+    return reason == "other" and (not version or _numbers(version) < (1, 8, 91))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d{1,9}", version))
+
+
+def _escape_message(text: str, version: str) -> str:
+    """Raw from 1.8.96 on; older versions strip tags and `%xx`, which entities survive (W2)."""
+    if not version or _numbers(version) >= (1, 8, 96):
+        return text
+    return re.sub(r"%(?=[0-9A-Fa-f]{2})", "&#37;", text.replace("<", "&lt;"))
+
+
+def _build_history(turns: Iterable[Turn], limit: int) -> str:
+    """The history field: JSON that survives the site's sanitising, which drops it all at one quote (W3)."""
+    labels = {"user": "Human: ", "assistant": "AI: "}
+    entries = [
+        {"id": "", "text": labels[turn.role] + _escape_history(turn.content)}
+        for turn in turns
+        if turn.role in labels
+    ]
+    return json.dumps(entries[-limit:], ensure_ascii=False, separators=(",", ":"))
+
+
+def _escape_history(text: str) -> str:
+    text = re.sub(r"[\x00-\x20\x7f\u2028\u2029]+", " ", text)
+    text = text.replace('"', "&quot;").replace("\\", "&#92;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "&#37;", text)
+    return text.replace("AI: ", "AI&#58; ").strip()
+
+
+# The reply
+
+
+class ReplyReader:
+    """Reads one reply as it arrives: JSON or an event stream, whichever it turns out to be.
+
+    Feed `receive` until `is_finished`, then call `end`, which returns how the reply ended or raises what
+    it amounts to. Pieces returned by `receive` are for the user at once.
+    """
+
+    def __init__(self, head: ReplyHead) -> None:
+        self.head = head
+        self.is_finished = False
+        self.is_stream = False
+        self._body = bytearray()
+        self._limit_bytes = MAX_PAGE_BYTES if head.status == 200 else MAX_FAILURE_BYTES
+        self._stream: _StreamReader | None = None
+        self._answer = ""
+
+    @property
+    def text(self) -> str:
+        """All that `receive` and `end` have returned as text so far."""
+        return self._stream.text if self._stream else self._answer
+
+    def receive(self, data: bytes) -> list[str]:
+        """The pieces of text that `data` completes."""
+        if self.is_finished:
+            return []
+        if self._stream is None:
+            self._body += data
+            if len(self._body) >= self._limit_bytes:
+                self.is_finished = True
+            if self.head.status != 200 or not _begins_stream(self.head, self._body):
+                return []
+            self._stream, data = _StreamReader(self.head), bytes(self._body)
+            self.is_stream = True
+            self._body.clear()
+        pieces = self._stream.receive(data)
+        self.is_finished = self._stream.is_finished
+        return pieces
+
+    def end(self) -> tuple[list[str], Ending]:
+        """The last pieces and how the reply ended.
+
+        Raises:
+            ChatGpttError: what the reply amounts to where it is no complete answer.
+        """
+        self.is_finished = True
+        if self._stream is not None:
+            return self._stream.end()
+        body = self._body.decode("utf-8", "replace")
+        if self.head.status == 200 and re.search(r"^data:", body, re.M):
+            self._stream, self.is_stream = _StreamReader(self.head), True  # with stray output in front of it
+            pieces = self._stream.receive(bytes(self._body))
+            rest, ending = self._stream.end()
+            return pieces + rest, ending
+        self._answer, thread_id = _read_body(self.head, body)
+        return [self._answer], Ending(thread_id=thread_id)
+
+
+def _begins_stream(head: ReplyHead, body: bytearray) -> bool:
+    """Whether a reply is an event stream: by its first characters, whatever page or headers say (W5)."""
+    start = bytes(body[:4096]).lstrip(BEGINNING)
+    if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
+        return True
+    if not head.headers.get("content-type", "").startswith("text/event-stream"):
+        return False
+    # A declared stream may start with a warning of PHP; JSON and a whole web page are no stream.
+    return len(start) > 14 and not start.startswith(b"{") and not is_html(start.decode("utf-8", "replace"))
+
+
+def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
+    """The answer of a reply that is no stream and an assistant's thread, "" for none (W4)."""
+    if (
+        head.status == 403
+        and not is_html(body)
+        and not body.lstrip().startswith("{")
+        and body.strip() not in ("", "-1")
+        and _is_wordpress(head, body)
+    ):
+        raise nonce_rejected(head, words_of(re.sub(r"<[^>]*>", " ", body)))
+    if head.status == 200:
+        for found in () if is_html(body) else find_objects(body):
+            if found.keys() & _KNOWN_KEYS:
+                thread_id = found.get("thread_id")
+                answer = _read_object(head, found)
+                return answer, thread_id[:200] if isinstance(thread_id, str) else ""
+        if not body.strip("\ufeff \t\r\n"):
+            raise empty_answer(head)
+        if head.headers.get("content-type", "").startswith("text/event-stream") and "<" in body:
+            raise provider_failed(head, f"the AI service answered the site with a web page{said(body)}")
+    raise read_failure(head, body)
+
+
+_KNOWN_KEYS = frozenset(
+    {"status", "msg", "data", "error", "tokenLimitReached", "success", "ipBanned", "messageFlagged"}
+)
+
+
+def _is_wordpress(head: ReplyHead, body: str) -> bool:
+    """A rejected nonce is a short text that WordPress marks as its own; a firewall's 403 is neither (W7)."""
+    return len(body) < 2000 and (
+        "1984" in head.headers.get("expires", "")
+        or "noindex" in head.headers.get("x-robots-tag", "")
+        or "must-revalidate, max-age=0" in head.headers.get("cache-control", "")
+    )
+
+
+def _read_object(head: ReplyHead, reply: dict[str, object]) -> str:
+    refusal = _maybe_refusal(head, reply)
+    if refusal is not None:
+        raise refusal
+    status = reply.get("status")
+    data = reply.get("data")
+    message = words_of(reply.get("msg"))
+    if status == "success":
+        text = without_surrogates(_answer_text(data))
+        if not text.strip():
+            raise empty_answer(head)
+        google = re.match(r"Response from (?:Google|Qdrant): (.*)", text, re.S)
+        if google:
+            raise provider_failed(head, google[1])
+        if text.strip() == _GOOGLE_BLOCKED:
+            raise refused(head, text.strip(), "moderation")
+        return text
+    if "error" in reply:
+        raise provider_failed(head, _error_words(reply["error"]))
+    if status == "error" or reply.get("success") is False:
+        has_prompt = status == "error" and bool({"greeting_message", "data"} & reply.keys())
+        raise _read_error(head, message or words_of(data), has_prompt=has_prompt)
+    raise AnswerError(
+        "the reply is JSON, but in no form that the plugin is known to use",
+        hint="run again with CHATGPTT_LOG=debug",
+        url=head.url,
+        status=head.status,
+    )
+
+
+_GOOGLE_BLOCKED = (
+    "Sorry, but it is not allowed to generate this content due to safety concerns. Please try again."
+)
+
+
+def _answer_text(data: object) -> str:
+    """`data` is the answer's text, or an object where the AI service sent a tool call instead (W4)."""
+    if isinstance(data, dict):
+        data = data.get("content")
+    return data if isinstance(data, str) else ""
+
+
+def _error_words(error: object) -> str:
+    return words_of(error.get("message") if isinstance(error, dict) else error)
+
+
+_FLAGS: tuple[tuple[str, RefusalReason], ...] = (
+    ("tokenLimitReached", "quota"),
+    ("ipBanned", "banned_ip"),
+    ("messageFlagged", "banned_words"),
+    ("modflag", "moderation"),
+)
+
+
+def _maybe_refusal(head: ReplyHead, reply: dict[str, object]) -> ChatGpttError | None:
+    """The refusal that an object's flag announces, in JSON and in streams alike (W6)."""
+    words = words_of(reply.get("msg"))
+    for flag, reason in _FLAGS:
+        if reply.get(flag):
+            return refused(head, words or f"the site refused ({flag})", reason)
+    return provider_failed(head, words) if reply.get("pineconeError") else None
+
+
+# Texts of the plugin that carry no flag (W6). The site may translate them; what is then unknown and comes
+# without a prompt is a refusal of the site, since a failed AI service is reported together with the prompt.
+_ERROR_TEXTS: tuple[tuple[re.Pattern[str], RefusalReason | None], ...] = (
+    (re.compile(r"not allowed to access this feature", re.I), "banned_ip"),
+    (re.compile(r"prohibited words", re.I), "banned_words"),
+    (re.compile(r"flagged as potentially harmful", re.I), "moderation"),
+    (re.compile(r"token limit|quota", re.I), "quota"),
+    (re.compile(r"nothing was inputted", re.I), "other"),
+    (
+        re.compile(
+            r"initialize the AI instance|Incorrect API key|Pinecone|Qdrant|cURL error|Something went wrong|"
+            r"Failed to (?:create thread|add message|get run)|^Run (?:failed|did not complete)|"
+            r"No (?:assistant message|content) found|An unknown error occurred",
+            re.I,
+        ),
+        None,
+    ),
+)
+
+
+def _read_error(head: ReplyHead, words: str, *, has_prompt: bool) -> ChatGpttError:
+    if re.search(r"nonce verification failed", words, re.I):
+        return nonce_rejected(head, words)
+    if has_prompt:
+        return provider_failed(head, words)
+    for pattern, reason in _ERROR_TEXTS:
+        if pattern.search(words):
+            if reason is None:
+                return provider_failed(head, words)
+            return refused(head, words, reason)
+    return refused(head, words, "other")
+
+
+class _StreamReader:
+    """The event-stream half of `ReplyReader`.
+
+    A failed AI service is typed out as bare deltas under `event: message` and closed by a bare finish
+    frame without `[DONE]` (W5). Genuine chunks carry an id or a model and name no event. So bare deltas
+    under that name are held back until something genuine, or the stream's end, tells what they were.
+    """
+
+    def __init__(self, head: ReplyHead) -> None:
+        self._head = head
+        self._decoder = EventDecoder()
+        self._joiner = SurrogateJoiner()
+        self._pieces: list[str] = []
+        self._held: list[str] = []
+        self._error: ChatGpttError | None = None
+        self._thread_id = ""
+        self._has_chunks = False
+        self._has_finish = False
+        self._unreadable_frames = 0
+        self.is_finished = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def receive(self, data: bytes) -> list[str]:
+        return self._read_events(self._decoder.receive(data))
+
+    def _read_events(self, events: Iterable[Event]) -> list[str]:
+        count = len(self._pieces)
+        try:
+            for event in events:
+                self._read_event(event)
+                if self.is_finished:
+                    break
+        except AnswerError as error:
+            self._fail(error)
+        return self._pieces[count:]
+
+    def end(self) -> tuple[list[str], Ending]:
+        pieces = [] if self.is_finished else self._read_events(self._decoder.end())
+        rest = self._joiner.end()
+        if rest:
+            self._pieces.append(rest)
+            pieces.append(rest)
+        error = self._error or self._maybe_broken()
+        if error is not None:
+            error.partial_text = self.text
+            raise error
+        return pieces, Ending(thread_id=self._thread_id, unreadable_frames=self._unreadable_frames)
+
+    def _read_event(self, event: Event) -> None:
+        match event.name:
+            case "thread_id":
+                self._thread_id = event.data.strip()[:200]
+            case "assistant_error":
+                reply = loads(event.data)
+                self._fail(
+                    provider_failed(
+                        self._head, words_of(reply.get("msg")) if isinstance(reply, dict) else event.data
+                    )
+                )
+            case "done":
+                self._finish()
+            case "" | "message" | "thread.message.delta":
+                self._read_data(event)
+            case _:
+                pass  # other events of assistants; forwarding is patchy and they hold no text (W5)
+
+    def _read_data(self, event: Event) -> None:
+        frame = loads(event.data)
+        if isinstance(frame, dict):
+            self._read_frame(frame, event.name)
+            return
+        # A site may forward data lines without the blank lines between them (W5).
+        for line in event.data.split("\n"):
+            if self.is_finished:
+                return
+            if line.strip().startswith(("[DONE]", "[LIMITED]")):
+                self._finish()
+                return
+            frame = loads(line)
+            if isinstance(frame, dict):
+                self._read_frame(frame, event.name)
+                continue
+            word = _BROKEN_WORD.fullmatch(line.strip())
+            if word:
+                self._held.append(word[1])
+            elif line.strip():
+                self._unreadable_frames += 1
+
+    def _read_frame(self, frame: dict[str, object], event_name: str) -> None:
+        refusal = _maybe_refusal(self._head, frame)
+        if refusal is not None:
+            self._fail(refusal)
+            return
+        if frame.get("error"):
+            self._fail(provider_failed(self._head, _error_words(frame["error"])))
+            return
+        if event_name == "thread.message.delta":
+            self._has_chunks = True
+            self._say(_assistant_text(frame))
+            return
+        choices = frame.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return
+        text = _choice_text(choice)
+        is_finish = bool(choice.get("finish_reason"))
+        is_bare = frame.keys() == {"choices"} and "index" not in choice
+        if is_bare and event_name == "message":
+            self._held.append(text)
+            return
+        if is_bare and is_finish and self._held and not self._has_chunks:
+            self._fail(provider_failed(self._head, _sentence(self._held)))
+            return
+        self._has_chunks = True
+        self._has_finish |= is_finish
+        self._release()
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        text = self._joiner.receive(text)
+        if text:
+            self._pieces.append(text)
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for text in held:
+            self._say(text)
+
+    def _finish(self) -> None:
+        self._release()
+        self._has_finish = self.is_finished = True
+
+    def _fail(self, error: ChatGpttError) -> None:
+        error.url, error.status = self._head.url, self._head.status
+        self._error, self.is_finished = error, True
+
+    def _maybe_broken(self) -> ChatGpttError | None:
+        """The error that the end of the stream amounts to; None for a complete answer."""
+        if self._has_finish and self.text.strip():
+            return None
+        stray = self._decoder.stray.strip()
+        if self._held:
+            return provider_failed(self._head, _sentence(self._held))
+        if self._has_chunks and not self._has_finish:
+            return interrupted(self._head, "the stream ended without its end mark")
+        for found in find_objects(stray):
+            if "error" in found:
+                return provider_failed(self._head, _error_words(found["error"]))
+        if is_html(stray):
+            return provider_failed(
+                self._head, f"the AI service answered the site with a web page{said(stray)}"
+            )
+        if self._unreadable_frames:
+            return unreadable_frames(self._head, self._unreadable_frames)
+        return empty_answer(self._head)
+
+
+_BROKEN_WORD = re.compile(r'\{"choices":\[\{"delta":\{"content":"(.*)"\}\}\]\}', re.S)
+"""A word of a failed AI service whose quotes the site did not escape (W5)."""
+
+
+def _sentence(words: list[str]) -> str:
+    return words_of("".join(words))
+
+
+def _choice_text(choice: dict[str, object]) -> str:
+    delta = choice.get("delta")
+    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def _assistant_text(frame: dict[str, object]) -> str:
+    """The text of a `thread.message.delta`: `delta.content[].text.value` (W5)."""
+    delta = frame.get("delta")
+    parts = delta.get("content") if isinstance(delta, dict) else None
+    texts = []
+    for part in parts if isinstance(parts, list) else []:
+        text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+        value = text.get("value") if isinstance(text, dict) else None
+        texts.append(value if isinstance(value, str) else "")
+    return "".join(texts)
