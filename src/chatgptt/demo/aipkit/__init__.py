@@ -1,0 +1,1 @@
+"""Sites with AI Power 2.x (AIPKit)."""

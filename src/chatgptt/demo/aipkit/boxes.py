@@ -1,0 +1,188 @@
+r"""The markup of a 2.x chat box, inline or popup: a container whose `data-config` says everything.
+
+The config is JSON in which the dangerous characters of strings are escaped as `\u00XX`, put into an
+attribute between single quotes with its own quotation marks as `&quot;`. [docs/protocols/aipkit-2.x.md, HTML]
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+
+from chatgptt.demo.wordpress import php_json
+
+__all__ = ["Bot", "Version", "config", "config_attribute", "inline_html", "popup_html"]
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot:
+    """What the site has stored of a bot."""
+
+    name: str
+    is_popup: bool = False
+    streams: bool = True
+    """What versions up to 2.4.0 tell the page; both ways work there whatever it says."""
+    needs_consent: bool = False
+    is_draft: bool = False
+    allows_guests: bool = True
+    quota: int | None = None
+    """Messages a visitor has; None: as many as they like."""
+
+
+def config(
+    bot: Bot, bot_id: int, *, version: Version, ajax_url: str, nonce: str, post_id: int, visitor_ip: str
+) -> dict[str, object]:
+    """The keys of `data-config` in this version."""
+    found: dict[str, object] = {
+        "botId": bot_id,
+        "ajaxUrl": ajax_url,
+        "nonce": nonce,
+        "postId": post_id,
+        "theme": "light",
+        "popupEnabled": bot.is_popup,
+        "popupPosition": "bottom-right",
+        "popupDelay": 0,
+        "popupIconType": "default",
+        "popupIconStyle": "circle",
+        "popupIconValue": "chat-bubble",
+        "popupIconSize": "medium",
+        "popupLabelEnabled": False,
+        "popupLabelText": "",
+        "popupLabelMode": "on_delay",
+        "popupLabelDelaySeconds": 1,
+        "popupLabelAutoHideSeconds": 0,
+        "popupLabelDismissible": True,
+        "popupLabelFrequency": "once_per_visitor",
+        "popupLabelShowOnMobile": True,
+        "popupLabelShowOnDesktop": True,
+        "popupLabelVersion": "",
+        "popupLabelSize": "large",
+        "footerText": "",
+        "headerAvatarType": "inherit",
+        "headerAvatarValue": "chat-bubble",
+        "headerAvatarUrl": "",
+        "headerOnlineText": "Online",
+        "enableFullscreen": True,
+        "enableDownload": False,
+        "enableCopyButton": True,
+        "enableFeedback": False,
+        "enableSidebar": False,
+        "pdfDownloadActive": False,
+        "headerName": bot.name,
+        "enableStarters": True,
+        "starters": ["What is a demo?", "Who's there?"],
+        "requireConsentCompliance": bot.needs_consent,
+        "ttsEnabled": False,
+        "ttsAutoPlay": False,
+        "ttsProvider": "Google",
+        "ttsVoiceId": "",
+        "enableVoiceInputUI": False,
+        "enableRealtimeVoiceUI": False,
+        "directVoiceMode": False,
+        "sttProvider": "OpenAI",
+        "imageTriggers": "/image, /generate",
+        "fileUploadEnabledUI": False,
+        "imageUploadEnabledUI": False,
+        "inputActionButtonEnabled": False,
+        "provider": "OpenAI",
+        "fileUploadProvider": "openai",
+        "vectorStoreProvider": "openai",
+        "enableOpenAIConversationState": False,
+        "allowWebSearchTool": False,
+        "showSources": True,
+        "allowGoogleSearchGrounding": False,
+        "customThemeSettings": _THEME,
+        "text": _TEXTS,
+        "customTypingText": "",
+    }
+    if version < (2, 4, 1):
+        found["streamEnabled"] = bot.streams
+    if version < (2, 3, 88):
+        found["userIp"] = visitor_ip
+    if version >= (2, 3, 72):
+        found["webToggleDefaultOn"] = False
+    if version >= (2, 4, 67):
+        found["enableGoogleConversationState"] = False
+    return found
+
+
+_THEME: dict[str, object] = {
+    "primary_color": "#224466",
+    "font_family": "inherit",
+    "bubble_border_radius": 12,
+    "container_height": 600,
+}
+
+_TEXTS: dict[str, str] = {
+    "sendMessage": "Send",
+    "sending": "On its way",
+    "typeMessage": "Your message",
+    "thinking": "Let me think",
+    "errorPrefix": "Error:",
+    "userPrefix": "User",
+    "clearChat": "Start again",
+    "streamError": "The stream broke off.",
+    "connError": "There is no connection.",
+    "initialGreeting": "Hi there!",
+    "initialSubgreeting": "Nobody is here, but you get an answer.",
+    "newChat": "New chat",
+    "historyGuests": "Guests have no history — it isn't kept.",
+    "consentTitle": "May we?",
+    "consentMessage": "What you write is read by a <b>made-up</b> AI. Please agree first.",
+    "consentButton": "Agreed",
+    "webSearchToggle": "Search the web",
+    "dismissHint": "Away",
+}
+
+
+def config_attribute(value: object) -> str:
+    """A value as the plugin prints it between single quotes."""
+    text = php_json(value, unescaped_unicode=True)
+    for char in "<>'&":
+        text = text.replace(char, f"\\u{ord(char):04X}")
+    # Pairwise, so that a backslash that is itself escaped doesn't count for the quotation mark behind it.
+    text = re.sub(r"\\(.)", lambda escape: "\\u0022" if escape[1] == '"' else escape[0], text)
+    return text.replace('"', "&quot;")
+
+
+def inline_html(bot: Bot, bot_id: int, attribute: str | None) -> str:
+    """A box in the content; `attribute` None leaves `data-config` out, as no version does by itself."""
+    data = "" if attribute is None else f" data-config='{attribute}'"
+    return (
+        '<div class="aipkit_chat_container aipkit-theme-light  aipkit-sidebar-state-closed   " '
+        f'id="aipkit_chat_container_{bot_id}" data-bot-id="{bot_id}"{data} '
+        f"data-custom-theme='{config_attribute(_THEME)}' style=\"--demo-accent:#246\" >\n"
+        f"{_inside(bot, bot_id)}</div>\n"
+    )
+
+
+def popup_html(bot: Bot, bot_id: int, attribute: str) -> str:
+    """A box behind a button; the container inside has no data of its own."""
+    return f"""<div class="aipkit_popup_wrapper aipkit-popup-theme-light aipkit-popup-standard" \
+id="aipkit_popup_wrapper_{bot_id}" data-config='{attribute}' data-bot-id="{bot_id}" data-icon-size="medium">
+<button type="button" class="aipkit_popup_trigger aipkit_popup_position-bottom-right" \
+id="aipkit_popup_trigger_{bot_id}" aria-label="Open" aria-controls="aipkit_chat_container_{bot_id}" \
+aria-expanded="false"></button>
+<div class="aipkit_popup_hint" id="aipkit_popup_hint_{bot_id}" hidden data-bot-id="{bot_id}"></div>
+<div class="aipkit_chat_container aipkit_popup_content aipkit-theme-light  aipkit-sidebar-state-closed   " \
+id="aipkit_chat_container_{bot_id}" aria-hidden="true" inert \
+data-custom-theme='{config_attribute(_THEME)}' >
+{_inside(bot, bot_id)}</div>
+</div>
+"""
+
+
+def _inside(bot: Bot, bot_id: int) -> str:
+    return f"""<div class="aipkit_chat_body"><div class="aipkit_chat_main">
+<div class="aipkit_chat_header"><div class="aipkit_header_name">{html.escape(bot.name)}</div></div>
+<div class="aipkit_chat_messages"></div>
+<div class="aipkit_conversation_starters"></div>
+<div class="aipkit_chat_input"><div class="aipkit_chat_input_wrapper">
+<textarea id="aipkit_chat_input_field_{bot_id}" name="aipkit_chat_message_{bot_id}" class="aipkit_chat_input_field" placeholder="Your message" rows="1"></textarea>
+<button class="aipkit_input_action_btn aipkit_chat_action_btn aipkit_send_btn" aria-label="Send" type="button"></button>
+</div></div>
+</div></div>
+"""  # noqa: E501

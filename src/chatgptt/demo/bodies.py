@@ -1,0 +1,40 @@
+"""The fields of a request, as PHP would find them in $_GET and $_POST."""
+
+from __future__ import annotations
+
+from email import message_from_bytes, policy
+from urllib.parse import parse_qsl
+
+__all__ = ["read_fields", "read_query"]
+
+
+def read_query(query: str | bytes) -> dict[str, str]:
+    """The pairs of a query string or urlencoded body; of a repeated name the last one counts."""
+    text = query.decode("latin-1") if isinstance(query, bytes) else query
+    return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+
+
+def read_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """The fields of a form body, urlencoded or multipart; empty for every other type.
+
+    Of an uploaded file its name is kept, in brackets: nothing here looks at pictures or sounds.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        return read_query(body)
+    if kind != "multipart/form-data":
+        return {}
+    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
+    form = message_from_bytes(head + body, policy=policy.HTTP)
+    fields: dict[str, str] = {}
+    for part in form.iter_parts() if form.is_multipart() else ():
+        name = part.get_param("name", header="content-disposition")
+        if not isinstance(name, str):
+            continue
+        file_name = part.get_filename()
+        payload = part.get_payload(decode=True)
+        if file_name is not None:
+            fields[name] = f"[file {file_name}]"
+        elif isinstance(payload, bytes):
+            fields[name] = payload.decode("utf-8", "replace")
+    return fields

@@ -1,0 +1,68 @@
+"""What stands before the plugin and may answer in its place: the web server, PHP, a challenge."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from chatgptt.demo.model import Asked
+from chatgptt.demo.stream import Hangup, Pieces, Stream
+from chatgptt.demo.wordpress import critical_error
+from chatgptt.demo.world import Memory
+
+__all__ = ["PHP_WARNING", "challenge", "in_front", "plain_page"]
+
+PHP_WARNING = (
+    "<br />\n<b>Warning</b>:  Undefined variable $demo in "
+    "<b>/srv/www/wp-content/plugins/made-up/made-up.php</b> on line <b>12</b><br />\n"
+)
+"""What a careless plugin prints before the reply, where errors are displayed."""
+
+
+def plain_page(status: int, title: str, text: str, **headers: str) -> Response:
+    """A page of a web server that is no WordPress page; `retry_after` is the header Retry-After."""
+    body = (
+        f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"
+        f"<p>{text}</p>\n</body>\n</html>\n"
+    )
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(body, status, {"content-type": "text/html", **named})
+
+
+def challenge(status: int, *, is_marked: bool = True) -> Response:
+    """An interstitial that wants a browser to prove itself; `is_marked` says so in a header too."""
+    body = (
+        '<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title>'
+        '<meta http-equiv="refresh" content="360"></head><body>'
+        '<noscript><div class="h2">Enable JavaScript and cookies to continue</div></noscript>'
+        '<script>window._cf_chl_opt={cvId:"3",cType:"managed"};</script>'
+        '<script src="/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1?ray=demo"></script>'
+        "</body></html>"
+    )
+    headers = {"content-type": "text/html; charset=UTF-8", "cache-control": "private, max-age=0, no-store"}
+    if is_marked:
+        headers |= {"server": "cloudflare", "cf-ray": "demo-000", "cf-mitigated": "challenge"}
+    return Response(body, status, headers)
+
+
+def in_front(asked: Asked, prefix: str, memory: Memory) -> Response | None:
+    """The reply to the scripted words that never reach the plugin."""
+    match asked.word:
+        case "BUSY":
+            if memory.is_among_first(2, prefix, "BUSY", asked.text):
+                return plain_page(429, "429 Too Many Requests", "Later.", retry_after="1")
+        case "BUSYLONG":
+            return plain_page(429, "429 Too Many Requests", "Much later.", retry_after="7200")
+        case "ERR502ONCE":
+            if memory.is_among_first(1, prefix, "ERR502ONCE", asked.text):
+                return plain_page(502, "502 Bad Gateway", "The server behind this one said nothing.")
+        case "ERR500":
+            return critical_error()
+        case "DROPFIRST":
+            return Stream(_nothing(), headers={})
+        case _:
+            pass
+    return None
+
+
+async def _nothing() -> Pieces:
+    yield Hangup.CLOSE

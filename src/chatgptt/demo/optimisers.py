@@ -1,0 +1,78 @@
+"""What performance plugins do to the inline script `wpaicgParams` of a 1.x page.
+
+The content stays, its wrapping changes: another `type` that browsers don't run, a `data:` URI, an attribute
+of the plugin's own, another file. Where a browser would need the plugin's loader to run it, one is there, so
+that the page works in a browser as a real one does.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Literal, assert_never
+from urllib.parse import quote
+
+from chatgptt.demo.wordpress import php_json
+
+__all__ = ["COMBINED", "Wrapping", "params_html", "params_script"]
+
+Wrapping = Literal["plain", "none", "datauri", "type", "litespeed", "delayed", "minified", "combined"]
+
+COMBINED = "wp-content/cache/js/combined.js"
+"""Where `combined` puts the script, below the site."""
+
+ID = "wpaicg-init-js-extra"
+"""The id that WordPress gives the inline script."""
+
+
+def params_script(params: Mapping[str, object]) -> str:
+    """The script as the plugin prints it."""
+    return f"var wpaicgParams = {php_json(dict(params))};"
+
+
+def params_html(params: Mapping[str, object], wrapping: Wrapping, *, home: str) -> str:
+    """The script element, or what an optimiser made of it."""
+    script = params_script(params)
+    encoded = base64.b64encode(script.encode()).decode()
+    match wrapping:
+        case "plain":
+            return f"<script id='{ID}'>\n{script}\n</script>\n"
+        case "none":
+            return ""
+        case "datauri":
+            return f'<script id="{ID}" src="data:text/javascript;base64,{encoded}"></script>\n'
+        case "type":
+            return (
+                f'<script type="rocketlazyloadscript" id="{ID}">\n'
+                f"/* <![CDATA[ */\n{script}\n/* ]]> */\n</script>\n"
+                + _loader("rocketlazyloadscript", "data-rocket-src")
+            )
+        case "litespeed":
+            return (
+                f'<script type="litespeed/javascript" data-src="data:text/javascript;base64,{encoded}" '
+                f'id="{ID}"></script>\n' + _loader("litespeed/javascript", "data-src")
+            )
+        case "delayed":
+            return (
+                f'<script id="{ID}" type="pmdelayedscript" data-perfmatters-type="text/javascript" '
+                f'data-pmsrc="data:text/javascript,{quote(script, safe="")}"></script>\n'
+                + _loader("pmdelayedscript", "data-pmsrc")
+            )
+        case "minified":
+            pairs = ",".join(f"{key}:{json.dumps(value)}" for key, value in params.items())
+            return f"<script>window.wpaicgParams={{{pairs}}}</script>\n"
+        case "combined":
+            return f'<script defer src="{home}/{COMBINED}"></script>\n'
+        case _:
+            assert_never(wrapping)
+
+
+def _loader(kind: str, source: str) -> str:
+    return (
+        '<script>addEventListener("load",function(){'
+        f"document.querySelectorAll('script[type=\"{kind}\"]').forEach(function(old){{"
+        'var now=document.createElement("script");'
+        f'if(old.hasAttribute("{source}"))now.src=old.getAttribute("{source}");else now.text=old.text;'
+        "old.replaceWith(now)})});</script>\n"
+    )

@@ -1,0 +1,117 @@
+"""Replies that come in pieces, may wait in between, and may break off in ways that no framework offers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+from enum import Enum
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+__all__ = ["HANG_UP", "Hangup", "Pieces", "Stream", "after", "broken", "shaped"]
+
+HANG_UP = "chatgptt.demo.hang_up"
+"""The key of the connection's own way to break off, in the request's state (see server.py)."""
+
+
+class Hangup(Enum):
+    """How a connection is broken off."""
+
+    CLOSE = "close"
+    """In the middle of a chunk, if a reply has begun."""
+    RESET = "reset"
+
+
+Pieces = AsyncGenerator[bytes | Hangup]
+
+
+class Stream(Response):
+    """A reply made of pieces.
+
+    Its head goes out with the first piece, as PHP sends it: whoever waits for the status waits for the
+    first text too. A `Hangup` ends it without an end.
+    """
+
+    def __init__(self, pieces: Pieces, *, headers: Mapping[str, str], status_code: int = 200) -> None:
+        self.status_code = status_code
+        self.background = None
+        self.init_headers(headers)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it; the caller cancels this when the client has gone."""
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        started = False
+        async with contextlib.aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Hangup):
+                    scope["state"][HANG_UP](piece)
+                    await asyncio.Event().wait()  # until the loss of the connection cancels this
+                if not started:
+                    await send(head)
+                    started = True
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                # A send that needs not wait doesn't yield: without this one long stream holds up all others.
+                await asyncio.sleep(0)
+        if not started:
+            await send(head)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _with_line_ends(pieces: Pieces, word: str) -> Pieces:
+    """The pieces with the line ends that the scripted words CRLF, CR and NOCRLF ask for."""
+    end = {"CRLF": b"\r\n", "CR": b"\r"}.get(word, b"\n")
+    held = b""
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            assert isinstance(piece, bytes)  # a message has one word, and no other one than theirs hangs up
+            text = held + piece.replace(b"\n", end)
+            bare = text.rstrip(b"\n") if word == "NOCRLF" else text
+            held = text[len(bare) :]
+            yield bare
+
+
+async def _in_chunks(pieces: Pieces, size_bytes: int) -> Pieces:
+    """The same bytes, cut after every so many of them instead."""
+    pending = b""
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            assert isinstance(piece, bytes)  # as above
+            pending += piece
+            whole = len(pending) - len(pending) % size_bytes
+            for start in range(0, whole, size_bytes):
+                yield pending[start : start + size_bytes]
+            pending = pending[whole:]
+    if pending:
+        yield pending
+
+
+def broken(body: bytes, how: Hangup, headers: Mapping[str, str]) -> Stream:
+    """A reply whose connection ends before its body does."""
+
+    async def pieces() -> Pieces:
+        yield body[:-8]
+        yield how
+
+    return Stream(pieces(), headers=headers)
+
+
+async def after(first: bytes, pieces: Pieces) -> Pieces:
+    """The pieces, and something in front of them."""
+    yield first
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+
+
+def shaped(pieces: Pieces, word: str, number: float | None) -> Pieces:
+    """The pieces as the scripted words about line ends and chunks want them, or as they are."""
+    match word:
+        case "CRLF" | "CR" | "NOCRLF":
+            return _with_line_ends(pieces, word)
+        case "CHUNKS":
+            return _in_chunks(pieces, max(1, int(number or 1)))
+        case _:
+            return pieces
