@@ -1,0 +1,101 @@
+"""A dependable client for the chat boxes that the WordPress plugin AI Power puts on web pages.
+
+    import chatgptt
+
+    print(chatgptt.ask("Hello", site="https://site.example/chat"))
+
+See `Client` and `AsyncClient` for more than one question, `ChatGptt` for gpt4free-style code.
+
+Names are loaded when they are first used, so that importing the package, and the command line's help,
+cost next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatgptt._client import DEFAULT_SITE, AsyncClient, AsyncConversation, StateDir
+    from chatgptt._errors import (
+        AnswerError,
+        BrowserError,
+        ChallengeError,
+        ChatBoxNotFoundError,
+        ChatGpttError,
+        ErrorCode,
+        Finding,
+        InvalidInputError,
+        PageError,
+        ProviderError,
+        RateLimitedError,
+        RefusalReason,
+        RefusedError,
+        StreamInterruptedError,
+        TokenRejectedError,
+        TokensNotFoundError,
+        TransportError,
+    )
+    from chatgptt._exchange import AsyncReplyStream
+    from chatgptt._models import ChatBox, MessageInput, Reply, Strategy, Timeouts
+    from chatgptt._retry import RetryPolicy
+    from chatgptt._sync import Client, Conversation, ReplyStream, ask
+    from chatgptt.provider import ChatGptt
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DEFAULT_SITE",
+    "AnswerError",
+    "AsyncClient",
+    "AsyncConversation",
+    "AsyncReplyStream",
+    "BrowserError",
+    "ChallengeError",
+    "ChatBox",
+    "ChatBoxNotFoundError",
+    "ChatGptt",
+    "ChatGpttError",
+    "Client",
+    "Conversation",
+    "ErrorCode",
+    "Finding",
+    "InvalidInputError",
+    "MessageInput",
+    "PageError",
+    "ProviderError",
+    "RateLimitedError",
+    "RefusalReason",
+    "RefusedError",
+    "Reply",
+    "ReplyStream",
+    "RetryPolicy",
+    "StateDir",
+    "Strategy",
+    "StreamInterruptedError",
+    "Timeouts",
+    "TokenRejectedError",
+    "TokensNotFoundError",
+    "TransportError",
+    "ask",
+]
+
+_HOMES = {
+    "_client": ("DEFAULT_SITE", "AsyncClient", "AsyncConversation", "StateDir"),
+    "_exchange": ("AsyncReplyStream",),
+    "_models": ("ChatBox", "MessageInput", "Reply", "Strategy", "Timeouts"),
+    "_retry": ("RetryPolicy",),
+    "_sync": ("Client", "Conversation", "ReplyStream", "ask"),
+    "provider": ("ChatGptt",),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = next((module for module, names in _HOMES.items() if name in names), "_errors")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

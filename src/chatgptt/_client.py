@@ -1,0 +1,417 @@
+"""The client: what to ask of which page, and the conversation that goes on.
+
+The work is done below: tokens by the ladder, the question by an exchange. This module turns a caller's words
+into a question in the form that each protocol can carry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, get_args
+from urllib.parse import unquote, urlsplit
+
+import anyio
+import httpx
+
+from chatgptt._errors import InvalidInputError
+from chatgptt._exchange import AsyncReplyStream, Context
+from chatgptt._models import ChatBox, MessageInput, Question, Reply, Strategy, Timeouts, Tokens, Turn
+from chatgptt._retry import RetryPolicy
+from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, Deadline, Transport
+from chatgptt.protocols.prompt import check_message, fold, read_turns
+from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.tokens.endpoint import EndpointRung
+from chatgptt.tokens.ladder import Climb, Ladder, Wanted
+from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
+from chatgptt.tokens.store import TokenStore, default_folder
+
+__all__ = [
+    "DEFAULT_SITE",
+    "AsyncClient",
+    "AsyncConversation",
+    "ClientOptions",
+    "StateDir",
+    "client_is_closed",
+]
+
+DEFAULT_SITE = "https://chatgptt.me/"
+
+
+class StateDir(Enum):
+    """Where state is kept when no folder is named."""
+
+    DEFAULT = "default"
+    """`CHATGPTT_STATE_DIR`, or the platform's folder for a program's state."""
+
+
+class ClientOptions(TypedDict, total=False):
+    """The options of a client, for the faces that hand them on; `AsyncClient` says what they mean."""
+
+    bot: str | int | None
+    ajax_url: str | None
+    strategy: Strategy
+    proxy: str | None
+    timeout: float | Timeouts | None
+    retry: RetryPolicy | None
+    headers: Mapping[str, str] | None
+    user_agent: str | None
+    state_dir: str | os.PathLike[str] | StateDir | None
+    http_client: httpx.AsyncClient | None
+
+
+class AsyncClient:
+    """Asks the chat box of a page.
+
+    Args:
+        site: the page that shows the box; https where no scheme is given. A `user:password@` in it is
+            sent as HTTP basic authentication.
+        bot: the wanted bot by number, name or kind of box; None takes the page's most deliberate one.
+        ajax_url: where to post instead of what the page names; for sites that hide their endpoint.
+        strategy: `auto`, `static` (never a browser) or `browser` (nothing else).
+        proxy: `http://`, `https://` or `socks5://` (extra `socks`) URL for every request; None heeds the
+            environment.
+        timeout: seconds for a whole call, or `Timeouts` for finer bounds.
+        retry: how often and how patiently requests are repeated.
+        headers: sent with every request, over the client's own.
+        user_agent: instead of a desktop Chrome's.
+        state_dir: the folder for tokens and visitor ids; None keeps nothing on disk.
+        http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
+
+    Raises:
+        InvalidInputError: for arguments that cannot work.
+    """
+
+    def __init__(
+        self,
+        site: str = DEFAULT_SITE,
+        *,
+        bot: str | int | None = None,
+        ajax_url: str | None = None,
+        strategy: Strategy = "auto",
+        proxy: str | None = None,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
+        state_dir: str | os.PathLike[str] | StateDir | None = StateDir.DEFAULT,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        if strategy not in get_args(Strategy):
+            raise InvalidInputError(
+                f"unknown strategy {strategy!r}", hint=f"use one of {', '.join(get_args(Strategy))}"
+            )
+        url = page_url(site)
+        parts = urlsplit(url)
+        auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self.page = without_credentials(url)
+        self._ajax_url = page_url(ajax_url) if ajax_url else ""
+        self._bot = None if bot is None or bot == "" else str(bot)
+        self._timeouts = _read_timeouts(timeout)
+        self._proxy = proxy or None
+        self._own_http: httpx.AsyncClient | None = None
+        self._http = http_client
+        self._is_closed = False
+        if http_client is None:
+            self._own_http = self._make_http()
+        transport = Transport(
+            self._get_http,
+            home=self.page,
+            headers=_check_headers(headers or {}),
+            user_agent=_check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
+            auth=auth,
+            timeouts=self._timeouts,
+            clock=time.time,
+            keeps_cookies=http_client is None,
+        )
+        policy = retry or RetryPolicy()
+        store = TokenStore(_folder(state_dir), time.time)
+        self._reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
+        self._html = HtmlRung(self._reader)
+        rungs = (self._html, ScriptRung(self._reader), EndpointRung(self._reader, anyio.sleep))
+        self._rungs = rungs
+        self._context = Context(
+            transport=transport,
+            ladder=Ladder(rungs, store, strategy),
+            store=store,
+            policy=policy,
+            timeouts=self._timeouts,
+            sleep=anyio.sleep,
+        )
+        self._identity = _identity(headers or {}, auth, http_client)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections. Calls after it fail."""
+        self._is_closed = True
+        if self._own_http is not None:
+            with anyio.CancelScope(shield=True):
+                await self._own_http.aclose()
+
+    async def ask(
+        self,
+        message: MessageInput,
+        *,
+        system: str | None = None,
+        bot: str | int | None = None,
+        timeout: float | None = None,
+    ) -> Reply:
+        """The finished answer to a message.
+
+        Args:
+            message: a text, or messages as `[{"role": "user", "content": "..."}]`. Earlier ones become the
+                history where the protocol carries one (1.x), else part of one prompt.
+            system: instructions to put in front; the sites know no system prompt, so it becomes part of
+                the message.
+            bot: another bot of the page than the client's.
+            timeout: seconds for this call instead of the client's.
+
+        Raises:
+            ChatGpttError: for whatever kept the answer from coming; see docs/errors.md.
+        """
+        async with self.stream(message, system=system, bot=bot, timeout=timeout) as stream:
+            return await stream.drain()
+
+    def stream(
+        self,
+        message: MessageInput,
+        *,
+        system: str | None = None,
+        bot: str | int | None = None,
+        timeout: float | None = None,
+    ) -> AsyncReplyStream:
+        """The answer as it arrives: `async with client.stream("...") as stream: async for piece in stream`.
+
+        `stream.reply` is the finished answer after the last piece. Entering the block raises what
+        keeps the first piece from coming, iterating what happens later. Arguments as for `ask`.
+        """
+        turns = _with_system(read_turns(message), system)
+        check_message(fold(turns))
+        if turns[-1].role == "user":
+            check_message(turns[-1].content)  # 1.x sends it by itself, beside its history
+        return self._stream(
+            lambda tokens: _make_question(turns, tokens, conversation_id=str(uuid.uuid4())), bot, timeout
+        )
+
+    def conversation(self, *, system: str | None = None, bot: str | int | None = None) -> AsyncConversation:
+        """A conversation whose messages know the earlier ones."""
+        return AsyncConversation(self, system=system, bot=bot)
+
+    async def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
+        """The chat boxes of the page, each with its nonce where the static rungs find one.
+
+        `found_by` says which rung that was.
+
+        Raises:
+            ChatBoxNotFoundError: where the page has none.
+            ChatGpttError: where there is no page to look at.
+        """
+        deadline = Deadline(self._timeouts.total if timeout is None else _check_timeout(timeout))
+        climb = Climb(wanted=Wanted(page=self.page, ajax_url=self._ajax_url), deadline=deadline)
+        await self._html.look(climb)
+        if climb.missing is not None:
+            climb.missing.findings = tuple(climb.findings)
+            raise climb.missing
+        return tuple([await self._complete(climb, box) for box in climb.boxes])
+
+    async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
+        climb.box = box
+        if box.nonce is None:
+            for rung in self._rungs[1:]:
+                tokens = await rung.climb(climb)
+                if tokens is not None:
+                    return tokens.box
+        return box
+
+    def _stream(
+        self,
+        question: Callable[[Tokens], Question],
+        bot: str | int | None,
+        timeout: float | None,
+        *,
+        turn: anyio.Semaphore | None = None,
+        on_reply: Callable[[Reply], None] | None = None,
+    ) -> AsyncReplyStream:
+        wanted = Wanted(
+            page=self.page,
+            bot=self._bot if bot is None or bot == "" else str(bot),
+            identity=self._identity,
+            ajax_url=self._ajax_url,
+        )
+        if timeout is not None:
+            _check_timeout(timeout)
+        return AsyncReplyStream(
+            self._context, wanted=wanted, question=question, timeout=timeout, turn=turn, on_reply=on_reply
+        )
+
+    def _get_http(self) -> httpx.AsyncClient:
+        http = self._http or self._own_http
+        if self._is_closed or http is None or http.is_closed:
+            raise InvalidInputError(
+                "the client is closed", hint="make a new one; close it after the last call"
+            )
+        return http
+
+    def _make_http(self) -> httpx.AsyncClient:
+        try:
+            return httpx.AsyncClient(
+                proxy=self._proxy, limits=httpx.Limits(max_connections=None, max_keepalive_connections=100)
+            )
+        except ImportError as error:
+            raise InvalidInputError(
+                "a SOCKS proxy needs one more package", hint="pip install 'chatgptt[socks]'"
+            ) from error
+        except (ValueError, httpx.InvalidURL) as error:
+            raise InvalidInputError(
+                f"cannot use the proxy {without_credentials(self._proxy or 'of the environment')!r}",
+                hint="give it as http://host:port or socks5://host:port",
+            ) from error
+
+
+class AsyncConversation:
+    """Messages that know the earlier ones; made by `AsyncClient.conversation`.
+
+    1.x sites are sent the earlier turns, 2.x sites keep them under the conversation's id
+    (docs/protocols.md W3, A3). One message at a time: a second one waits for the first.
+    """
+
+    def __init__(self, client: AsyncClient, *, system: str | None, bot: str | int | None) -> None:
+        self._client = client
+        self._system = system
+        self._bot = bot
+        self._one_at_a_time = anyio.Semaphore(1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was said; the next message begins anew."""
+        self._turns: tuple[Turn, ...] = ()
+        self._id = str(uuid.uuid4())
+        self._kept_by_site = 0
+        self._thread_id = ""
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """What was said so far, as `[{"role": ..., "content": ...}]`."""
+        return [{"role": turn.role, "content": turn.content} for turn in self._turns]
+
+    async def ask(self, message: str, *, timeout: float | None = None) -> Reply:
+        """The finished answer to the next message. See AsyncClient.ask."""
+        async with self.stream(message, timeout=timeout) as stream:
+            return await stream.drain()
+
+    def stream(self, message: str, *, timeout: float | None = None) -> AsyncReplyStream:
+        """The answer to the next message as it arrives. See AsyncClient.stream.
+
+        A message whose answer did not finish is not part of the conversation.
+        """
+        turns = read_turns(message)
+        if len(turns) != 1:
+            raise InvalidInputError(
+                "a conversation takes one message at a time", hint="give a list of messages to client.ask"
+            )
+        turn = turns[0]
+        check_message(turn.content)
+        return self._client._stream(
+            lambda tokens: self._make_question(turn, tokens),
+            self._bot,
+            timeout,
+            turn=self._one_at_a_time,
+            on_reply=lambda reply: self._add(turn, reply),
+        )
+
+    def _make_question(self, turn: Turn, tokens: Tokens) -> Question:
+        if tokens.box.protocol == "aipkit" and self._turns and self._kept_by_site == len(self._turns):
+            return Question(text=turn.content, conversation_id=self._id)
+        turns = _with_system((*self._turns, turn), self._system)
+        return _make_question(turns, tokens, conversation_id=self._id, thread_id=self._thread_id)
+
+    def _add(self, turn: Turn, reply: Reply) -> None:
+        self._turns = (*self._turns, turn, Turn(role="assistant", content=reply.text))
+        self._thread_id = reply.thread_id or self._thread_id
+        if reply.protocol == "aipkit":
+            self._kept_by_site = len(self._turns)
+
+
+def client_is_closed() -> InvalidInputError:
+    """What a call on a closed client raises."""
+    return InvalidInputError("the client is closed", hint="make a new one; close it after the last call")
+
+
+def _make_question(
+    turns: tuple[Turn, ...], tokens: Tokens, *, conversation_id: str, thread_id: str = ""
+) -> Question:
+    """The turns in the form that the box's protocol carries: 1.x takes a history, 2.x a single prompt."""
+    if tokens.box.protocol == "wpaicg" and turns[-1].role == "user":
+        system = tuple(turn for turn in turns if turn.role == "system")
+        history = tuple(turn for turn in turns[:-1] if turn.role != "system")
+        text = fold((*system, turns[-1]))
+        return Question(text=text, history=history, thread_id=thread_id)
+    return Question(text=fold(turns), conversation_id=conversation_id)
+
+
+def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
+    return (Turn(role="system", content=system), *turns) if system and system.strip() else turns
+
+
+def _read_timeouts(timeout: float | Timeouts | None) -> Timeouts:
+    match timeout:
+        case None:
+            return Timeouts()
+        case Timeouts():
+            for bound in (timeout.total, timeout.connect, timeout.page, timeout.silence):
+                _check_timeout(bound)
+            return timeout
+        case _:
+            return Timeouts(total=_check_timeout(timeout))
+
+
+def _check_timeout(seconds: float) -> float:
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        raise InvalidInputError(f"a timeout of {seconds!r} s leaves no time", hint="give seconds above 0")
+    return float(seconds)
+
+
+def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers, names in lower case. httpx would quote a value that cannot be sent, and it may be a secret."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise InvalidInputError(f"{name[:80]!r} is no name of a header", hint="check headers")
+        if not re.fullmatch(r"[\t\x20-\x7e]*", value) or value != value.strip():
+            raise InvalidInputError(
+                f"the value of the header {name!r} cannot be sent",
+                hint="use printable ASCII, without blanks around it",
+            )
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _folder(state_dir: str | os.PathLike[str] | StateDir | None) -> Path | None:
+    if state_dir is None:
+        return None
+    return default_folder() if isinstance(state_dir, StateDir) else Path(state_dir)
+
+
+def _identity(
+    headers: Mapping[str, str], auth: tuple[str, str] | None, http_client: httpx.AsyncClient | None
+) -> str:
+    """Tells logged-in visitors from guests and each other: their nonces differ (docs/protocols.md C2)."""
+    own = sorted((name.lower(), value) for name, value in headers.items() if name.lower() in CREDENTIALS)
+    if http_client is not None:
+        own += sorted((cookie.name, cookie.value or "") for cookie in http_client.cookies.jar)
+        own += [("authorization", http_client.headers.get("authorization", ""))]
+    if not any(value for _, value in own) and auth is None:
+        return ""
+    return hashlib.sha256(repr((own, auth)).encode()).hexdigest()[:16]

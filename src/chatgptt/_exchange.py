@@ -1,0 +1,374 @@
+"""One question on its way: tokens, the protocol's requests, and the answer as it arrives.
+
+Opening a stream goes on until the first text has arrived, for until then everything can still be put right: a
+rejected nonce, a connection that never stood, a busy site. From the first text on nothing is repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import string
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, assert_never
+
+import anyio
+
+from chatgptt._errors import (
+    ChatGpttError,
+    InvalidInputError,
+    RefusedError,
+    StreamInterruptedError,
+    TokenRejectedError,
+    TokensNotFoundError,
+    TransportError,
+)
+from chatgptt._models import Ending, Question, Reply, Timeouts, Tokens
+from chatgptt._retry import RetryPolicy, retry
+from chatgptt._transport import Deadline, OpenReply, Transport
+from chatgptt.protocols import aipkit, wpaicg
+from chatgptt.protocols.failures import MAX_FAILURE_BYTES
+from chatgptt.protocols.urls import AJAX_PATH, origin
+from chatgptt.tokens.ladder import Acquired, Ladder, Wanted
+from chatgptt.tokens.store import TokenStore, Visitor
+
+__all__ = ["AsyncReplyStream", "Context"]
+
+_log = logging.getLogger("chatgptt.client")
+_dice = random.SystemRandom()
+_LOWER = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What all questions of a client share."""
+
+    transport: Transport
+    ladder: Ladder
+    store: TokenStore
+    policy: RetryPolicy
+    timeouts: Timeouts
+    sleep: Callable[[float], Awaitable[None]]
+
+
+class AsyncReplyStream:
+    """An answer as it arrives: `async with` opens it, `async for` gives its pieces of text.
+
+    The pieces joined are the answer. Leaving the block early closes the connection.
+
+    Attributes:
+        reply: the finished answer, None until the last piece was taken.
+        accepted_at: seconds from the beginning of the call to the site's taking the message, None before.
+        first_text_at: seconds to the first text, None before.
+        has_renewed: whether the site had rejected the first tokens.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        wanted: Wanted,
+        question: Callable[[Tokens], Question],
+        timeout: float | None = None,
+        first: Acquired | None = None,
+        turn: anyio.Semaphore | None = None,
+        on_reply: Callable[[Reply], None] | None = None,
+    ) -> None:
+        self.reply: Reply | None = None
+        self._context = context
+        self._wanted = wanted
+        self._question = question
+        self._deadline = Deadline(context.timeouts.total if timeout is None else timeout)
+        self._timeout = self._deadline.seconds
+        self.accepted_at: float | None = None
+        self.first_text_at: float | None = None
+        self.has_renewed = False
+        self._first = first
+        self._turn = turn
+        self._has_turn = False
+        self._is_entered = False
+        self._is_left = False
+        self._on_reply = on_reply
+        self._visitor = Visitor(client_id="", session_id="")
+        self._tokens: Tokens | None = None
+        self._open: OpenReply | None = None
+        self._reader: wpaicg.ReplyReader | aipkit.ReplyReader | None = None
+        self._conversation_id = ""
+        self._ready: list[str] = []
+        self._pieces: list[str] = []
+        self._attempts = 0
+        self._page_requests = 0
+
+    async def __aenter__(self) -> Self:
+        if self._is_entered:
+            raise InvalidInputError(
+                "a stream is opened once", hint="ask again with another client.stream(...)"
+            )
+        self._is_entered = True
+        self._deadline = Deadline(self._timeout)
+        try:
+            await self._start()
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        if not self._is_entered:
+            raise _out_of_its_block()
+        while not self._ready:
+            if self._open is None:
+                if self._is_left and self.reply is None:
+                    raise _out_of_its_block()
+                raise StopAsyncIteration
+            try:
+                await self._receive()
+            except ChatGpttError:
+                await self._close()
+                raise
+        piece = self._ready.pop(0) if len(self._ready) == 1 else self._take_all()
+        self._pieces.append(piece)
+        return piece
+
+    def _take_all(self) -> str:
+        """Pieces that arrived together are given together: the caller is not made to wait for each."""
+        piece = "".join(self._ready)
+        self._ready.clear()
+        return piece
+
+    async def drain(self) -> Reply:
+        """Takes all pieces and gives the finished answer."""
+        async for _ in self:
+            pass
+        if self.reply is None:
+            raise InvalidInputError("the answer has failed before", hint="ask again")
+        return self.reply
+
+    # Opening
+
+    async def _start(self) -> None:
+        """Opens the answer; newer tokens, and a message that the site lost, each get one more try."""
+        await self._take_turn()
+        self._visitor = await self._context.store.visitor(origin(self._wanted.page))
+        acquired = self._first or await self._acquire(frozenset())
+        self._page_requests = acquired.requests
+        may_renew = may_hand_in_again = True
+        while True:
+            try:
+                await self._send(acquired.tokens)
+                return
+            except ChatGpttError as error:
+                error.findings = error.findings or acquired.findings
+                if isinstance(error, TokenRejectedError) and error.is_key_lost and may_hand_in_again:
+                    may_hand_in_again = False
+                    _log.info("%s; handing the message in again", error)
+                elif may_renew and (error.is_stale or _may_be_rejection(error, acquired.tokens)):
+                    may_renew = False
+                    _log.info("%s; acquiring tokens past all caches", error)
+                    stale, acquired = acquired, await self._renew(acquired.tokens, error)
+                    self._page_requests += acquired.requests
+                    if not error.is_stale and acquired.tokens.nonce == stale.tokens.nonce:
+                        raise
+                    self.has_renewed = True
+                else:
+                    raise
+
+    async def _take_turn(self) -> None:
+        """Waits until the conversation's message before this one is done."""
+        if self._turn is None:
+            return
+        with anyio.move_on_after(self._deadline.remaining()):
+            await self._turn.acquire()
+            self._has_turn = True
+        if not self._has_turn:
+            raise TransportError(
+                f"the time limit of {self._deadline.seconds:g} s passed while an earlier message of the "
+                "conversation was under way",
+                code="timeout",
+                hint="take its answer to the end, or leave its block, first",
+                url=self._wanted.page,
+            )
+
+    async def _acquire(self, rejected: frozenset[str]) -> Acquired:
+        acquired = await self._context.ladder.acquire(self._wanted, self._deadline, rejected)
+        self._context.transport.add_cookies(acquired.tokens.cookies)
+        return acquired
+
+    async def _renew(self, tokens: Tokens, error: ChatGpttError) -> Acquired:
+        try:
+            return await self._acquire(frozenset({tokens.nonce}))
+        except TokensNotFoundError as missing:
+            error.findings = missing.findings
+            raise error from missing
+
+    async def _send(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        question = self._question(tokens)
+        self._conversation_id = question.conversation_id
+        await retry(
+            lambda: self._send_once(tokens, question),
+            is_message=True,
+            policy=self._context.policy,
+            remaining=self._deadline.remaining,
+            sleep=self._context.sleep,
+        )
+
+    async def _send_once(self, tokens: Tokens, question: Question) -> None:
+        await self._close()
+        match tokens.box.protocol:
+            case "wpaicg":
+                await self._send_wpaicg(tokens, question)
+            case "aipkit":
+                await self._send_aipkit(tokens, question)
+            case _:
+                assert_never(tokens.box.protocol)
+        if self._open is not None and self._open.head.status == 200:
+            self.accepted_at = self._deadline.elapsed()
+        while not self._ready and self._open is not None:
+            await self._receive()
+
+    async def _send_wpaicg(self, tokens: Tokens, question: Question) -> None:
+        request = wpaicg.build_message(
+            tokens.box,
+            tokens.nonce,
+            question,
+            client_id=self._visitor.client_id,
+            chat_id=_dice.randint(1, 100_000),
+        )
+        self._attempts += 1
+        self._open = await self._context.transport.send(
+            request, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent
+        )
+        self._reader = wpaicg.ReplyReader(self._open.head)
+
+    async def _send_aipkit(self, tokens: Tokens, question: Question) -> None:
+        transport, box = self._context.transport, tokens.box
+        aipkit.check_text(box, question.text)
+        now_ms = int(time.time() * 1000)
+        message_id = f"aipkit-client-msg-{box.bot_id}-{now_ms}-{''.join(_dice.choices(_LOWER, k=5))}"
+        upload = aipkit.build_upload(box, tokens.nonce, question.text, message_id=message_id)
+        self._attempts += 1
+        async with await transport.send(
+            upload, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent
+        ) as reply:
+            body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
+        request = aipkit.build_stream_request(
+            box,
+            tokens.nonce,
+            cache_key=aipkit.read_cache_key(reply.head, body),
+            session_id=self._visitor.session_id,
+            conversation_id=question.conversation_id,
+            now_ms=now_ms,
+        )
+        self._open = await transport.send(
+            request, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent
+        )
+        self._reader = aipkit.ReplyReader(self._open.head)
+
+    # Receiving
+
+    async def _receive(self) -> None:
+        """Takes in what arrives next; at the answer's end closes and makes the reply."""
+        assert self._open is not None
+        assert self._reader is not None
+        reader = self._reader
+        try:
+            data = await self._open.receive()
+        except TransportError as error:
+            await self._close()
+            raise self._broken(error) from error
+        if data:
+            self._add(reader.receive(data))
+        if reader.is_finished or not data:
+            await self._close()
+            pieces, ending = reader.end()
+            self._add(pieces)
+            self._finish(reader, ending)
+
+    def _add(self, pieces: list[str]) -> None:
+        if pieces and self.first_text_at is None:
+            self.first_text_at = self._deadline.elapsed()
+        self._ready += pieces
+
+    def _broken(self, error: TransportError) -> ChatGpttError:
+        """A connection that broke: before the first text it may be tried again, after it not."""
+        assert self._reader is not None
+        text = self._reader.text
+        if not text:
+            return error
+        return StreamInterruptedError(
+            f"the answer broke off: {error.message}",
+            hint="ask again; the text so far is in partial_text",
+            url=error.url,
+            status=self._reader.head.status,
+            partial_text=text,
+        )
+
+    def _finish(self, reader: wpaicg.ReplyReader | aipkit.ReplyReader, ending: Ending) -> None:
+        assert self._tokens is not None
+        box = self._tokens.box
+        if ending.unreadable_frames:
+            _log.warning("%d frames of the answer could not be read", ending.unreadable_frames)
+        self.reply = Reply(
+            text="".join((*self._pieces, *self._ready)),
+            site=_site_of(box.ajax_url),
+            page=self._tokens.page,
+            protocol=box.protocol,
+            bot_id=box.bot_id,
+            tokens_from=self._tokens.rung,
+            is_streamed=reader.is_stream,
+            attempts=self._attempts,
+            page_requests=self._page_requests,
+            elapsed=self._deadline.elapsed(),
+            first_text=self.first_text_at or self._deadline.elapsed(),
+            conversation_id=self._conversation_id,
+            thread_id=ending.thread_id,
+        )
+        if self._on_reply is not None:
+            self._on_reply(self.reply)
+
+    async def _leave(self) -> None:
+        self._is_left = True
+        try:
+            await self._close()
+        finally:
+            if self._has_turn and self._turn is not None:
+                self._has_turn = False
+                self._turn.release()
+
+    async def _close(self) -> None:
+        if self._open is not None:
+            opened, self._open = self._open, None
+            await opened.close()
+
+
+def _may_be_rejection(error: ChatGpttError, tokens: Tokens) -> bool:
+    """Whether a refusal in unknown words may be a nonce's rejection; fresh tokens that differ prove it."""
+    return (
+        isinstance(error, RefusedError)
+        and tokens.box.protocol == "wpaicg"
+        and wpaicg.may_be_rejection(error.reason, tokens.box.plugin_version)
+    )
+
+
+def _out_of_its_block() -> InvalidInputError:
+    return InvalidInputError(
+        "a stream is read in its block", hint="async with client.stream(...) as stream: ..."
+    )
+
+
+def _site_of(ajax_url: str) -> str:
+    """The site that an ajax URL belongs to: its origin and the path that WordPress is installed under."""
+    root, found, _ = ajax_url.partition(f"/{AJAX_PATH}")
+    return root if found else origin(ajax_url)

@@ -1,0 +1,138 @@
+"""When a request is repeated, and how long that waits.
+
+The rule behind the table (docs/errors.md): a page may be fetched again after any passing failure; a message
+only where the site cannot have seen it, since a second copy may be answered, logged and billed. tenacity
+does the waiting, with full jitter, within the attempts and within the deadline of the whole call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from chatgptt._errors import ChatGpttError, InvalidInputError, PageError, RateLimitedError, TransportError
+
+if TYPE_CHECKING:
+    import tenacity
+
+__all__ = ["RetryPolicy", "is_repeatable", "retry"]
+
+_log = logging.getLogger("chatgptt.retry")
+_Result = TypeVar("_Result")
+
+AMBIGUOUS_STATUSES = frozenset({408, 500, 502, 504, *range(520, 525)})
+"""The site's server, or a proxy of it such as Cloudflare (520 to 524), failed at an unknown moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how patiently a request is repeated. Seconds throughout.
+
+    Attributes:
+        attempts: tries in all, 1 for none again.
+        first_wait: the upper bound of the first wait; each later one doubles it. The wait itself is
+            random below it.
+        max_wait: the upper bound of any wait of our own choosing.
+        max_retry_after: the longest Retry-After that is waited for; a site that asks for more is
+            reported at once.
+        retry_ambiguous: whether a message is repeated even where the site may have answered it already.
+    """
+
+    attempts: int = 3
+    first_wait: float = 0.5
+    max_wait: float = 10.0
+    max_retry_after: float = 60.0
+    retry_ambiguous: bool = False
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or min(self.first_wait, self.max_wait, self.max_retry_after) < 0:
+            raise InvalidInputError(
+                "a retry policy needs at least 1 attempt and waits that are not negative",
+                hint="RetryPolicy(attempts=1) never repeats",
+            )
+
+
+def is_repeatable(error: BaseException, *, is_message: bool, policy: RetryPolicy) -> bool:
+    """Whether the request that ended in `error` may be sent again, by the table in docs/errors.md.
+
+    Args:
+        error: what it ended in.
+        is_message: whether it carried a message, not just a page request.
+        policy: says what happens in the ambiguous cases of a message.
+    """
+    if isinstance(error, ChatGpttError) and (error.retry_after or 0.0) > policy.max_retry_after:
+        return False
+    match error:
+        case RateLimitedError():
+            return True
+        case TransportError(is_sent=False):
+            return True
+        case TransportError():
+            return policy.retry_ambiguous or not is_message
+        case PageError(status=status) if status in AMBIGUOUS_STATUSES:
+            return policy.retry_ambiguous or not is_message
+        case _:
+            return False
+
+
+async def retry(
+    send: Callable[[], Awaitable[_Result]],
+    *,
+    is_message: bool,
+    policy: RetryPolicy,
+    remaining: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+) -> _Result:
+    """The result of `send`, called again as the policy allows; the last error where it never succeeds.
+
+    Args:
+        send: sends the request once.
+        is_message: whether it carries a message.
+        policy: how often and how patiently.
+        remaining: seconds left until the call's deadline; no wait reaches beyond it.
+        sleep: waits that many seconds.
+    """
+    import tenacity  # here, since importing it takes longer than the rest of the package
+
+    jitter = tenacity.wait_random_exponential(multiplier=policy.first_wait, max=policy.max_wait)
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = _error_of(state)
+        retry_after = error.retry_after if error else None
+        # A little over what the site asked for: it counts in whole seconds.
+        return jitter(state) if retry_after is None else retry_after + min(0.25, jitter(state))
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= policy.attempts or state.upcoming_sleep >= remaining()
+
+    def log(state: tenacity.RetryCallState) -> None:
+        _log.info(
+            "waiting %.2f s before attempt %d of %d: %s",
+            state.upcoming_sleep,
+            state.attempt_number + 1,
+            policy.attempts,
+            _error_of(state),
+        )
+
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(
+            lambda error: is_repeatable(error, is_message=is_message, policy=policy)
+        ),
+        wait=wait,
+        stop=stop,
+        before_sleep=log,
+        sleep=sleep,
+        reraise=True,
+    )
+
+    async def attempt() -> _Result:  # tenacity awaits only what it knows for a coroutine function
+        return await send()
+
+    return await retrying(attempt)
+
+
+def _error_of(state: tenacity.RetryCallState) -> ChatGpttError | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, ChatGpttError) else None

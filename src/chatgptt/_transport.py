@@ -1,0 +1,349 @@
+"""The edge to the network: opens a request, hands over its bytes, and names what went wrong.
+
+It decides nothing. Every await on the network runs under the call's deadline, and every exception of httpx
+is mapped by one table, around the single awaited call. No cancel scope ever spans a `yield`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from http.cookiejar import Cookie
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+import httpx
+
+from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageError, TransportError
+from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
+from chatgptt.protocols.urls import is_same_site, origin, without_credentials
+
+__all__ = ["CREDENTIALS", "DEFAULT_USER_AGENT", "Deadline", "OpenReply", "Trace", "Transport"]
+
+_Value = TypeVar("_Value")
+
+Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
+"""Called with an event's name, as `connection.connect_tcp.complete`, and what belongs to it."""
+
+DEFAULT_USER_AGENT = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/156.0.0.0 Safari/537.36"
+)
+"""What a desktop Chrome sends; sites' firewalls refuse the names of HTTP libraries outright."""
+
+CREDENTIALS = ("authorization", "cookie")
+"""Headers that say who somebody is."""
+
+
+class Deadline:
+    """The end of a call, by a clock that only goes forward. Seconds."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self.started = clock()
+
+    def within(self, seconds: float) -> Deadline:
+        """A deadline for a part of the call, no later than the call's own."""
+        return Deadline(min(seconds, self.remaining()), self._clock)
+
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self._clock() - self.started
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.seconds - self.elapsed())
+
+
+class OpenReply:
+    """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end."""
+
+    def __init__(self, response: httpx.Response, head: ReplyHead, deadline: Deadline) -> None:
+        self.head = head
+        self._response = response
+        self._deadline = deadline
+        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+
+    async def receive(self) -> bytes:
+        """The next bytes of the body, decompressed; b"" where it is complete.
+
+        Raises:
+            TransportError: where the connection breaks or the deadline passes.
+        """
+        return await _mapped(lambda: anext(self._chunks, b""), self.head.url, self._deadline)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The body, or its first `limit_bytes`."""
+        body = bytearray()
+        while len(body) < limit_bytes:
+            data = await self.receive()
+            if not data:
+                break
+            body += data
+        return bytes(body[:limit_bytes])
+
+    async def close(self) -> None:
+        """Gives the connection back, or closes it where the body was not read to its end."""
+        with anyio.CancelScope(shield=True):
+            await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Transport:
+    """Sends requests as one visitor: the same cookies, user agent, proxy and extra headers on every hop.
+
+    What was given to prove who we are goes to the site of `home` alone, wherever its pages may redirect.
+    """
+
+    def __init__(
+        self,
+        http: Callable[[], httpx.AsyncClient],
+        *,
+        home: str,
+        headers: Mapping[str, str],
+        user_agent: str,
+        auth: tuple[str, str] | None,
+        timeouts: Timeouts,
+        clock: Callable[[], float],
+        keeps_cookies: bool = True,
+    ) -> None:
+        self._http = http
+        self._home = home
+        self._headers = dict(headers)
+        self._user_agent = user_agent
+        self._auth = httpx.BasicAuth(*auth) if auth else None
+        self._timeouts = timeouts
+        self._clock = clock
+        self._keeps_cookies = keeps_cookies
+
+    async def get_page(
+        self, url: str, *, deadline: Deadline, is_fresh: bool = False, trace: Trace | None = None
+    ) -> OpenReply:
+        """Opens a page, redirects followed.
+
+        Args:
+            url: where it is.
+            deadline: the call's; one page gets no more than its own bound of it.
+            is_fresh: whether caches on the way are asked to stand aside.
+            trace: is told how the connection comes about, in the terms of httpcore's trace extension.
+        """
+        headers = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.5"}
+        if is_fresh:
+            headers |= {"cache-control": "no-cache", "pragma": "no-cache"}
+        deadline = deadline.within(self._timeouts.page)
+        return await self._open("GET", url, headers=headers, deadline=deadline, is_page=True, trace=trace)
+
+    async def send(
+        self, request: Request, *, page: str, deadline: Deadline, user_agent: str = ""
+    ) -> OpenReply:
+        """Sends a protocol's request from `page`, the page that a browser would show."""
+        headers = {"accept": request.accept, "referer": without_credentials(page)}
+        if request.method == "POST":
+            headers["origin"] = origin(request.url)
+        if user_agent:
+            headers["user-agent"] = user_agent
+        return await self._open(
+            request.method,
+            request.url,
+            headers=headers,
+            deadline=deadline,
+            params=dict(request.params),
+            fields=dict(request.fields),
+        )
+
+    def cookies_for(self, url: str) -> tuple[StoredCookie, ...]:
+        """The cookies of `url`'s site that a later process may send again; none of a handed-in client."""
+        if not self._keeps_cookies:
+            return ()
+        host = httpx.URL(url).host
+        return tuple(
+            StoredCookie(
+                name=cookie.name,
+                value=cookie.value or "",
+                domain=cookie.domain,
+                path=cookie.path,
+                is_secure=cookie.secure,
+            )
+            for cookie in self._http().cookies.jar
+            if f".{host}".endswith(f".{cookie.domain.lstrip('.').removesuffix('.local')}")
+        )
+
+    def add_cookies(self, cookies: Iterable[StoredCookie]) -> None:
+        """Takes up cookies of an earlier process, or of the browser; those that are there already stay."""
+        jar = self._http().cookies.jar
+        known = {(cookie.domain, cookie.path, cookie.name) for cookie in jar}
+        for cookie in cookies:
+            if (cookie.domain, cookie.path, cookie.name) not in known:
+                jar.set_cookie(_jar_cookie(cookie))
+
+    async def _open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        params: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        is_page: bool = False,
+        trace: Trace | None = None,
+    ) -> OpenReply:
+        http = self._http()
+        limits = self._timeouts
+        is_home = is_same_site(url, self._home)
+        own = {name: value for name, value in self._headers.items() if is_home or name not in CREDENTIALS}
+        left = max(deadline.remaining(), 0.001)
+        silence = min(limits.silence, left)
+        try:
+            address = httpx.URL(url)
+            request = http.build_request(
+                method,
+                address.copy_merge_params(params) if params else address,
+                data=dict(fields) if fields else None,
+                headers={"user-agent": self._user_agent, **own, **headers},
+                timeout=httpx.Timeout(silence, connect=min(limits.connect, left), pool=left),
+                extensions={"trace": trace} if trace else None,
+            )
+        except (httpx.InvalidURL, UnicodeError, TypeError) as error:
+            raise InvalidInputError(
+                f"cannot make a request of {without_credentials(url)!r}: {error}",
+                hint="check URL and headers",
+            ) from error
+
+        async def send() -> httpx.Response:
+            # Without a login of our own, that of a client that was handed in is used.
+            auth = self._auth if self._auth and is_home else httpx.USE_CLIENT_DEFAULT
+            return await http.send(request, stream=True, follow_redirects=is_page, auth=auth)
+
+        response = await _mapped(send, without_credentials(url), deadline)
+        head = ReplyHead(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            # A message's own query holds its nonce and the visitor's id, and it is never redirected.
+            url=without_credentials(str(response.url) if is_page else url),
+            received_at=self._clock(),
+            redirects=len(response.history),
+        )
+        return OpenReply(response, head, deadline)
+
+
+def _jar_cookie(cookie: StoredCookie) -> Cookie:
+    has_dot = cookie.domain.startswith(".")
+    return Cookie(
+        version=0,
+        name=cookie.name,
+        value=cookie.value,
+        port=None,
+        port_specified=False,
+        domain=cookie.domain,
+        domain_specified=has_dot,
+        domain_initial_dot=has_dot,
+        path=cookie.path,
+        path_specified=True,
+        secure=cookie.is_secure,
+        expires=None,
+        discard=True,
+        comment=None,
+        comment_url=None,
+        rest={},
+    )
+
+
+_TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
+    # exception, code, whether the request may have reached the site, hint
+    (httpx.ConnectTimeout, "timeout", False, "the site's server does not answer; try again later"),
+    (httpx.PoolTimeout, "timeout", False, "too many requests are under way in this client"),
+    (httpx.TimeoutException, "timeout", True, "the site is slow; allow more time with timeout"),
+    (httpx.ConnectError, "connect_error", False, "check the address, and that the site is up"),
+    (httpx.ProxyError, "connect_error", False, "check the proxy's address and login"),
+    (httpx.TransportError, "connect_error", True, "the connection broke; try again"),
+    (httpx.DecodingError, "connect_error", True, "the site sent a body that cannot be decompressed"),
+    (httpx.StreamError, "connect_error", True, "the connection was closed"),
+)
+_DNS_HINT = "check the host name and this machine's network"
+_TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
+
+
+async def _mapped(call: Callable[[], Awaitable[_Value]], url: str, deadline: Deadline) -> _Value:
+    """The result of one awaited call on the network, under the deadline, with its exceptions mapped."""
+    remaining = deadline.remaining()
+    try:
+        with anyio.fail_after(remaining):
+            return await call()
+    except TimeoutError as error:
+        raise TransportError(
+            f"the time limit of {deadline.seconds:g} s passed while talking to {origin(url)}",
+            code="timeout",
+            hint="allow more time with timeout",
+            url=url,
+            is_sent=True,
+        ) from error
+    except httpx.TooManyRedirects as error:
+        raise PageError(
+            "the page redirects in a circle", hint="check the page's address in a browser", url=url
+        ) from error
+    except httpx.UnsupportedProtocol as error:
+        raise PageError(
+            "the page redirects to an address that is not http or https",
+            hint="check the page's address in a browser",
+            url=url,
+        ) from error
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        raise _map(error, url) from error
+    except (httpx.InvalidURL, httpx.CookieConflict, UnicodeError) as error:
+        raise PageError(
+            f"the site redirects to an address that is none: {error}",
+            hint="check the page's address in a browser",
+            url=url,
+        ) from error
+
+
+def _map(error: Exception, url: str) -> ChatGpttError:
+    causes = list(_causes(error))
+    where = f"{origin(url)}: {_reason(causes)}"
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return TransportError(f"cannot find {where}", code="dns_error", hint=_DNS_HINT, url=url)
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        is_sent = not isinstance(error, httpx.ConnectError)
+        return TransportError(
+            f"no safe connection to {where}", code="tls_error", hint=_TLS_HINT, url=url, is_sent=is_sent
+        )
+    for kind, code, is_sent, hint in _TABLE:
+        if isinstance(error, kind):
+            return TransportError(f"cannot talk to {where}", code=code, hint=hint, url=url, is_sent=is_sent)
+    raise AssertionError(f"unmapped {type(error)}")  # pragma: no cover
+
+
+def _causes(error: BaseException | None) -> Iterable[BaseException]:
+    """The chain of exceptions under `error`; a failed connect is a group with one for each address."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        error = pending.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        pending += [error.__cause__, error.__context__]
+        if isinstance(error, BaseExceptionGroup):
+            pending += error.exceptions
+
+
+def _reason(causes: list[BaseException]) -> str:
+    """The most telling words in a chain: those of the system where it has some."""
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror[:200]
+    words = next((str(cause) for cause in causes if str(cause)), "")
+    return words[:200] or type(causes[0]).__name__

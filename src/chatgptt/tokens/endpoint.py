@@ -1,0 +1,107 @@
+"""The rung that asks the site itself: the protocol's nonce action, or another page that no cache has.
+
+2.x from 2.3.41 on hands out nonces (docs/protocols.md A6). Everything else has none to ask, but guests
+share one nonce on the whole site, and 1.x prints it on every page; so a page that nobody has asked for
+before, and that no cache can hold, will do (W7).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from chatgptt._errors import AnswerError, PageError, TokenRejectedError
+from chatgptt._models import ChatBox, Rung, Tokens
+from chatgptt._retry import retry
+from chatgptt.protocols import aipkit, wpaicg
+from chatgptt.protocols.boxes import find_boxes
+from chatgptt.protocols.failures import MAX_FAILURE_BYTES, read_failure
+from chatgptt.tokens.ladder import Climb
+from chatgptt.tokens.static import PageReader, make_tokens
+
+__all__ = ["EndpointRung"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One place to ask, in words for the finding."""
+
+    words: str
+    ask: Callable[[], Awaitable[str | None]]
+
+
+class EndpointRung:
+    """Asks the site for a nonce past all caches."""
+
+    name: Rung = "endpoint"
+
+    def __init__(self, reader: PageReader, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._reader = reader
+        self._sleep = sleep
+
+    async def climb(self, climb: Climb) -> Tokens | None:
+        """See RungOfLadder."""
+        if climb.box is None or climb.page is None:
+            return None
+        for source in self._sources(climb, climb.box):
+            nonce = await source.ask()
+            if nonce is None:
+                climb.saw(self.name, f"{source.words}: no usable nonce")
+                continue
+            tokens = make_tokens(climb, climb.box, nonce, self.name, self._reader)
+            if nonce not in climb.rejected:
+                return tokens
+            climb.again = tokens
+            climb.saw(self.name, f"{source.words}: the nonce that was rejected")
+        return None
+
+    def _sources(self, climb: Climb, box: ChatBox) -> list[_Source]:
+        assert climb.page is not None
+        page, root = climb.wanted.page, climb.page.root
+        sources = []
+        if box.protocol == "aipkit":
+            sources.append(_Source("the nonce action", lambda: self._ask_action(climb, box)))
+        if not climb.rejected:  # else the page was fetched past caches already
+            sources.append(_Source("the page past caches", lambda: self._ask_page(climb, page)))
+        if box.protocol == "wpaicg":
+            unknown = f"{root}{secrets.token_hex(8)}/"
+            sources.append(_Source("an unknown page of the site", lambda: self._ask_page(climb, unknown)))
+            sources.append(_Source("the site's front page", lambda: self._ask_page(climb, root)))
+        return sources
+
+    async def _ask_action(self, climb: Climb, box: ChatBox) -> str | None:
+        request = aipkit.build_nonce_request(box)
+
+        async def send() -> str | None:
+            climb.requests += 1
+            async with await self._reader.transport.send(
+                request, page=climb.wanted.page, deadline=climb.deadline
+            ) as reply:
+                body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
+            nonce = aipkit.maybe_fresh_nonce(reply.head, body)
+            if nonce is None:
+                failure = read_failure(reply.head, body)
+                # An unknown action and a refusal are evidence; a site that fails is not.
+                if not isinstance(failure, AnswerError | TokenRejectedError) and (
+                    not isinstance(failure, PageError) or reply.head.status >= 500
+                ):
+                    raise failure
+            return nonce
+
+        return await retry(
+            send,
+            is_message=False,
+            policy=self._reader.policy,
+            remaining=climb.deadline.remaining,
+            sleep=self._sleep,
+        )
+
+    async def _ask_page(self, climb: Climb, url: str) -> str | None:
+        page, _ = await self._reader.fetch(url, climb, is_fresh=True, accepts_errors=True)
+        assert climb.box is not None
+        if climb.box.protocol == "wpaicg":
+            nonce = wpaicg.find_page_nonce(page)
+            if nonce is not None:
+                return nonce
+        return next((box.nonce for box in find_boxes(page) if box.nonce), None)

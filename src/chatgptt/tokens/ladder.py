@@ -1,0 +1,266 @@
+"""The ladder: tries the rungs in order until one gives tokens, and collects what the others saw.
+
+One acquisition at a time for a page and bot: whoever asks meanwhile gets its outcome. The leader works
+in its own task, so a cancelled leader takes nobody with it; the next one in line starts afresh.
+
+A rung that fails for a passing reason ends the acquisition with that reason. It has shown nothing about the
+page, so it sends nobody up to the browser.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol as TypingProtocol
+
+import anyio
+
+from chatgptt._errors import (
+    BrowserError,
+    ChatBoxNotFoundError,
+    ChatGpttError,
+    Finding,
+    RateLimitedError,
+    TokensNotFoundError,
+    TransportError,
+)
+from chatgptt._models import ChatBox, ReplyHead, Rung, Strategy, Tokens
+from chatgptt._transport import Deadline, Trace
+from chatgptt.protocols.page import Page
+from chatgptt.protocols.urls import origin
+from chatgptt.tokens.store import TokenStore
+
+__all__ = ["Acquired", "Climb", "Ladder", "RungOfLadder", "Wanted", "past_caches", "without_mark"]
+
+_log = logging.getLogger("chatgptt.tokens")
+
+NOT_FOUND = "Required authentication tokens not found in page HTML"
+"""How the error's message starts; programs look for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What an acquisition is for.
+
+    `identity` tells visitors with different credentials apart. `ajax_url`, where the caller named one, is
+    posted to instead of what the page says.
+    """
+
+    page: str
+    bot: str | None = None
+    identity: str = ""
+    ajax_url: str = ""
+
+    @property
+    def key(self) -> str:
+        """Under which the tokens are kept, within the page's site."""
+        return "|".join((self.page, self.bot or "", self.identity, self.ajax_url))
+
+
+@dataclass(slots=True, kw_only=True)
+class Climb:
+    """One acquisition under way: what the rungs share and what they found out.
+
+    With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
+    found to be the rejected ones still: better than none, since sites do err. `head` is the head of the
+    page's reply; `trace` is told how its connection came about.
+    """
+
+    wanted: Wanted
+    deadline: Deadline
+    rejected: frozenset[str] = frozenset()
+    findings: list[Finding] = field(default_factory=list)
+    page: Page | None = None
+    boxes: tuple[ChatBox, ...] = ()
+    box: ChatBox | None = None
+    missing: ChatBoxNotFoundError | None = None
+    again: Tokens | None = None
+    requests: int = 0
+    head: ReplyHead | None = None
+    trace: Trace | None = None
+
+    def saw(self, rung: Rung, what: str) -> None:
+        """Notes what a rung saw instead of tokens."""
+        self.findings.append(Finding(rung=rung, saw=what))
+        _log.debug("%s: %s", rung, what)
+
+
+class RungOfLadder(TypingProtocol):
+    """One way to get tokens."""
+
+    @property
+    def name(self) -> Rung:
+        """As it appears in `tokens_from` and in findings."""
+
+    async def climb(self, climb: Climb) -> Tokens | None:
+        """Tokens, or None with a finding that says what was seen instead.
+
+        Raises:
+            ChatGpttError: where the acquisition as a whole cannot go on.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquired:
+    """Tokens, how many requests they took, and what the rungs below saw."""
+
+    tokens: Tokens
+    requests: int
+    findings: tuple[Finding, ...]
+
+
+class _Flight:
+    """One acquisition that several callers wait for, under the deadline of the one that leads it."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.landed = anyio.Event()
+        self.outcome: Acquired | ChatGpttError | None = None
+
+
+class Ladder:
+    """Acquires tokens for pages.
+
+    Args:
+        rungs: cheapest first; the cache is not among them.
+        store: where tokens are kept between calls.
+        strategy: which rungs may be used.
+    """
+
+    def __init__(self, rungs: Sequence[RungOfLadder], store: TokenStore, strategy: Strategy = "auto") -> None:
+        self._rungs = tuple(rung for rung in rungs if _is_allowed(rung.name, strategy))
+        self._store = store
+        self._strategy = strategy
+        self._flights: dict[tuple[str, frozenset[str]], _Flight] = {}
+
+    async def acquire(
+        self, wanted: Wanted, deadline: Deadline, rejected: frozenset[str] = frozenset()
+    ) -> Acquired:
+        """Tokens for a page, from the store where it has some.
+
+        Args:
+            wanted: the page and the bot.
+            deadline: bounds the whole ladder.
+            rejected: nonces that the site did not accept; anything else is acquired past all caches.
+
+        Raises:
+            ChatGpttError: `tokens_missing` with the findings of every rung, or what kept them from looking.
+        """
+        site = origin(wanted.page)
+        for nonce in rejected:
+            await self._store.drop(site, wanted.key, nonce)
+        while True:
+            tokens = await self._store.find(site, wanted.key, rejected)
+            if tokens is not None:
+                return Acquired(tokens=replace(tokens, rung="cache"), requests=0, findings=())
+            flight = self._flights.get((wanted.key, rejected))
+            if flight is None:
+                return await self._lead(wanted, deadline, rejected)
+            with anyio.move_on_after(deadline.remaining()):
+                await flight.landed.wait()
+            match flight.outcome:
+                case Acquired() as acquired:
+                    return acquired
+                case ChatGpttError() as error if not _is_of_the_leader(error, flight, deadline):
+                    raise copy.copy(error)
+                case _ if deadline.remaining() <= 0:
+                    raise TransportError(
+                        f"the time limit of {deadline.seconds:g} s passed while waiting for tokens",
+                        code="timeout",
+                        hint="allow more time with timeout",
+                        url=wanted.page,
+                    )
+                case _:
+                    continue  # the leader was cancelled or ran out of its own time
+
+    async def _lead(self, wanted: Wanted, deadline: Deadline, rejected: frozenset[str]) -> Acquired:
+        key = (wanted.key, rejected)
+        flight = self._flights[key] = _Flight(deadline)
+        try:
+            flight.outcome = await self.climb(Climb(wanted=wanted, deadline=deadline, rejected=rejected))
+            return flight.outcome
+        except ChatGpttError as error:
+            flight.outcome = error
+            raise
+        finally:
+            del self._flights[key]
+            flight.landed.set()
+
+    async def climb(self, climb: Climb) -> Acquired:
+        """Tokens from the rungs, whatever the store has; they are kept there.
+
+        Raises:
+            ChatGpttError: see `acquire`.
+        """
+        wanted = climb.wanted
+        for rung in self._rungs:
+            try:
+                tokens = await rung.climb(climb)
+            except ChatGpttError as error:
+                error.findings = (*climb.findings, *error.findings)
+                raise
+            if tokens is not None and tokens.nonce not in climb.rejected:
+                await self._store.put(origin(wanted.page), wanted.key, tokens)
+                return Acquired(tokens=tokens, requests=climb.requests, findings=tuple(climb.findings))
+            if tokens is not None:
+                climb.again = tokens
+                climb.saw(rung.name, "the site still shows the nonce that it rejected")
+        if climb.again is not None:
+            return Acquired(tokens=climb.again, requests=climb.requests, findings=tuple(climb.findings))
+        raise self._not_found(climb)
+
+    def _not_found(self, climb: Climb) -> ChatGpttError:
+        findings = tuple(climb.findings)
+        if not self._rungs:
+            return BrowserError(
+                "this version has no browser rung yet",
+                code="browser_missing",
+                hint="use the strategy auto or static",
+                url=climb.wanted.page,
+            )
+        if climb.box is None and climb.missing is not None:
+            climb.missing.findings = findings
+            return climb.missing
+        seen = "; ".join(f"{finding.rung}: {finding.saw}" for finding in findings)
+        return TokensNotFoundError(
+            f"{NOT_FOUND}: {climb.wanted.page} shows a chat box, but no rung found its tokens ({seen})",
+            hint="the page may need a browser, or a plugin of the site hides its tokens",
+            url=climb.wanted.page,
+            findings=findings,
+        )
+
+
+def _is_allowed(rung: Rung, strategy: Strategy) -> bool:
+    match strategy:
+        case "auto":
+            return True
+        case "static":
+            return rung != "browser"
+        case "browser":
+            return rung == "browser"
+
+
+def _is_of_the_leader(error: ChatGpttError, flight: _Flight, deadline: Deadline) -> bool:
+    """Whether the leader gave up for lack of time, which says nothing to a caller that has more of it."""
+    is_about_time = isinstance(error, RateLimitedError) or error.code == "timeout"
+    return is_about_time and deadline.remaining() > flight.deadline.remaining() + _MUCH_MORE
+
+
+_MUCH_MORE = 1.0
+"""Seconds. Callers that came just after the leader would only meet the same end, one after the other."""
+
+
+def past_caches(url: str) -> str:
+    """`url` with a query that no cache has seen."""
+    head, _, fragment = url.partition("#")
+    mark = "&" if "?" in head else "?"
+    return f"{head}{mark}nocache={secrets.token_hex(6)}{'#' + fragment if fragment else ''}"
+
+
+def without_mark(url: str) -> str:
+    """The URL that `past_caches` was given, wherever a redirect has taken it since."""
+    return re.sub(r"[?&]nocache=[0-9a-f]{12}(?=[#]|$)|(?<=[?&])nocache=[0-9a-f]{12}&", "", url)

@@ -1,0 +1,215 @@
+"""The rungs that read the page as it is served: its boxes' attributes, then its scripts. Nothing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from chatgptt._errors import ChallengeError, ChatBoxNotFoundError, ChatGpttError, PageError
+from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
+from chatgptt._retry import RetryPolicy, retry
+from chatgptt._transport import OpenReply, Transport
+from chatgptt.protocols import wpaicg
+from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
+from chatgptt.protocols.challenge import maybe_challenge
+from chatgptt.protocols.failures import CHALLENGE_HINT, MAX_FAILURE_BYTES, is_html, read_failure
+from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce
+from chatgptt.tokens.ladder import Climb, past_caches, without_mark
+
+__all__ = ["HtmlRung", "PageReader", "ScriptRung"]
+
+_MAX_SCRIPTS = 3
+_MAX_SCRIPT_BYTES = 2 * 2**20
+
+
+class PageReader:
+    """Fetches pages, repeated as the policy allows, and tells a page from everything else."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        policy: RetryPolicy,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.transport = transport
+        self.policy = policy
+        self.clock = clock
+        self._sleep = sleep
+
+    async def fetch(
+        self,
+        url: str,
+        climb: Climb,
+        *,
+        is_fresh: bool = False,
+        accepts_errors: bool = False,
+    ) -> tuple[Page, ReplyHead]:
+        """A page, parsed, with the head of its reply.
+
+        Args:
+            url: where it is.
+            climb: its deadline bounds the request, which is counted there.
+            is_fresh: whether caches are to be asked to stand aside.
+            accepts_errors: whether a 404 page will do: it shows the site's nonce too.
+
+        Raises:
+            ChatGpttError: for no HTML, an error status, or no connection.
+        """
+
+        async def send() -> tuple[Page, ReplyHead]:
+            climb.requests += 1
+            target = past_caches(url) if is_fresh else url
+            async with await self.transport.get_page(
+                target, deadline=climb.deadline, is_fresh=is_fresh, trace=climb.trace
+            ) as reply:
+                return await _read_page(reply, accepts_errors=accepts_errors)
+
+        return await retry(
+            send, is_message=False, policy=self.policy, remaining=climb.deadline.remaining, sleep=self._sleep
+        )
+
+    async def fetch_script(self, url: str, climb: Climb) -> str:
+        """The text of a script of the site; "" for anything else."""
+        climb.requests += 1
+        async with await self.transport.get_page(url, deadline=climb.deadline) as reply:
+            if reply.head.status != 200 or "html" in reply.head.headers.get("content-type", ""):
+                return ""
+            return (await reply.read(_MAX_SCRIPT_BYTES)).decode("utf-8", "replace")
+
+
+async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[Page, ReplyHead]:
+    head = replace(reply.head, url=without_mark(reply.head.url))
+    media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if head.status >= 400 and not (accepts_errors and head.status == 404):
+        raise read_failure(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
+    if media_type not in ("", "text/html", "application/xhtml+xml", "text/plain"):
+        raise _no_page(head, f"it is {media_type}")
+    body = await reply.read(MAX_PAGE_BYTES + 1)
+    if media_type in ("", "text/plain") and not is_html(body[:4096].decode("utf-8", "replace")):
+        raise _no_page(head, "it does not look like HTML")
+    return Page(_as_utf8(body, head), head.url, is_cut=len(body) > MAX_PAGE_BYTES), head
+
+
+def _no_page(head: ReplyHead, what: str) -> PageError:
+    return PageError(
+        f"the address answers with no web page: {what}",
+        hint="give the address of the page that shows the chat",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def _as_utf8(body: bytes, head: ReplyHead) -> bytes:
+    """The page in UTF-8, which the parser takes; only names of bots depend on it."""
+    declared = re.search(r"charset=[\"']?([\w-]+)", head.headers.get("content-type", "")) or re.search(
+        r"charset=[\"']?([\w-]+)", body[:1024].decode("latin-1"), re.I
+    )
+    if declared is None or declared[1].lower() in ("utf-8", "utf8"):
+        return body
+    try:
+        return body.decode(declared[1], "replace").encode()
+    except LookupError:
+        return body
+
+
+class HtmlRung:
+    """Gets the page and takes the attributes of the box's own element."""
+
+    name: Rung = "html"
+
+    def __init__(self, reader: PageReader) -> None:
+        self._reader = reader
+
+    async def climb(self, climb: Climb) -> Tokens | None:
+        """See RungOfLadder."""
+        await self.look(climb)
+        if climb.box is None:
+            return None
+        if climb.box.nonce is None:
+            climb.saw(self.name, f"the {climb.box.kind} box of bot {climb.box.bot_id} shows no usable nonce")
+            return None
+        return make_tokens(climb, climb.box, climb.box.nonce, self.name, self._reader)
+
+    async def look(self, climb: Climb) -> None:
+        """Finds the page's boxes and the wanted one; a page without it is noted as `missing`.
+
+        Raises:
+            ChallengeError: where a bot protection's page stands in for the site's.
+        """
+        page, head = await self._reader.fetch(climb.wanted.page, climb, is_fresh=bool(climb.rejected))
+        climb.page, climb.head = page, head
+        climb.boxes = find_boxes(page)
+        if climb.wanted.ajax_url:
+            climb.boxes = tuple(replace(box, ajax_url=climb.wanted.ajax_url) for box in climb.boxes)
+        for url in foreign_ajax_urls(page):
+            climb.saw(self.name, f"the page names a message endpoint on another site, {url[:200]}; not used")
+        if not climb.boxes:
+            body = page.beginning
+            challenge = maybe_challenge(head.headers, body)
+            if challenge is not None:
+                raise ChallengeError(
+                    f"a bot protection answered instead of the page: {challenge}",
+                    hint=CHALLENGE_HINT,
+                    url=head.url,
+                    status=head.status,
+                )
+        try:
+            climb.box = choose_box(climb.boxes, climb.wanted.bot, page.url)
+        except ChatBoxNotFoundError as error:
+            error.status = head.status
+            climb.missing = error
+            cut = "; the page was cut off for its size or depth" if page.is_cut else ""
+            climb.saw(self.name, f"{error.message} (HTTP {head.status}, title {page.title!r}{cut})")
+
+
+class ScriptRung:
+    """Reads the nonce from the page's scripts, or from those that an optimiser moved out of the page (C3)."""
+
+    name: Rung = "script"
+
+    def __init__(self, reader: PageReader) -> None:
+        self._reader = reader
+
+    async def climb(self, climb: Climb) -> Tokens | None:
+        """See RungOfLadder."""
+        if climb.box is None or climb.page is None:
+            return None
+        if climb.box.protocol == "aipkit":
+            climb.saw(self.name, "2.x keeps no nonce in scripts")
+            return None
+        nonce = wpaicg.find_page_nonce(climb.page)
+        if nonce is None:
+            nonce = await self._find_in_files(climb, climb.page)
+        if nonce is None:
+            climb.saw(self.name, f"no script of the page holds {wpaicg.PARAMS} with a usable nonce")
+            return None
+        return make_tokens(climb, climb.box, nonce, self.name, self._reader)
+
+    async def _find_in_files(self, climb: Climb, page: Page) -> str | None:
+        for url in page.combined_scripts[:_MAX_SCRIPTS]:
+            try:
+                script = await self._reader.fetch_script(url, climb)
+            except ChatGpttError as error:
+                climb.saw(self.name, f"a combined script could not be read: {error.message}")
+                continue
+            nonce = wpaicg.find_script_nonce(script)
+            if nonce is not None:
+                return nonce
+        return None
+
+
+def make_tokens(climb: Climb, box: ChatBox, nonce: str, rung: Rung, reader: PageReader) -> Tokens:
+    """Tokens for the wanted box, with the cookies that came along."""
+    assert climb.page is not None
+    assert maybe_nonce(nonce)
+    return Tokens(
+        box=replace(box, nonce=nonce, found_by=rung),
+        nonce=nonce,
+        page=climb.page.url,
+        rung=rung,
+        acquired_at=reader.clock(),
+        cookies=reader.transport.cookies_for(climb.wanted.page),
+    )
