@@ -1,0 +1,286 @@
+"""What people see and type: answers as they stream, errors with their hints, one JSON document.
+
+Text goes to stdout, everything else to stderr. Words of a site are not to be trusted with a terminal: control
+characters and direction overrides are shown as escapes there, and left alone in pipes and in JSON. What comes
+in is UTF-8 whatever the locale says, since that is what pipes and terminals speak today.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from chatgptt._errors import ChatGpttError, InvalidInputError
+
+if TYPE_CHECKING:
+    from chatgptt._models import ChatBox, Reply
+    from chatgptt._sync import Conversation, ReplyStream
+
+__all__ = [
+    "abandon_stdout",
+    "converse",
+    "end_interrupted_line",
+    "escape",
+    "logging_to_stderr",
+    "print_answer",
+    "print_boxes",
+    "print_error",
+    "print_failure",
+    "print_json",
+    "read_message",
+    "write_text",
+]
+
+_log = logging.getLogger("chatgptt.cli")
+
+_UNSAFE = re.compile(
+    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but tab and line ends
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, embeddings, overrides, isolates
+    "\ud800-\udfff]"  # lone surrogates, which no terminal can show
+)
+
+
+def escape(text: str) -> str:
+    r"""`text` with what could act on a terminal shown as `\x1b` or `\u202e`."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def write_text(text: str, file: TextIO) -> None:
+    """Writes a site's words at once, escaped on a terminal; what the encoding lacks becomes `?`."""
+    if file.isatty():
+        text = escape(text)
+    encoding = file.encoding or "utf-8"
+    file.write(text.encode(encoding, "replace").decode(encoding))
+    file.flush()
+
+
+# Answers
+
+
+def print_answer(answer: ReplyStream, *, is_streamed: bool = True) -> None:
+    """Prints an answer to stdout as it arrives, or at its end; what came before a failure is printed too."""
+    pieces: list[str] = []
+    try:
+        with answer:
+            for piece in answer:
+                pieces.append(piece)
+                if is_streamed:
+                    write_text(piece, sys.stdout)
+    finally:
+        _end_answer("".join(pieces), is_written=is_streamed)
+    if answer.reply is not None:
+        _log.info("%s", _describe(answer.reply))
+
+
+def _end_answer(text: str, *, is_written: bool) -> None:
+    rest = "" if is_written else text
+    if text and not text.endswith("\n"):
+        rest += "\n"
+    if rest:
+        write_text(rest, sys.stdout)
+
+
+def _describe(reply: Reply) -> str:
+    """How an answer came about, on one line."""
+    return (
+        f"answered by bot {reply.bot_id} ({reply.protocol}) of {reply.site}; "
+        f"tokens from {reply.tokens_from}, requests for them: {reply.page_requests}; "
+        f"message sent: {reply.attempts} x; "
+        f"first text after {reply.first_text:.2f} s, all after {reply.elapsed:.2f} s"
+    )
+
+
+def print_json(document: object) -> None:
+    """Prints one JSON document to stdout."""
+    write_text(json.dumps(document, ensure_ascii=True, indent=2) + "\n", sys.stdout)
+
+
+# Messages and conversations
+
+
+def read_message(argument: str | None) -> str:
+    """The message of a command: its argument, or stdin where that is `-` or missing.
+
+    Raises:
+        InvalidInputError: where there is none, or stdin holds more than a message may be long.
+    """
+    from chatgptt.protocols.prompt import MAX_MESSAGE_BYTES
+
+    if argument is not None and argument != "-":
+        return _as_utf8(argument)
+    if sys.stdin is None or (argument is None and sys.stdin.isatty()):
+        raise InvalidInputError("no message was given", hint='chatgptt ask "your message", or pipe one in')
+    data = sys.stdin.buffer.read(MAX_MESSAGE_BYTES + 3).rstrip(b"\r\n")
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise InvalidInputError(
+            f"the message on stdin is longer than the limit of {MAX_MESSAGE_BYTES} bytes",
+            hint="shorten or split it",
+        )
+    return data.decode("utf-8-sig", "replace")
+
+
+def _as_utf8(text: str) -> str:
+    """Text that came in under a locale without UTF-8, as what it was meant to be."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def converse(conversation: Conversation, *, as_json: bool) -> bool:
+    """Asks each line that is typed or piped in; whether all of them were answered."""
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    answers: list[object] = []
+    has_failed = False
+    if is_terminal:
+        sys.stderr.write(f"{_COMMANDS}\n")
+    for line in _typed_lines() if is_terminal else _piped_lines():
+        if line in ("/quit", "/exit"):
+            break
+        if line.startswith("/") and _obey(line, conversation, is_terminal=is_terminal):
+            continue
+        try:
+            if as_json:
+                answers.append(conversation.ask(line).as_dict())
+            else:
+                print_answer(conversation.stream(line))
+        except ChatGpttError as error:
+            has_failed = True
+            if as_json:
+                answers.append({"error": error.as_dict()})
+            else:
+                print_error(error)
+    if as_json:
+        print_json(answers)
+    return is_terminal or not has_failed
+
+
+_COMMANDS = "/reset begins anew, /quit or Ctrl-D ends"
+
+
+def _obey(line: str, conversation: Conversation, *, is_terminal: bool) -> bool:
+    """Does what a line with a slash says; False where it is a message after all."""
+    match line:
+        case "/reset":
+            conversation.reset()
+            words = "a new conversation"
+        case "/help":
+            words = _COMMANDS
+        case _:
+            return False
+    if is_terminal:
+        sys.stderr.write(f"{words}\n")
+    return True
+
+
+def _typed_lines() -> Iterator[str]:
+    with contextlib.suppress(ImportError):  # no line editing where Python has none
+        import readline  # noqa: F401 - importing it is what gives input() its arrow keys
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    while True:
+        try:
+            line = _as_utf8(input("> ")).strip()
+        except EOFError:
+            end_interrupted_line()
+            return
+        if line:
+            yield line
+
+
+def _piped_lines() -> Iterator[str]:
+    for data in sys.stdin.buffer:
+        line = data.decode("utf-8-sig", "replace").strip()
+        if line:
+            yield line
+
+
+# Boxes
+
+
+def print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
+    """Prints the boxes of a page as a table; `default` is the one that is asked."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    is_terminal = sys.stdout.isatty()
+    table = Table(box=None, pad_edge=False)
+    for name in ("bot", "name", "protocol", "kind", "post", "nonce", "found by"):
+        table.add_column(name, overflow="fold")
+    for box in boxes:
+        cells = (box.bot_id, box.name, box.protocol, box.kind, box.post_id, box.nonce, box.found_by)
+        table.add_row(*(Text(escape("-" if cell in (None, "") else str(cell))) for cell in cells))
+    # The environment may ask for colour; a pipe gets none all the same.
+    console = Console(
+        highlight=False,
+        force_terminal=is_terminal,
+        no_color=None if is_terminal else True,
+        width=None if is_terminal else 1000,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    lines = [f"page: {escape(page)}"]
+    lines += [f"messages go to: {escape(url)}" for url in dict.fromkeys(box.ajax_url for box in boxes)]
+    lines += ["", *(line.rstrip() for line in captured.get().splitlines())]
+    if len(boxes) > 1:
+        lines += ["", f"Without --bot, {default.kind} bot {default.bot_id} is asked."]
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(("\n".join(lines) + "\n").encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+# What goes to stderr
+
+
+def print_error(error: ChatGpttError) -> None:
+    """Prints an error to stderr: its message, what the rungs saw, and the hint."""
+    lines = [f"error: {error.message}"]
+    lines += [
+        f"  {finding.rung}: {finding.saw}" for finding in error.findings if finding.saw not in error.message
+    ]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    write_text("\n".join(escape(line) for line in lines) + "\n", sys.stderr)
+
+
+def print_failure(error: OSError) -> None:
+    """Prints to stderr what the system did not let us do."""
+    write_text(f"error: {escape(error.strerror or str(error))}\n", sys.stderr)
+
+
+@contextlib.contextmanager
+def logging_to_stderr(level: int) -> Iterator[None]:
+    """Shows what the library logs, from `level` on, as long as the block lasts."""
+    log = logging.getLogger("chatgptt")
+    before = log.level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_EscapingFormatter("%(name)s: %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+        log.removeHandler(handler)
+
+
+class _EscapingFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return escape(super().format(record))
+
+
+def end_interrupted_line() -> None:
+    """Moves a terminal to a new line, after the `^C` that it shows itself or a prompt left unanswered."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+
+
+def abandon_stdout() -> None:
+    """For when whoever read our output has had enough: nothing more is said there, not even at exit."""
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a stdout without a file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,312 @@
+"""The `chatgptt` command: parse, call, print, exit code.
+
+What it reads and prints is in `_terminal`, all the rest in the library.
+The library is imported inside of the commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatgptt import _terminal
+from chatgptt._errors import ChatGpttError, InvalidInputError
+
+if TYPE_CHECKING:
+    from chatgptt._models import ChatBox
+    from chatgptt._sync import Client
+
+__all__ = ["main", "run"]
+
+app = typer.Typer(
+    name="chatgptt",
+    help="Ask the chat boxes that the WordPress plugin AI Power puts on web pages.",
+    epilog=(
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C. "
+        "Environment: CHATGPTT_SITE is the page to ask, "
+        "CHATGPTT_STATE_DIR the folder for tokens and visitor ids, "
+        "CHATGPTT_LOG=info or debug says what is done."
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: rich would take longer to load than the rest together
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class StrategyName(StrEnum):
+    """`Strategy` for the command line."""
+
+    auto = "auto"
+    static = "static"
+    browser = "browser"
+
+
+SITE = "https://chatgptt.me/"
+DEMO_PACE = 0.04
+"""Seconds from word to word with --demo: about as fast as a model, so that streaming can be seen."""
+
+Message = Annotated[
+    str | None,
+    typer.Argument(metavar="MESSAGE", help="The message; '-' or a pipe reads it from stdin."),
+]
+Site = Annotated[
+    str, typer.Option(envvar="CHATGPTT_SITE", metavar="URL", help="The page that shows the chat box.")
+]
+Bot = Annotated[str, typer.Option(metavar="BOT", help="A bot of the page by number, name or kind of box.")]
+Proxy = Annotated[
+    str, typer.Option(metavar="URL", help="Proxy for every request: http://, https:// or socks5://.")
+]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Limit for each message, waits included.")]
+Strategy = Annotated[StrategyName, typer.Option(help="Which ways to the page's tokens may be tried.")]
+Verbose = Annotated[
+    int,
+    typer.Option("-v", "--verbose", count=True, show_default=False, help="Say what is done; -vv for more."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+System = Annotated[str, typer.Option(metavar="TEXT", help="Instructions to put in front of the message.")]
+Stream = Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it arrives.")]
+Demo = Annotated[bool, typer.Option("--demo", help="Ask a demo site that is started for it on this machine.")]
+
+
+@app.command()
+def ask(
+    message: Message = None,
+    site: Site = SITE,
+    system: System = "",
+    stream: Stream = True,
+    demo: Demo = False,
+    bot: Bot = "",
+    proxy: Proxy = "",
+    timeout: Timeout = 240.0,
+    strategy: Strategy = StrategyName.auto,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Ask a page's chat box and print the answer."""
+    with _reporting(as_json, verbose):
+        text = _terminal.read_message(message)
+        with _page(site, demo) as page, _client(page, demo, bot, proxy, timeout, strategy) as client:
+            if as_json:
+                _terminal.print_json(client.ask(text, system=system).as_dict())
+            else:
+                _terminal.print_answer(client.stream(text, system=system), is_streamed=stream)
+
+
+@app.command()
+def chat(
+    site: Site = SITE,
+    system: System = "",
+    demo: Demo = False,
+    bot: Bot = "",
+    proxy: Proxy = "",
+    timeout: Timeout = 240.0,
+    strategy: Strategy = StrategyName.auto,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Talk with a page's chat box; /reset begins anew, /quit ends."""
+    with (
+        _reporting(as_json, verbose),
+        _page(site, demo) as page,
+        _client(page, demo, bot, proxy, timeout, strategy) as client,
+    ):
+        if not _terminal.converse(client.conversation(system=system), as_json=as_json):
+            raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    site: Site = SITE,
+    demo: Demo = False,
+    bot: Bot = "",
+    proxy: Proxy = "",
+    timeout: Timeout = 60.0,
+    strategy: Strategy = StrategyName.auto,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Show the chat boxes of a page and how each was found."""
+    with (
+        _reporting(as_json, verbose),
+        _page(site, demo) as page,
+        _client(page, demo, bot, proxy, timeout, strategy) as client,
+    ):
+        boxes, default = _find_boxes(client, bot)
+        if as_json:
+            _terminal.print_json({"page": client.page, "boxes": [_box_keys(box) for box in boxes]})
+        else:
+            _terminal.print_boxes(client.page, boxes, default)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8765,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Run a chat site on this machine; Ctrl-C ends it."""
+    with _reporting(as_json, verbose), _needing_demo():
+        from chatgptt.demo import run as run_demo
+
+        with _listening(host, port):
+            run_demo(port=port, host=host, on_ready=lambda site: _print_demo(site.url, as_json=as_json))
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        sys.stdout.write(f"chatgptt {version_of('chatgptt')}\n")
+        raise typer.Exit
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line and gives its exit code."""
+    try:
+        app(argv, prog_name="chatgptt")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    return 0
+
+
+def run() -> None:
+    """The installed script."""
+    sys.exit(main())
+
+
+@contextlib.contextmanager
+def _reporting(as_json: bool, verbose: int) -> Iterator[None]:
+    """Turns however a command ends into words and an exit code."""
+    try:
+        with _terminal.logging_to_stderr(_log_level(verbose)), _explaining(as_json):
+            yield
+    except KeyboardInterrupt:
+        _terminal.end_interrupted_line()
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        _terminal.abandon_stdout()
+        raise typer.Exit(1) from None
+    except OSError as error:  # of our own output, a full disk say; the network's are mapped below
+        _terminal.print_failure(error)
+        raise typer.Exit(1) from error
+
+
+@contextlib.contextmanager
+def _explaining(as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except ChatGpttError as error:
+        if as_json:
+            _terminal.print_json({"error": error.as_dict()})
+        else:
+            _terminal.print_error(error)
+        raise typer.Exit(2 if isinstance(error, InvalidInputError) else 1) from error
+
+
+def _log_level(verbose: int) -> int:
+    by_flag = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    named = {"debug": logging.DEBUG, "info": logging.INFO}
+    return min(by_flag, named.get(os.environ.get("CHATGPTT_LOG", "").lower(), by_flag))
+
+
+@contextlib.contextmanager
+def _page(site: str, is_demo: bool) -> Iterator[str]:
+    if not is_demo:
+        yield site
+        return
+    with _needing_demo():
+        from chatgptt.demo import serve
+    with serve(pace=DEMO_PACE) as demo_site:
+        yield demo_site.page("wpaicg/")
+
+
+@contextlib.contextmanager
+def _needing_demo() -> Iterator[None]:
+    """Says how to get the demo's web server where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+            raise
+        raise InvalidInputError(
+            f"the demo site needs the package {error.name}, which is not installed",
+            hint="pip install 'chatgptt[demo]', or in a clone of the repository: pip install '.[demo]'",
+        ) from error
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        number = error.errno or 0  # negative where the host's name was not found
+        why = os.strerror(number) if number > 0 else error.strerror
+        raise InvalidInputError(
+            f"cannot listen on {host}, port {port}: {why}",
+            hint="give another --port (0 takes a free one), or an address of this machine as --host",
+        ) from error
+
+
+@contextlib.contextmanager
+def _client(
+    page: str, is_demo: bool, bot: str, proxy: str, timeout: float, strategy: StrategyName
+) -> Iterator[Client]:
+    from chatgptt._client import StateDir
+    from chatgptt._sync import Client
+
+    with Client(
+        page,
+        bot=bot,
+        proxy=proxy,
+        timeout=timeout,
+        strategy=strategy.value,
+        state_dir=None if is_demo else StateDir.DEFAULT,
+    ) as client:
+        yield client
+
+
+def _find_boxes(client: Client, bot: str) -> tuple[tuple[ChatBox, ...], ChatBox]:
+    """The boxes to show, only the wanted one where one was named, and the one that is asked."""
+    from chatgptt.protocols.boxes import choose_box
+
+    boxes = client.find_boxes()
+    default = choose_box(boxes, bot or None, client.page)
+    return ((default,) if bot else boxes), default
+
+
+def _box_keys(box: ChatBox) -> dict[str, object]:
+    return {
+        "protocol": box.protocol,
+        "kind": box.kind,
+        "bot_id": box.bot_id,
+        "post_id": box.post_id,
+        "ajax_url": box.ajax_url,
+        "nonce": box.nonce,
+        "found_by": box.found_by,
+        "name": box.name,
+    }
+
+
+def _print_demo(url: str, *, as_json: bool) -> None:
+    if as_json:
+        _terminal.print_json({"url": url})
+    else:
+        _terminal.write_text(
+            f"{url}/ lists the demo's pages; Ctrl-C ends it. In another terminal, try:\n"
+            f"  chatgptt ask --site {url}/wpaicg/ Hello\n",
+            sys.stdout,
+        )
