@@ -285,6 +285,7 @@ _MAX_BODY_BYTES = 2**20
 _NONCE_WORDS = re.compile(r"security check failed|session has expired|nonce", re.I)
 _KEY_WORDS = re.compile(r"not found in cache|cached message has expired|cache key is missing", re.I)
 _SETUP_WORDS = re.compile(r"API key (?:is )?missing|api key (?:is )?not (?:set|configured)", re.I)
+_BROKEN_WORDS = re.compile(r"^connection error\b", re.I)
 _PROVIDER_WORDS = re.compile(r"\bAPI Error\b|^connection error", re.I)
 
 _REASONS: tuple[tuple[RefusalReason, re.Pattern[str]], ...] = (
@@ -413,9 +414,9 @@ class ReplyReader:
     def _read_error(self, frame: dict[str, object], data: str) -> ChatGpttError:
         words = words_of(frame.get("error")) or words_of(data)
         head = self.head
-        if self._has_begun:
+        if self._has_begun and _BROKEN_WORDS.search(words):
             return interrupted(head, words)
-        if self._has_start:
+        if self._has_begun or self._has_start:
             return provider_failed(head, words)
         if frame.get("quota_notice"):
             return refused(head, words, "quota")

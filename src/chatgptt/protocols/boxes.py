@@ -32,7 +32,7 @@ def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox
 
     Args:
         boxes: what `find_boxes` found.
-        bot: a bot's id, its name in any case, or a kind of box; None leaves the choice to the page.
+        bot: a bot's id, its name in any case, or a kind of box; None or "" leaves the choice to the page.
         url: the page's address, for the error.
 
     Raises:
@@ -44,7 +44,7 @@ def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox
             hint="check in a browser that the page shows the chat; give the URL of the page that does",
             url=url,
         )
-    if bot is None:
+    if not (bot and bot.strip()):
         return min(boxes, key=lambda box: _PREFERENCE.index(box.kind))
     wanted = bot.strip().casefold()
     for matches in (

@@ -228,7 +228,7 @@ def maybe_retry_after(head: ReplyHead) -> float | None:
         return max(0.0, float(value))
     date = parsedate_tz(value)
     try:
-        seconds = timegm(date) - (date[9] or 0) - head.received_at if date else None
+        seconds = timegm(date[:9]) - (date[9] or 0) - head.received_at if date else None
     except (ValueError, OverflowError):
         return None
     return None if seconds is None else max(0.0, seconds)

@@ -83,6 +83,5 @@ def find_objects(text: str) -> Iterator[dict[str, object]]:
         except (ValueError, RecursionError):
             start = text.find("{", start + 1)
             continue
-        if isinstance(value, dict):
-            yield value
+        yield value
         start = text.find("{", end)

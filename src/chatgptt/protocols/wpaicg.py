@@ -190,7 +190,7 @@ class ReplyReader:
             self._body += data
             if len(self._body) >= self._limit_bytes:
                 self.is_finished = True
-            if self.head.status != 200 or not _begins_stream(self.head, self._body):
+            if self.head.status != 200 or not _begins_stream(self._body):
                 return []
             self._stream, data = _StreamReader(self.head), bytes(self._body)
             self.is_stream = True
@@ -209,8 +209,8 @@ class ReplyReader:
         if self._stream is not None:
             return self._stream.end()
         body = self._body.decode("utf-8", "replace")
-        if self.head.status == 200 and re.search(r"^data:", body, re.M):
-            self._stream, self.is_stream = _StreamReader(self.head), True  # with stray output in front of it
+        if self.head.status == 200 and _FIELD.search(self._body) and not is_html(body):
+            self._stream, self.is_stream = _StreamReader(self.head), True  # behind much stray output
             pieces = self._stream.receive(bytes(self._body))
             rest, ending = self._stream.end()
             return pieces + rest, ending
@@ -218,15 +218,18 @@ class ReplyReader:
         return [self._answer], Ending(thread_id=thread_id)
 
 
-def _begins_stream(head: ReplyHead, body: bytearray) -> bool:
-    """Whether a reply is an event stream: by its first characters, whatever page or headers say (W5)."""
-    start = bytes(body[:4096]).lstrip(BEGINNING)
-    if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
+_FIELD = re.compile(rb"(?:^|[\r\n])(?:data|event):")
+
+
+def _begins_stream(body: bytearray) -> bool:
+    """Whether a reply is an event stream: by what it holds, whatever page or headers say (W5).
+
+    A warning of PHP or a provider's raw error may precede it. A whole web page is none.
+    """
+    start = bytes(body[:4096])
+    if start.lstrip(BEGINNING).startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
-    if not head.headers.get("content-type", "").startswith("text/event-stream"):
-        return False
-    # A declared stream may start with a warning of PHP; JSON and a whole web page are no stream.
-    return len(start) > 14 and not start.startswith(b"{") and not is_html(start.decode("utf-8", "replace"))
+    return _FIELD.search(start) is not None and not is_html(start.decode("utf-8", "replace"))
 
 
 def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
@@ -334,7 +337,7 @@ def _maybe_refusal(head: ReplyHead, reply: dict[str, object]) -> ChatGpttError |
 _ERROR_TEXTS: tuple[tuple[re.Pattern[str], RefusalReason | None], ...] = (
     (re.compile(r"not allowed to access this feature", re.I), "banned_ip"),
     (re.compile(r"prohibited words", re.I), "banned_words"),
-    (re.compile(r"flagged as potentially harmful", re.I), "moderation"),
+    (re.compile(r"\bflagged\b|moderation", re.I), "moderation"),
     (re.compile(r"token limit|quota", re.I), "quota"),
     (re.compile(r"nothing was inputted", re.I), "other"),
     (
@@ -472,8 +475,8 @@ class _StreamReader:
         text = _choice_text(choice)
         is_finish = bool(choice.get("finish_reason"))
         is_bare = frame.keys() == {"choices"} and "index" not in choice
-        if is_bare and event_name == "message":
-            self._held.append(text)
+        if is_bare and not is_finish and (event_name == "message" or '"error"' in self._decoder.stray):
+            self._held.append(text)  # unnamed where the provider's raw error ran into the name's line
             return
         if is_bare and is_finish and self._held and not self._has_chunks:
             self._fail(provider_failed(self._head, _sentence(self._held)))

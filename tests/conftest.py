@@ -1,0 +1,53 @@
+"""What all tests share: the event loop, a demo site, and an environment without the machine's own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from chatgptt.demo import DemoSite, serve
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """The one authority that clients trust here: reading the system's whole list takes longer than most tests."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority_file: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("CHATGPTT_SITE", "CHATGPTT_LOG", "CHATGPTT_BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path / "state-of-the-environment"))
+
+
+@pytest.fixture(scope="session")
+def running_demo() -> Iterator[DemoSite]:
+    with serve() as site:
+        yield site
+
+
+@pytest.fixture
+def demo(running_demo: DemoSite) -> DemoSite:
+    """The session's demo site, with nothing remembered. Whoever moves its clock starts one of their own."""
+    running_demo.clear()
+    return running_demo

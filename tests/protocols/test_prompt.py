@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from chatgptt._errors import InvalidInputError
+from chatgptt._models import Turn
+from chatgptt.protocols.prompt import MAX_MESSAGE_BYTES, check_message, fold, read_turns
+
+
+def turn(role: str, content: object = "Hi") -> dict[str, object]:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize(
+    ("message", "turns"),
+    [
+        ("Hi", [("user", "Hi")]),
+        ("x\ud83d", [("user", "x\ufffd")]),
+        ([turn("user")], [("user", "Hi")]),
+        (
+            [turn("System"), turn("developer"), turn("user")],
+            [("system", "Hi"), ("system", "Hi"), ("user", "Hi")],
+        ),
+        (
+            (turn("user"), turn("assistant"), turn("MODEL")),
+            [("user", "Hi"), ("assistant", "Hi"), ("assistant", "Hi")],
+        ),
+        ([turn("user", [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])], [("user", "a\nb")]),
+        ([turn("user", [])], [("user", "")]),
+    ],
+    ids=["text", "half an emoji", "one", "system", "assistant", "parts", "no parts"],
+)
+def test_messages_are_read(message: object, turns: list[tuple[str, str]]) -> None:
+    assert [(item.role, item.content) for item in read_turns(message)] == turns
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None, 5, b"Hi", {"role": "user"}, [], ["Hi"], [None], [turn("system")], [turn("assistant")], [turn("tool")],
+        [turn("user", None)], [turn("user", 5)], [turn("user", b"Hi")], [{"content": "Hi"}], [{"role": 5, "content": "Hi"}],
+        [turn("user", [{"type": "image_url"}])], [turn("user", ["Hi"])],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_message_is_invalid_input(message: object) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        read_turns(message)
+    assert caught.value.hint
+
+
+def test_one_turn_passes_verbatim() -> None:
+    assert fold([Turn(role="user", content=" Hi\n")]) == " Hi\n"
+
+
+def test_several_turns_become_lines_with_roles() -> None:
+    turns = [
+        Turn(role="system", content="Be brief."),
+        Turn(role="user", content="Hi"),
+        Turn(role="assistant", content=" "),
+    ]
+    assert (
+        fold([*turns, Turn(role="user", content="Who?")])
+        == "System: Be brief.\nUser: Hi\nUser: Who?\nAssistant:"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["Hi", "00", "0.", "x" * MAX_MESSAGE_BYTES, "\ud83d"], ids=["text", "00", "0.", "longest", "half"]
+)
+def test_a_message_that_a_site_takes_is_good(text: str) -> None:
+    check_message(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n", "0", " 0\n", "x" * (MAX_MESSAGE_BYTES + 1), "ä" * MAX_MESSAGE_BYTES],
+    ids=["empty", "blank", "0", "0 in blanks", "too long", "too many bytes"],
+)
+def test_a_message_that_a_site_refuses_is_never_sent(text: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        check_message(text)
+    assert len(caught.value.message) < 200
