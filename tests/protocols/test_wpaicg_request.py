@@ -202,3 +202,9 @@ def test_any_history_survives_the_sites_cleaning(turns: list[Turn]) -> None:
     assert history is not None
     assert [entry["role"] for entry in history] == [turn.role for turn in turns]
     assert [fold(entry["text"]) for entry in history] == [fold(turn.content) for turn in turns]
+
+
+def test_the_oldest_turns_go_where_the_history_is_too_long_to_post() -> None:
+    turns = tuple(Turn(role="user", content=f"{number} " + "x" * 90_000) for number in range(4))
+    entries = json.loads(fields(Question(text="Hi", history=turns))["wpaicg_chat_history"])
+    assert [entry["text"][:8] for entry in entries] == ["Human: 2", "Human: 3"]

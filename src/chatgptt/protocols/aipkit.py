@@ -120,10 +120,8 @@ def _read_consent(config: dict[str, object]) -> str:
         return ""
     texts = config.get("text")
     message = _text(texts.get("consentMessage")) if isinstance(texts, dict) else ""
-    return (
-        " ".join(html.unescape(message).split())[:1000]
-        or "the site asks for consent before the first message"
-    )
+    plain = re.sub(r"<[^<>]*>", " ", message)
+    return words_of(plain) or "the site asks for consent before the first message"
 
 
 def _read_triggers(config: dict[str, object]) -> tuple[str, ...]:

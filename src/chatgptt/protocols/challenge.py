@@ -33,7 +33,7 @@ _BODIES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("DataDome", re.compile(r"captcha-delivery\.com")),
     ("SiteGround", re.compile(r"/\.well-known/sgcaptcha/")),
     ("Vercel", re.compile(r"<title>\s*Vercel Security Checkpoint")),
-    ("AWS WAF", re.compile(r"awsWafCookieDomainList|AwsWafIntegration\.|window\.gokuProps")),
+    ("AWS WAF", re.compile(r"awsWafCookieDomainList|window\.gokuProps")),
     ("Anubis", re.compile(r"/\.within\.website/x/cmd/anubis/|id=\"anubis_challenge\"")),
     ("HUMAN", re.compile(r"id=\"px-captcha\"|window\._pxAppId\b")),
     ("a shield", re.compile(r"<title>\s*(?:Bot Verification|Checking your browser|DDoS protection)", re.I)),

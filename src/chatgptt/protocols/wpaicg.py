@@ -140,15 +140,26 @@ def _escape_message(text: str, version: str) -> str:
     return re.sub(r"%(?=[0-9A-Fa-f]{2})", "&#37;", text.replace("<", "&lt;"))
 
 
+_MAX_HISTORY_CHARACTERS = 200_000
+"""More than any of the models takes in, and less than servers refuse to be posted."""
+
+
 def _build_history(turns: Iterable[Turn], limit: int) -> str:
-    """The history field: JSON that survives the site's sanitising, which drops it all at one quote (W3)."""
+    """The history field: JSON that survives the site's sanitising, which drops it all at one quote (W3).
+
+    The latest entries win where there are more than the site wants, or more than `_MAX_HISTORY_CHARACTERS`.
+    """
     labels = {"user": "Human: ", "assistant": "AI: "}
     entries = [
         {"id": "", "text": labels[turn.role] + _escape_history(turn.content)}
         for turn in turns
         if turn.role in labels
     ]
-    return json.dumps(entries[-limit:], ensure_ascii=False, separators=(",", ":"))
+    entries = entries[-limit:]
+    size = sum(len(entry["text"]) for entry in entries)
+    while entries and size > _MAX_HISTORY_CHARACTERS:
+        size -= len(entries.pop(0)["text"])
+    return json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
 
 
 def _escape_history(text: str) -> str:
