@@ -30,7 +30,9 @@ def authority_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority_file: Path) -> None:
+def no_settings_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority_file: Path
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

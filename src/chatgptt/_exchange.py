@@ -291,8 +291,11 @@ class AsyncReplyStream:
         if data:
             self._add(reader.receive(data))
         if reader.is_finished or not data:
-            await self._close()
-            pieces, ending = reader.end()
+            try:
+                pieces, ending = reader.end()
+                await self._open.finish()
+            finally:
+                await self._close()
             self._add(pieces)
             self._finish(reader, ending)
 

@@ -6,10 +6,12 @@ is mapped by one table, around the single awaited call. No cancel scope ever spa
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from http.cookiejar import Cookie
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,7 +23,7 @@ from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageEr
 from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
 from chatgptt.protocols.urls import is_same_site, origin, without_credentials
 
-__all__ = ["CREDENTIALS", "DEFAULT_USER_AGENT", "Deadline", "OpenReply", "Trace", "Transport"]
+__all__ = ["CREDENTIALS", "DEFAULT_USER_AGENT", "Deadline", "OpenReply", "Trace", "Transport", "causes"]
 
 _Value = TypeVar("_Value")
 
@@ -59,13 +61,27 @@ class Deadline:
         return max(0.0, self.seconds - self.elapsed())
 
 
-class OpenReply:
-    """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end."""
+_FAREWELL = 0.02
+"""Seconds to wait for a body's end behind its last word: less than the handshakes of a new connection."""
 
-    def __init__(self, response: httpx.Response, head: ReplyHead, deadline: Deadline) -> None:
+
+_BROKEN = (httpx.HTTPError, httpx.StreamError)
+
+
+class OpenReply:
+    """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end.
+
+    `silence` is after how many seconds without a byte httpx gives up by itself, infinite where that is not
+    sure. While the deadline is further away than that, it needs no timer of its own around each read.
+    """
+
+    def __init__(
+        self, response: httpx.Response, head: ReplyHead, deadline: Deadline, *, silence: float
+    ) -> None:
         self.head = head
         self._response = response
         self._deadline = deadline
+        self._silence = silence
         self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
 
     async def receive(self) -> bytes:
@@ -74,7 +90,19 @@ class OpenReply:
         Raises:
             TransportError: where the connection breaks or the deadline passes.
         """
-        return await _mapped(lambda: anext(self._chunks, b""), self.head.url, self._deadline)
+        is_bounded = self._deadline.remaining() > self._silence
+        return await _mapped(self._next, self.head.url, self._deadline, is_bounded=is_bounded)
+
+    async def _next(self) -> bytes:
+        return await anext(self._chunks, b"")
+
+    async def finish(self) -> None:
+        """Takes the end of a body that has said all, so that its connection can serve the next request.
+
+        It mostly is there already. One that lets us wait, or has more to say, is not worth it.
+        """
+        with anyio.move_on_after(min(_FAREWELL, self._deadline.remaining())), suppress(*_BROKEN):
+            await self._next()
 
     async def read(self, limit_bytes: int) -> bytes:
         """The body, or its first `limit_bytes`."""
@@ -235,7 +263,7 @@ class Transport:
             received_at=self._clock(),
             redirects=len(response.history),
         )
-        return OpenReply(response, head, deadline)
+        return OpenReply(response, head, deadline, silence=silence if self._keeps_cookies else math.inf)
 
 
 def _jar_cookie(cookie: StoredCookie) -> Cookie:
@@ -267,19 +295,27 @@ _TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
     (httpx.TimeoutException, "timeout", True, "the site is slow; allow more time with timeout"),
     (httpx.ConnectError, "connect_error", False, "check the address, and that the site is up"),
     (httpx.ProxyError, "connect_error", False, "check the proxy's address and login"),
-    (httpx.TransportError, "connect_error", True, "the connection broke; try again"),
     (httpx.DecodingError, "connect_error", True, "the site sent a body that cannot be decompressed"),
     (httpx.StreamError, "connect_error", True, "the connection was closed"),
+    (httpx.HTTPError, "connect_error", True, "the connection broke; try again"),
 )
+_WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""No failure, but how TLS waits for the network: in the chain of whatever ends that wait."""
 _DNS_HINT = "check the host name and this machine's network"
 _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
 
 
-async def _mapped(call: Callable[[], Awaitable[_Value]], url: str, deadline: Deadline) -> _Value:
-    """The result of one awaited call on the network, under the deadline, with its exceptions mapped."""
-    remaining = deadline.remaining()
+async def _mapped(
+    call: Callable[[], Awaitable[_Value]], url: str, deadline: Deadline, *, is_bounded: bool = False
+) -> _Value:
+    """The result of one awaited call on the network, with its exceptions mapped.
+
+    It runs under the deadline, unless it `is_bounded` to end before that by itself.
+    """
     try:
-        with anyio.fail_after(remaining):
+        if is_bounded:
+            return await call()
+        with anyio.fail_after(deadline.remaining()):
             return await call()
     except TimeoutError as error:
         raise TransportError(
@@ -310,11 +346,13 @@ async def _mapped(call: Callable[[], Awaitable[_Value]], url: str, deadline: Dea
 
 
 def _map(error: Exception, url: str) -> ChatGpttError:
-    causes = list(_causes(error))
-    where = f"{origin(url)}: {_reason(causes)}"
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
+    chain = list(causes(error))
+    if isinstance(error, httpx.RequestError) and _target(error) not in ("", origin(url)):
+        url = f"{_target(error)}/"  # a redirect led there
+    where = f"{origin(url)}: {_reason(chain)}"
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
         return TransportError(f"cannot find {where}", code="dns_error", hint=_DNS_HINT, url=url)
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+    if any(isinstance(cause, ssl.SSLError) and not isinstance(cause, _WAITING) for cause in chain):
         is_sent = not isinstance(error, httpx.ConnectError)
         return TransportError(
             f"no safe connection to {where}", code="tls_error", hint=_TLS_HINT, url=url, is_sent=is_sent
@@ -325,7 +363,15 @@ def _map(error: Exception, url: str) -> ChatGpttError:
     raise AssertionError(f"unmapped {type(error)}")  # pragma: no cover
 
 
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
+def _target(error: httpx.RequestError) -> str:
+    """The origin that a failed request went to; "" where it is not known."""
+    try:
+        return origin(str(error.request.url))
+    except (RuntimeError, ValueError):
+        return ""
+
+
+def causes(error: BaseException | None) -> Iterable[BaseException]:
     """The chain of exceptions under `error`; a failed connect is a group with one for each address."""
     seen: set[int] = set()
     pending = [error]

@@ -67,7 +67,7 @@ class Climb:
 
     With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
     found to be the rejected ones still: better than none, since sites do err. `head` is the head of the
-    page's reply; `trace` is told how its connection came about.
+    page's reply; `trace` is told how its connection came about; `began` is when each rung was tried.
     """
 
     wanted: Wanted
@@ -82,6 +82,7 @@ class Climb:
     requests: int = 0
     head: ReplyHead | None = None
     trace: Trace | None = None
+    began: dict[Rung, float] = field(default_factory=dict)
 
     def saw(self, rung: Rung, what: str) -> None:
         """Notes what a rung saw instead of tokens."""
@@ -198,6 +199,7 @@ class Ladder:
         """
         wanted = climb.wanted
         for rung in self._rungs:
+            climb.began[rung.name] = climb.deadline.elapsed()
             try:
                 tokens = await rung.climb(climb)
             except ChatGpttError as error:

@@ -238,6 +238,7 @@ def _read(path: Path, site: str) -> tuple[_Site | None, bool]:
         data = file.read(_MAX_FILE_BYTES + 1)
     try:
         record = json.loads(data) if len(data) <= _MAX_FILE_BYTES else None
+        json.dumps(record, ensure_ascii=False).encode()  # half a character could be written nowhere again
     except (ValueError, RecursionError):
         return None, False
     if not isinstance(record, dict) or record.get("site") != site:
@@ -279,6 +280,12 @@ def _maybe_tokens(record: object) -> Tokens | None:
         and tokens.rung in get_args(Rung)
         and isinstance(tokens.acquired_at, int | float)
         and isinstance(tokens.user_agent, str)
+        and all(isinstance(word, str) for word in box.image_triggers)
+        and all(
+            isinstance(value, bool if name == "is_secure" else str)
+            for cookie in cookies
+            for name, value in asdict(cookie).items()
+        )
         and is_same_site(box.ajax_url, tokens.page)
         and maybe_nonce(tokens.nonce) is not None
     )
@@ -286,6 +293,8 @@ def _maybe_tokens(record: object) -> Tokens | None:
 
 
 _BOX_TYPES: dict[str, type | UnionType] = {
+    "name": str,
+    "is_streaming": bool,
     "bot_id": int,
     "post_id": int | None,
     "ajax_url": str,

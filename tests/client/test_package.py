@@ -1,0 +1,55 @@
+"""What importing the package costs and gives."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+import chatgptt
+
+HEAVY = ["playwright", "typer", "rich", "starlette", "uvicorn"]
+
+
+def run(script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def test_importing_it_loads_nothing_that_only_its_parts_need() -> None:
+    script = f"import sys, chatgptt; print([name for name in {[*HEAVY, 'httpx', 'tenacity']} if name in sys.modules])"
+    assert run(script) == "[]\n"
+
+
+def test_asking_loads_no_browser_no_terminal_and_no_server() -> None:
+    script = (
+        f"import sys, chatgptt; [getattr(chatgptt, name) for name in chatgptt.__all__]; "
+        f"chatgptt.Client('http://127.0.0.1:9', state_dir=None).close(); "
+        f"print([name for name in {HEAVY} if name in sys.modules and name != 'rich'])"  # httpx takes rich if it is there
+    )
+    assert run(script) == "[]\n"
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in chatgptt.__all__:
+        value = getattr(chatgptt, name)
+        if isinstance(value, type):
+            assert value.__doc__, name
+    assert set(chatgptt.__all__) <= set(dir(chatgptt))
+
+
+def test_there_is_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        chatgptt.Nothing  # noqa: B018
+
+
+def test_the_version_is_the_installed_one() -> None:
+    try:
+        installed = importlib.metadata.version("chatgptt")
+    except importlib.metadata.PackageNotFoundError:
+        installed = chatgptt.__version__  # run from the tree
+    assert chatgptt.__version__ == installed

@@ -1,0 +1,203 @@
+"""The sync face: the same answers, whatever loop or thread the caller is in."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from asking import ECHO, QUICK
+
+import chatgptt
+from chatgptt import ChatGpttError, Client, InvalidInputError, ReplyStream
+from chatgptt.demo import DemoSite
+
+
+def client_of(page: str) -> Client:
+    return Client(page, state_dir=None, retry=QUICK, timeout=30.0)
+
+
+def portals() -> list[str]:
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if "chatgptt" in thread.name and "demo" not in thread.name
+    ]
+
+
+def test_it_answers_streams_converses_and_finds_boxes(demo: DemoSite) -> None:
+    with client_of(demo.page("wpaicg/")) as client:
+        assert client.page == demo.page("wpaicg/")
+        assert client.ask("Hello").text == f"{ECHO}Hello"
+        with client.stream("Hello", system="Be brief.") as stream:
+            assert isinstance(stream, ReplyStream)
+            pieces = list(stream)
+            assert list(stream) == []
+        assert stream.reply is not None
+        assert "".join(pieces) == stream.reply.text
+        talk = client.conversation(system="Be brief.")
+        talk.ask("one")
+        with talk.stream("two") as stream:
+            assert "".join(stream).endswith("User: two\nAssistant:")
+        assert [turn["role"] for turn in talk.messages] == ["user", "assistant"] * 2
+        talk.reset()
+        assert talk.messages == []
+        (box,) = client.find_boxes()
+        assert box.bot_id == 0
+    assert portals() == []
+
+
+def test_ask_is_one_call(demo: DemoSite) -> None:
+    assert chatgptt.ask("Hello", demo.page("aipkit/many/"), bot=7, system="Be brief.").bot_id == 7
+    assert chatgptt.ask("Hello", demo.page("aipkit/many/")).tokens_from == "html"
+    assert chatgptt.ask("Hello", demo.page("aipkit/many/")).tokens_from == "cache"
+    assert portals() == []
+
+
+@pytest.mark.anyio
+async def test_it_works_in_a_running_event_loop(demo: DemoSite) -> None:
+    with client_of(demo.page("wpaicg/")) as client:
+        assert client.ask("Hello").text == f"{ECHO}Hello"
+        with client.stream("Hello") as stream:
+            assert "".join(stream) == f"{ECHO}Hello"
+    assert chatgptt.ask("Hello", demo.page("wpaicg/")).text == f"{ECHO}Hello"
+
+
+def test_threads_share_a_client_and_one_page_request(demo: DemoSite) -> None:
+    with client_of(demo.page("wpaicg/")) as client, ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda number: client.ask(f"message {number}").text, range(40)))
+        assert portals() == ["chatgptt"]
+    assert replies == [f"{ECHO}message {number}" for number in range(40)]
+    assert sum(seen.method == "GET" for seen in demo.requests) == 1
+
+
+def test_errors_come_out_as_they_are(demo: DemoSite) -> None:
+    with client_of(demo.page("wpaicg/")) as client:
+        with pytest.raises(chatgptt.RefusedError) as caught:
+            client.ask("QUOTA")
+        assert caught.value.reason == "quota"
+        with pytest.raises(InvalidInputError):
+            client.ask("")
+        with pytest.raises(chatgptt.StreamInterruptedError) as broken, client.stream("DROP") as stream:
+            list(stream)
+        assert broken.value.partial_text.startswith("w0 ")
+        with pytest.raises(ZeroDivisionError), client.stream("Hello"):
+            raise ZeroDivisionError
+
+
+def test_a_closed_client_asks_nothing(demo: DemoSite) -> None:
+    client = client_of(demo.page("wpaicg/"))
+    talk, stream = client.conversation(), client.stream("Hello")
+    client.close()
+    client.close()
+    for call in (lambda: client.ask("Hello"), client.find_boxes, lambda: talk.ask("Hello"), stream.__enter__):
+        with pytest.raises(InvalidInputError, match="the client is closed"):
+            call()
+    assert demo.requests == []
+
+
+def test_a_stream_that_was_left_early_harms_nothing(demo: DemoSite) -> None:
+    with client_of(demo.page("wpaicg/")) as client:
+        for _ in range(3):
+            with client.stream("SLOWWORDS 3600") as stream:
+                assert next(stream) == "This "
+        assert client.ask("Hello").text == f"{ECHO}Hello"
+
+
+def test_closing_ends_what_another_thread_waits_for(demo: DemoSite) -> None:
+    client = client_of(demo.page("wpaicg/"))
+    ended = threading.Event()
+    errors: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            with client.stream("SLOWWORDS 3600") as stream:
+                next(stream)
+                started.set()
+                next(stream)
+        except BaseException as error:  # noqa: BLE001 - what it is, is the question
+            errors.append(error)
+        ended.set()
+
+    started = threading.Event()
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert started.wait(10)
+    client.close()
+    assert ended.wait(10)
+    thread.join()
+    assert len(errors) == 1
+
+
+def test_what_a_client_made_keeps_it(demo: DemoSite) -> None:
+    talk = client_of(demo.page("wpaicg/")).conversation()
+    stream = client_of(demo.page("wpaicg/")).stream("Hello")
+    gc.collect()
+    assert talk.ask("Hello").text == f"{ECHO}Hello"
+    with stream:
+        assert "".join(stream) == f"{ECHO}Hello"
+    talk._client.close()
+    stream._client.close()
+
+
+def ask_for_ever(client: Client) -> None:
+    client.ask("SLOWWORDS 3600")
+
+
+def stream_for_ever(client: Client) -> None:
+    with client.stream("SLOWWORDS 3600") as stream:
+        list(stream)
+
+
+def test_an_interrupt_ends_a_stream_and_leaves_the_client_usable(demo: DemoSite) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    with client_of(demo.page("wpaicg/")) as client:
+        for call in (ask_for_ever, stream_for_ever):
+            timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                call(client)
+            timer.join()
+            assert client.ask("Hello").text == f"{ECHO}Hello"
+
+
+@pytest.mark.parametrize("left", ["client", "stream", "nothing used"])
+def test_a_client_that_was_never_closed_does_not_hold_up_the_end(
+    demo: DemoSite, tmp_path: Path, left: str
+) -> None:
+    code = {
+        "client": "print(client.ask('Hello').text)",
+        "stream": "stream = client.stream('SLOWWORDS 3600'); stream.__enter__(); print(next(stream))",
+        "nothing used": "print('made')",
+    }[left]
+    script = f"import chatgptt\nclient = chatgptt.Client({demo.page('wpaicg/')!r}, state_dir=None)\n{code}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_a_client_that_nobody_holds_ends_its_thread(demo: DemoSite) -> None:
+    script = (
+        "import chatgptt, gc, threading\n"
+        f"client = chatgptt.Client({demo.page('wpaicg/')!r}, state_dir=None)\n"
+        "client.ask('Hello'); before = threading.active_count()\n"
+        "del client; gc.collect()\nprint(before, threading.active_count())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert after < before
+
+
+def test_sync_errors_are_the_tree_s(demo: DemoSite) -> None:
+    with pytest.raises(ChatGpttError):
+        chatgptt.ask("Hello", demo.page("wpaicg/nochat/"), strategy="static")
