@@ -269,7 +269,12 @@ class AsyncClient:
     def _make_http(self) -> httpx.AsyncClient:
         try:
             return httpx.AsyncClient(
-                proxy=self._proxy, limits=httpx.Limits(max_connections=None, max_keepalive_connections=100)
+                proxy=self._proxy,
+                limits=httpx.Limits(
+                    max_connections=None,
+                    max_keepalive_connections=100,
+                    keepalive_expiry=3.0,  # Apache hangs up after 5 s: a message must not meet that
+                ),
             )
         except ImportError as error:
             raise InvalidInputError(

@@ -312,7 +312,7 @@ class AsyncReplyStream:
             return error
         return StreamInterruptedError(
             f"the answer broke off: {error.message}",
-            hint="ask again; the text so far is in partial_text",
+            hint="ask again; what had arrived is kept as the error's partial_text",
             url=error.url,
             status=self._reader.head.status,
             partial_text=text,

@@ -6,6 +6,7 @@ is mapped by one table, around the single awaited call. No cancel scope ever spa
 
 from __future__ import annotations
 
+import logging
 import math
 import socket
 import ssl
@@ -25,6 +26,7 @@ from chatgptt.protocols.urls import is_same_site, origin, without_credentials
 
 __all__ = ["CREDENTIALS", "DEFAULT_USER_AGENT", "Deadline", "OpenReply", "Trace", "Transport", "causes"]
 
+_log = logging.getLogger("chatgptt.transport")
 _Value = TypeVar("_Value")
 
 Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
@@ -262,6 +264,13 @@ class Transport:
             url=without_credentials(str(response.url) if is_page else url),
             received_at=self._clock(),
             redirects=len(response.history),
+        )
+        _log.debug(
+            "%s %s: HTTP %d, %s",
+            method,
+            head.url.partition("?")[0],
+            head.status,
+            head.headers.get("content-type", "no content type"),
         )
         return OpenReply(response, head, deadline, silence=silence if self._keeps_cookies else math.inf)
 

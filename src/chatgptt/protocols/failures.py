@@ -180,7 +180,7 @@ def interrupted(head: ReplyHead, why: str) -> StreamInterruptedError:
     """The answer had begun and did not end."""
     return StreamInterruptedError(
         f"the answer broke off: {why}",
-        hint="ask again; the text so far is in partial_text",
+        hint="ask again; what had arrived is kept as the error's partial_text",
         url=head.url,
         status=head.status,
     )

@@ -1,0 +1,163 @@
+"""Ways to run the command: as a function, as a process, and on a terminal of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from chatgptt.cli import main
+
+COMMAND = (sys.executable, "-m", "chatgptt")
+PATIENCE = 30.0
+"""Seconds after which something that should have happened is a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, object]:
+        """Stdout, which is one JSON object."""
+        document = json.loads(self.out)
+        assert isinstance(document, dict)
+        return document
+
+    @property
+    def error(self) -> dict[str, object]:
+        """Stdout, which is the document of an error."""
+        assert self.document.keys() == {"error"}
+        error = self.document["error"]
+        assert isinstance(error, dict)
+        return error
+
+
+class Run:
+    """Calls `main` with what would be the arguments, stdin being a pipe."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capfd = capfd
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *argv: str, stdin: bytes = b"") -> Done:
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        self._capfd.readouterr()
+        code = main(list(argv))
+        out, err = self._capfd.readouterr()
+        return Done(code, out, err)
+
+
+def run_process(*argv: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Done:
+    """Runs the command in a process of its own, all its streams being pipes."""
+    done = subprocess.run(
+        [*COMMAND, *argv],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def started(*argv: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The command under way, its output on pipes; killed if the block leaves it running."""
+    with subprocess.Popen([*COMMAND, *argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: subprocess.Popen[bytes], mark: bytes) -> bytes:
+    """What a process prints up to and with `mark`."""
+    assert process.stdout is not None
+    seen = b""
+    while mark not in seen:
+        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        data = os.read(process.stdout.fileno(), 4096) if ready else b""
+        assert data, f"{mark!r} never came after {seen!r}"
+        seen += data
+    return seen
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    """Sends what Ctrl-C sends; exit code and the rest of its output."""
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+class Terminal:
+    """A command on a pseudo-terminal, and what its screen has shown so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], controller: int) -> None:
+        self.process = process
+        self._controller = controller
+        self.seen = ""
+        self._read_up_to = 0
+
+    def type(self, keys: str) -> None:
+        os.write(self._controller, keys.encode())
+
+    def wait_for(self, pattern: str) -> str:
+        """What was shown since the last wait, up to and with `pattern`."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            found = re.search(pattern, self.seen[self._read_up_to :], re.S)
+            if found:
+                start, self._read_up_to = self._read_up_to, self._read_up_to + found.end()
+                return self.seen[start : self._read_up_to]
+            assert self._read(end - time.monotonic()), f"{pattern!r} never came after {self.seen!r}"
+
+    def wait_for_end(self) -> int:
+        """The exit code; `seen` then has all of its output."""
+        while self._read(PATIENCE):
+            pass
+        return self.process.wait(PATIENCE)
+
+    def _read(self, timeout: float) -> bool:
+        ready, _, _ = select.select([self._controller], [], [], max(0.0, timeout))
+        try:
+            data = os.read(self._controller, 4096) if ready else b""
+        except OSError:  # Linux says so when the other end is closed
+            data = b""
+        self.seen += data.decode("utf-8", "replace")
+        return bool(data)
+
+
+@contextmanager
+def on_terminal(*argv: str) -> Iterator[Terminal]:
+    """The command on a terminal of its own; killed if the block leaves it running."""
+    controller, side = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, *argv], stdin=side, stdout=side, stderr=side, env=env, start_new_session=True
+        )
+    finally:
+        os.close(side)
+    with process:
+        try:
+            yield Terminal(process, controller)
+        finally:
+            process.kill()
+            os.close(controller)

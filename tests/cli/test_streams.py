@@ -1,0 +1,174 @@
+"""What a shell, a pipe and a terminal do to a command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli.commands import COMMAND, PATIENCE, Run, interrupt, on_terminal, read_until, run_process, started
+
+from chatgptt import _terminal
+from chatgptt.demo import DemoSite
+
+ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+COLOUR_WANTED = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color"}
+
+
+@pytest.mark.parametrize("page", ["wpaicg/", "aipkit/"])
+def test_ctrl_c_in_the_middle_of_an_answer(site: DemoSite, page: str) -> None:
+    with started("ask", "--site", site.page(page), "SLOWWORDS 0.2 " + "word " * 200) as process:
+        assert read_until(process, b"made up").startswith(b"This answer")
+        code, _, err = interrupt(process)
+    assert (code, err) == (130, b"")
+
+
+@pytest.mark.parametrize("message", ["SLOW 20", "BUSYLONG"])
+def test_ctrl_c_before_the_first_word(site: DemoSite, message: str) -> None:
+    slow = site.page("slow/?seconds=20") if message == "BUSYLONG" else site.page("wpaicg/")
+    with started("ask", "--site", slow, message) as process:
+        while not any(seen.method == ("GET" if "seconds" in slow else "POST") for seen in site.requests):
+            assert process.poll() is None
+        assert interrupt(process) == (130, b"", b"")
+
+
+def test_ctrl_c_at_the_prompt_of_a_chat(site: DemoSite) -> None:
+    with on_terminal("chat", "--site", site.page("wpaicg/")) as terminal:
+        terminal.wait_for("> ")
+        terminal.process.send_signal(signal.SIGINT)
+        # readline overlooks a signal that comes just before it begins to wait; the next key makes it look.
+        terminal.type("\r")
+        assert terminal.wait_for_end() == 130
+    assert "Traceback" not in terminal.seen
+    assert terminal.seen.endswith("\n")
+
+
+def test_ctrl_c_in_an_answer_of_a_chat(site: DemoSite) -> None:
+    with on_terminal("chat", "--site", site.page("wpaicg/")) as terminal:
+        terminal.wait_for("> ")
+        terminal.type("SLOWWORDS 0.2 " + "word " * 100 + "\r")
+        terminal.wait_for("made up")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait_for_end() == 130
+    assert "Traceback" not in terminal.seen
+    assert terminal.seen.endswith("\n")
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
+@pytest.mark.parametrize("message", ["LONG 30000", "CUT"])
+def test_reader_that_leaves_early(site: DemoSite, flags: tuple[str, ...], message: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*COMMAND, "ask", "--site", site.page("wpaicg/"), message, *flags],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_head_takes_the_first_line(site: DemoSite) -> None:
+    with started("ask", "--site", site.page("wpaicg/"), "SLOWWORDS 0.02 first\n" + "word " * 100) as process:
+        head = subprocess.run(
+            ["head", "-1"], stdin=process.stdout, capture_output=True, timeout=PATIENCE, check=True
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        process.wait(PATIENCE)
+    assert head.stdout.endswith(b"You wrote: SLOWWORDS 0.02 first\n")
+
+
+def test_full_disk_is_told(site: DemoSite) -> None:
+    full = Path("/dev/full")
+    assert full.exists(), "this test needs /dev/full"
+    with full.open("wb") as stdout:
+        done = subprocess.run(
+            [*COMMAND, "ask", "--site", site.page("wpaicg/"), "Hello"],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: No space left on device")
+    assert b"Traceback" not in done.stderr
+
+
+def test_control_characters_reach_a_pipe_as_they_are(run: Run, site: DemoSite) -> None:
+    assert "\x1b[31mred\x1b[0m" in run("ask", "--site", site.page("wpaicg/"), "CONTROL").out
+
+
+def test_control_characters_never_reach_a_terminal(site: DemoSite) -> None:
+    with on_terminal("ask", "--site", site.page("wpaicg/"), "CONTROL") as terminal:
+        assert terminal.wait_for_end() == 0
+    assert r"\x1b[31mred\x1b[0m, \x1b]0;a new title\x07bell, \x9b2Jcleared" in terminal.seen
+    assert r"\u202ereversed\u202c, \x00nil." in terminal.seen
+    assert not set(terminal.seen) & set("\x1b\x07\x08\x00\x9b\u202e")
+
+
+def test_control_characters_of_errors_and_tables_never_reach_a_terminal(site: DemoSite) -> None:
+    with on_terminal("ask", "--site", site.page("wpaicg/"), "--bot", "\x1b[31m", "Hello") as terminal:
+        assert terminal.wait_for_end() == 1
+    assert "error: the page has no bot" in terminal.seen
+    assert "\x1b" not in terminal.seen
+
+
+def test_message_is_missing_at_a_terminal(site: DemoSite) -> None:
+    with on_terminal("ask", "--site", site.page("wpaicg/")) as terminal:
+        assert terminal.wait_for_end() == 2
+    assert "error: no message was given" in terminal.seen
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("ask", "Hello"),
+        ("ask", "QUOTA"),
+        ("ask", "-vv", "Hello"),
+        ("chat",),
+        ("inspect",),
+        ("ask", "--json", "QUOTA"),
+        ("ask", "--nonsense"),
+        ("--help",),
+    ],
+    ids=" ".join,
+)
+def test_no_control_sequence_without_a_terminal(site: DemoSite, argv: tuple[str, ...]) -> None:
+    env = {**COLOUR_WANTED, "CHATGPTT_SITE": site.page("aipkit/")}
+    done = run_process(*argv, stdin=b"one\nQUOTA\n", env=env)
+    assert done.out + done.err
+    assert not set(done.out + done.err) & set("\x1b\r\x08")
+
+
+def test_ascii_locale_sends_the_message_whole_and_shows_what_it_can(site: DemoSite) -> None:
+    done = run_process("ask", "--site", site.page("wpaicg/"), "naïve ✓", env=ASCII_ONLY)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("You wrote: na?ve ?\n")
+    assert site.messages[0].message == "naïve ✓"
+
+
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_ascii_locale_reads_utf8_from_stdin(site: DemoSite, command: str) -> None:
+    done = run_process(command, "--site", site.page("aipkit/"), stdin="naïve ✓\n".encode(), env=ASCII_ONLY)
+    assert done.code == 0
+    assert site.messages[0].message == "naïve ✓"
+
+
+@pytest.mark.parametrize(("argv", "code"), [(("inspect",), 0), (("ask", "--bot", "✓", "Hello"), 1)])
+def test_ascii_locale_shows_tables_and_errors(site: DemoSite, argv: tuple[str, ...], code: int) -> None:
+    done = run_process(*argv, "--site", site.page("wpaicg/many/"), env=ASCII_ONLY)
+    assert done.code == code
+    assert "Traceback" not in done.err
+
+
+def test_escape_leaves_text_and_line_ends_alone() -> None:
+    text = "naïve ✓ \U0001f600\tאב\r\nnext\n"
+    assert _terminal.escape(text) == text
+    assert _terminal.escape("a\rb\x85\ud800\u2066") == "a\\rb\\x85\\ud800\\u2066"
