@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chatgptt._models import ChatBox, MessageInput, Reply, Strategy, Timeouts
     from chatgptt._retry import RetryPolicy
     from chatgptt._sync import Client, Conversation, ReplyStream, ask
+    from chatgptt.health.report import HealthReport
     from chatgptt.provider import ChatGptt
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __all__ = [
     "Conversation",
     "ErrorCode",
     "Finding",
+    "HealthReport",
     "InvalidInputError",
     "MessageInput",
     "PageError",
@@ -84,6 +86,7 @@ _HOMES = {
     "_models": ("ChatBox", "MessageInput", "Reply", "Strategy", "Timeouts"),
     "_retry": ("RetryPolicy",),
     "_sync": ("Client", "Conversation", "ReplyStream", "ask"),
+    "health.report": ("HealthReport",),
     "provider": ("ChatGptt",),
 }
 

@@ -6,6 +6,7 @@ into a question in the form that each protocol can carry.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, get_args
+from typing import TYPE_CHECKING, Self, TypedDict, get_args
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -32,6 +33,11 @@ from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
 from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
 from chatgptt.tokens.store import TokenStore, default_folder
+
+if TYPE_CHECKING:
+    import ssl
+
+    from chatgptt.health.report import HealthReport, Level
 
 __all__ = [
     "DEFAULT_SITE",
@@ -132,7 +138,8 @@ class AsyncClient:
             keeps_cookies=http_client is None,
         )
         policy = retry or RetryPolicy()
-        store = TokenStore(_folder(state_dir), time.time)
+        self._folder = _folder(state_dir)
+        store = TokenStore(self._folder, time.time)
         self._reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
         self._html = HtmlRung(self._reader)
         rungs = (self._html, ScriptRung(self._reader), EndpointRung(self._reader, anyio.sleep))
@@ -228,6 +235,46 @@ class AsyncClient:
             raise climb.missing
         return tuple([await self._complete(climb, box) for box in climb.boxes])
 
+    async def health_check(
+        self,
+        level: Level = "full",
+        *,
+        message: str | None = None,
+        expect: str | None = None,
+        warn: float | None = None,
+        cert_days: float = 14.0,
+        timeout: float | None = None,
+    ) -> HealthReport:
+        """Whether the page works, and if not, which step fails and why; added to this machine's history.
+
+        Args:
+            level: `page` (up to the chat box), `tokens`, or `full`, which alone sends a message, one.
+            message: what is sent instead of a request for a one-word answer.
+            expect: a regular expression that the answer has to match somewhere.
+            warn: seconds beyond which a check that passes is a warning.
+            cert_days: days of a certificate's life below which it is a warning.
+            timeout: seconds for the whole check instead of the client's.
+
+        Raises:
+            InvalidInputError: for arguments that cannot work. What the site does wrong is in the report.
+        """
+        # Here, since most programs never check: the history needs sqlite3.
+        from chatgptt.health.check import DEFAULT_MESSAGE, Plan
+        from chatgptt.health.recorded import check_and_record
+
+        plan = Plan(
+            level=level,
+            message=DEFAULT_MESSAGE if message is None else message,
+            expect=expect,
+            warn=warn,
+            cert_days=cert_days,
+            timeout=self._timeouts.total if timeout is None else _check_timeout(timeout),
+        )
+        self._get_http()
+        return await check_and_record(
+            self._context, self._wanted(None), plan, look=self._html.look, folder=self._folder
+        )
+
     async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
         climb.box = box
         if box.nonce is None:
@@ -246,16 +293,23 @@ class AsyncClient:
         turn: anyio.Semaphore | None = None,
         on_reply: Callable[[Reply], None] | None = None,
     ) -> AsyncReplyStream:
-        wanted = Wanted(
+        if timeout is not None:
+            _check_timeout(timeout)
+        return AsyncReplyStream(
+            self._context,
+            wanted=self._wanted(bot),
+            question=question,
+            timeout=timeout,
+            turn=turn,
+            on_reply=on_reply,
+        )
+
+    def _wanted(self, bot: str | int | None) -> Wanted:
+        return Wanted(
             page=self.page,
             bot=self._bot if bot is None or bot == "" else str(bot),
             identity=self._identity,
             ajax_url=self._ajax_url,
-        )
-        if timeout is not None:
-            _check_timeout(timeout)
-        return AsyncReplyStream(
-            self._context, wanted=wanted, question=question, timeout=timeout, turn=turn, on_reply=on_reply
         )
 
     def _get_http(self) -> httpx.AsyncClient:
@@ -269,6 +323,7 @@ class AsyncClient:
     def _make_http(self) -> httpx.AsyncClient:
         try:
             return httpx.AsyncClient(
+                verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
                 proxy=self._proxy,
                 limits=httpx.Limits(
                     max_connections=None,
@@ -366,6 +421,15 @@ def _make_question(
         text = fold((*system, turns[-1]))
         return Question(text=text, history=history, thread_id=thread_id)
     return Question(text=fold(turns), conversation_id=conversation_id)
+
+
+@functools.cache
+def _tls(*named: str | None) -> ssl.SSLContext:
+    """What certificates are checked with. Loading it takes 30 ms, so that a process does it once.
+
+    httpx reads the variables in `named`; they are the key here.
+    """
+    return httpx.create_ssl_context()
 
 
 def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:

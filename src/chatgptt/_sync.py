@@ -26,6 +26,8 @@ from chatgptt._models import ChatBox, MessageInput, Reply
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
+    from chatgptt.health.report import HealthReport, Level
+
 __all__ = ["Client", "Conversation", "ReplyStream", "ask"]
 
 _Value = TypeVar("_Value")
@@ -98,6 +100,23 @@ class Client:
     def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
         """See AsyncClient.find_boxes."""
         return self._loop.run(lambda: self._client.find_boxes(timeout=timeout))
+
+    def health_check(
+        self,
+        level: Level = "full",
+        *,
+        message: str | None = None,
+        expect: str | None = None,
+        warn: float | None = None,
+        cert_days: float = 14.0,
+        timeout: float | None = None,
+    ) -> HealthReport:
+        """See AsyncClient.health_check."""
+        return self._loop.run(
+            lambda: self._client.health_check(
+                level, message=message, expect=expect, warn=warn, cert_days=cert_days, timeout=timeout
+            )
+        )
 
 
 class Conversation:

@@ -12,9 +12,11 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+import typer.core
 
 from chatgptt import _terminal
 from chatgptt._errors import ChatGpttError, InvalidInputError
@@ -47,6 +49,38 @@ class StrategyName(StrEnum):
     auto = "auto"
     static = "static"
     browser = "browser"
+
+
+class LevelName(StrEnum):
+    """`Level` for the command line."""
+
+    page = "page"
+    tokens = "tokens"
+    full = "full"
+
+
+class FormatName(StrEnum):
+    """The forms of `health-check`'s output."""
+
+    text = "text"
+    json = "json"
+    nagios = "nagios"
+    prometheus = "prometheus"
+    junit = "junit"
+
+
+class MonitorCommand(typer.core.TyperCommand):
+    """A command whose usage errors exit with 3: monitors read 2 as the site's fault."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """As every command does, with another exit code."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Where the class of a usage error lives depends on typer's version.
+            if getattr(error, "exit_code", None) == 2:
+                vars(error)["exit_code"] = 3
+            raise
 
 
 SITE = "https://chatgptt.me/"
@@ -144,6 +178,80 @@ def inspect(
             _terminal.print_json({"page": client.page, "boxes": [_box_keys(box) for box in boxes]})
         else:
             _terminal.print_boxes(client.page, boxes, default)
+
+
+@app.command("health-check", cls=MonitorCommand)
+def health_check(
+    urls: Annotated[list[str] | None, typer.Argument(metavar="[URL]...", help="The pages to check.")] = None,
+    site: Site = SITE,
+    sites: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with a table a site: url and options.")
+    ] = None,
+    level: Annotated[
+        LevelName, typer.Option(help="How far to go; only full sends a message, one.")
+    ] = LevelName.full,
+    message: Annotated[str, typer.Option(metavar="TEXT", help="What to send.")] = "",
+    expect: Annotated[str, typer.Option(metavar="REGEX", help="What the answer has to match.")] = "",
+    warn: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="A check that takes longer is a warning.")
+    ] = None,
+    cert_days: Annotated[
+        float, typer.Option(metavar="DAYS", help="A certificate that ends sooner is a warning.")
+    ] = 14.0,
+    output_format: Annotated[
+        FormatName, typer.Option("--format", help="The form of the output.")
+    ] = FormatName.text,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Replace this file with the output, in one step.")
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="Show earlier checks and make none.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an HTML page of the checks so far.")
+    ] = None,
+    days: Annotated[float, typer.Option(metavar="DAYS", help="How far back history and report go.")] = 30.0,
+    watch: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Check again every so often, until stopped.")
+    ] = None,
+    failures: Annotated[
+        int | None, typer.Option(metavar="N", help="Critical after N in a row. [2 with --watch, else 1]")
+    ] = None,
+    ping_url: Annotated[
+        str, typer.Option(metavar="URL", help="Call this after each round, and URL/fail if a site fails.")
+    ] = "",
+    bot: Bot = "",
+    proxy: Proxy = "",
+    timeout: Timeout = 60.0,
+    strategy: Strategy = StrategyName.auto,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Check whether sites work, and if not, which step fails; 0 ok, 1 warning, 2 critical, 3 unknown."""
+    with _reporting(as_json, verbose):
+        from chatgptt._health_command import HealthCommand
+
+        command = HealthCommand(
+            urls=urls or (),
+            site=site,
+            sites_file=sites,
+            level=level.value,
+            message=message,
+            expect=expect,
+            warn=warn,
+            cert_days=cert_days,
+            timeout=timeout,
+            bot=bot,
+            proxy=proxy,
+            strategy=strategy.value,
+            format="json" if as_json else output_format.value,
+            output=output,
+            shows_history=history,
+            report=report,
+            days=days,
+            watch=watch,
+            failures=failures,
+            ping_url=ping_url,
+        )
+        raise typer.Exit(command.run())
 
 
 @app.command()

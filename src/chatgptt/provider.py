@@ -16,8 +16,18 @@ from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
 from chatgptt.protocols.prompt import fold, read_turns
+from chatgptt.tokens.store import default_folder
 
 __all__ = ["ChatGptt"]
+
+
+class _Working:
+    """Looks the last verdict up whenever it is asked for, on the class or on an instance."""
+
+    def __get__(self, instance: ChatGptt | None, owner: type[ChatGptt]) -> bool:
+        from chatgptt.health.history import History  # here, since importing a provider should cost little
+
+        return History(default_folder()).is_working(owner.url)
 
 
 class ChatGptt:
@@ -30,8 +40,8 @@ class ChatGptt:
     url: ClassVar[str] = DEFAULT_SITE.rstrip("/")
     api_endpoint: ClassVar[str] = "https://chatgptt.me/wp-admin/admin-ajax.php"
     """The site's admin-ajax URL. A subclass that sets its own has messages posted there."""
-    working: ClassVar[bool] = False
-    """The verdict of the last health check on this machine; False before any."""
+    working = _Working()
+    """Whether the last full health check on this machine found `url` working; False before any."""
     needs_auth: ClassVar[bool] = False
     supports_stream: ClassVar[bool] = True
     supports_system_message: ClassVar[bool] = True

@@ -1,0 +1,401 @@
+"""The command `health-check`: which sites, one round of checks or many, and how they are shown.
+
+Its exit code is the worst verdict's, and 3 for a call that cannot work: monitors read 2 as the site's fault.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, assert_never
+
+import anyio
+
+from chatgptt import _terminal
+from chatgptt._client import DEFAULT_SITE, AsyncClient
+from chatgptt._errors import ChatGpttError, InvalidInputError
+from chatgptt._models import Strategy
+from chatgptt.health.check import DEFAULT_MESSAGE, Plan
+from chatgptt.health.files import replace_file
+from chatgptt.health.history import History
+from chatgptt.health.junit import junit_text
+from chatgptt.health.nagios import nagios_text
+from chatgptt.health.page import report_page
+from chatgptt.health.ping import ping, ping_target
+from chatgptt.health.report import (
+    EXIT_CODES,
+    HealthReport,
+    Level,
+    Status,
+    Verdict,
+    iso,
+    not_checked,
+    reports_as_json,
+    soften,
+    worst,
+)
+from chatgptt.health.sites import Site, read_sites
+from chatgptt.health.trends import Trend, read_trend
+from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.tokens.store import default_folder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["Format", "HealthCommand"]
+
+Format = Literal["text", "json", "nagios", "prometheus", "junit"]
+
+_DAY = 86_400.0
+_JITTER = 0.1
+"""Share of the waiting time: many machines that watch a site don't come all at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCommand:
+    """What was asked for on the command line; the option of the same name says what each means.
+
+    `site`, and the options from `level` to `strategy`, hold for every page that `sites_file` leaves alone.
+    """
+
+    urls: Sequence[str] = ()
+    site: str = DEFAULT_SITE
+    sites_file: Path | None = None
+    level: Level = "full"
+    message: str = ""
+    expect: str = ""
+    warn: float | None = None
+    cert_days: float = 14.0
+    timeout: float = 60.0
+    bot: str = ""
+    proxy: str = ""
+    strategy: Strategy = "auto"
+    format: Format = "text"
+    output: Path | None = None
+    shows_history: bool = False
+    report: Path | None = None
+    days: float = 30.0
+    watch: float | None = None
+    failures: int | None = None
+    ping_url: str = ""
+    sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
+
+    def run(self) -> int:
+        """Does it all and gives the exit code."""
+        try:
+            self._check_options()
+            if self.shows_history:
+                self._show_history()
+                return 0
+            return anyio.run(self._run)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # of our own output, a full disk say
+            _terminal.print_failure(error)
+            return EXIT_CODES["unknown"]
+        except ChatGpttError as error:
+            if self.format == "json" and self.output is None:
+                _terminal.print_json({"error": error.as_dict()})
+            else:
+                _terminal.print_error(error)
+            return EXIT_CODES["unknown"]
+
+    def _check_options(self) -> None:
+        if self.ping_url:
+            ping_target(self.ping_url, is_working=True)
+        is_sane = (self.watch is None or self.watch > 0) and (self.failures is None or self.failures > 0)
+        if not is_sane or not self.days > 0:
+            raise InvalidInputError("watch, failures and days have to be above 0", hint="mend the number")
+
+    def _sites(self) -> list[Site]:
+        plan = Plan(
+            level=self.level,
+            message=self.message or DEFAULT_MESSAGE,
+            expect=self.expect or None,
+            warn=self.warn,
+            cert_days=self.cert_days,
+            timeout=self.timeout,
+        )
+        site = Site(url=self.site, plan=plan, bot=self.bot, strategy=self.strategy, proxy=self.proxy)
+        listed = [] if self.sites_file is None else read_sites(self.sites_file, site)
+        return [*listed, *(replace(site, url=url) for url in self.urls)] or [site]
+
+    async def _run(self) -> int:
+        sites = self._sites()
+        failures: dict[str, int] = {}
+        while True:
+            started = time.monotonic()
+            reports = await self._check_all(sites)
+            shown = [self._softened(report, failures) for report in reports]
+            verdict = worst(report.verdict for report in shown)
+            self._show(shown)
+            if self.report is not None:
+                self._write_report([report.site for report in reports])
+            if self.ping_url:
+                is_working = verdict in ("ok", "warning")
+                await ping(self.ping_url, is_working=is_working, proxy=self.proxy, sleep=self.sleep)
+            if self.watch is None:
+                return EXIT_CODES[verdict]
+            pause = self.watch * random.uniform(1 - _JITTER, 1 + _JITTER)
+            await self.sleep(max(0.0, pause - (time.monotonic() - started)))
+
+    async def _check_all(self, sites: Sequence[Site]) -> list[HealthReport]:
+        """Checks the sites side by side; the reports are in their order."""
+        reports: dict[int, HealthReport] = {}
+        with _LiveTable(sites, is_shown=self._is_at_terminal()) as update:
+
+            async def check(place: int, site: Site) -> None:
+                reports[place] = await _check(site)
+                update(reports)
+
+            async with anyio.create_task_group() as tasks:
+                for place, site in enumerate(sites):
+                    tasks.start_soon(check, place, site)
+        return [reports[place] for place in range(len(sites))]
+
+    def _softened(self, report: HealthReport, failures: dict[str, int]) -> HealthReport:
+        """The report in view of those before it: of this watch, or of the history."""
+        if self.watch is None:
+            needed = self.failures or 1
+            before = History(default_folder()).failures_in_a_row(report.site) - 1 if needed > 1 else 0
+        else:
+            needed = self.failures or 2
+            before = failures.get(report.site, 0)
+            if report.verdict != "unknown":
+                failures[report.site] = before + 1 if report.verdict == "critical" else 0
+        return soften(report, failures_before=max(0, before), needed=needed)
+
+    def _is_at_terminal(self) -> bool:
+        return self.format == "text" and self.output is None and sys.stdout.isatty()
+
+    def _show(self, reports: Sequence[HealthReport]) -> None:
+        if self._is_at_terminal():
+            _print_reports(_console(), reports)
+            return
+        text = self._rendered(reports)
+        if self.output is None:
+            _terminal.write_text(text, sys.stdout)
+        else:
+            replace_file(self.output, text)
+
+    def _rendered(self, reports: Sequence[HealthReport]) -> str:
+        match self.format:
+            case "text":
+                return _as_text(lambda console: _print_reports(console, reports))
+            case "json":
+                indent = 2 if self.watch is None else None  # a watch prints one line a round
+                return json.dumps(reports_as_json(reports), indent=indent) + "\n"
+            case "nagios":
+                return nagios_text(reports)
+            case "prometheus":
+                # here, since loading it takes longer than all of the rest
+                from chatgptt.health.prometheus import prometheus_text
+
+                return prometheus_text(reports)
+            case "junit":
+                return junit_text(reports)
+            case _:
+                assert_never(self.format)
+
+    # Earlier checks
+
+    def _show_history(self) -> None:
+        history, since = History(default_folder()), time.time() - self.days * _DAY
+        wanted = self._wanted_pages() or history.sites()
+        trends = [read_trend(checks) for checks in (history.read(site, since) for site in wanted) if checks]
+        if self.format == "json":
+            text = json.dumps([trend.as_dict() for trend in trends], indent=2) + "\n"
+        elif self.format == "text":
+            text = _as_text(lambda console: _print_trends(console, trends, self.days))
+        else:
+            raise InvalidInputError(
+                f"the history has no format {self.format!r}", hint="use text or json, or --report FILE.html"
+            )
+        if self.output is not None:
+            replace_file(self.output, text)
+        elif self._is_at_terminal():
+            _print_trends(_console(), trends, self.days)
+        else:
+            _terminal.write_text(text, sys.stdout)
+        if self.report is not None:
+            self._write_report(wanted)
+
+    def _wanted_pages(self) -> list[str]:
+        sites = self._sites() if self.urls or self.sites_file is not None else []
+        return [without_credentials(page_url(site.url)) for site in sites]
+
+    def _write_report(self, pages: Sequence[str]) -> None:
+        assert self.report is not None
+        history, until = History(default_folder()), time.time()
+        since = until - self.days * _DAY
+        histories = [history.read(page, since) for page in dict.fromkeys(pages)]
+        replace_file(self.report, report_page(histories, since=since, until=until))
+
+
+async def _check(site: Site) -> HealthReport:
+    plan = site.plan
+    try:
+        async with AsyncClient(site.url, bot=site.bot, strategy=site.strategy, proxy=site.proxy) as client:
+            return await client.health_check(
+                plan.level,
+                message=plan.message,
+                expect=plan.expect,
+                warn=plan.warn,
+                cert_days=plan.cert_days,
+                timeout=plan.timeout,
+            )
+    except InvalidInputError as error:
+        shown = without_credentials(site.url)
+        return not_checked(shown, error, checked_at=time.time(), level=plan.level)
+
+
+# What people see. Words of a site are not to be trusted with a terminal
+
+_COLOURS: Mapping[Verdict | Status, str] = {
+    "ok": "green",
+    "warning": "yellow",
+    "critical": "bold red",
+    "unknown": "magenta",
+    "pass": "green",
+    "warn": "yellow",
+    "fail": "bold red",
+    "skip": "bright_black",
+}
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _as_text(draw: Callable[[Console], None]) -> str:
+    """What a console would show, without colour, for pipes and files."""
+    import io
+
+    from rich.console import Console
+
+    file = io.StringIO()
+    draw(Console(file=file, highlight=False, width=240, color_system=None, force_terminal=False))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+
+
+def _print_reports(console: Console, reports: Sequence[HealthReport]) -> None:
+    if len(reports) == 1:
+        _print_report(console, reports[0])
+        return
+    console.print(_sites_table([report.site for report in reports], dict(enumerate(reports))))
+    for report in reports:
+        if report.hint and report.verdict != "ok":
+            console.print(_text(f"{report.site}: {report.hint}"))
+
+
+def _print_report(console: Console, report: HealthReport) -> None:
+    from rich.table import Table
+
+    console.print(_text(f"{report.verdict.upper():9}", _COLOURS[report.verdict]), _text(report.site))
+    table = Table(box=None, pad_edge=False)
+    for name in ("phase", "status", "time", "what was seen"):
+        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
+    for phase in report.phases:
+        detail = f"{phase.code}: {phase.detail}" if phase.code else phase.detail
+        table.add_row(
+            _text(phase.name.replace("_", " ")),
+            _text(phase.status, _COLOURS[phase.status]),
+            _text(_seconds(phase.elapsed)),
+            _text(detail, _COLOURS["skip"] if phase.status == "skip" else ""),
+        )
+    console.print(table)
+    if report.verdict == "ok":
+        console.print(_text(report.summary))
+    if report.hint:
+        console.print(_text(f"hint: {report.hint}"))
+
+
+class _LiveTable:
+    """A context that gives a function which shows the reports so far; it shows nothing unless told to."""
+
+    def __init__(self, sites: Sequence[Site], *, is_shown: bool) -> None:
+        self._names = [without_credentials(site.url) for site in sites]
+        self._is_shown = is_shown
+
+    def __enter__(self) -> Callable[[Mapping[int, HealthReport]], None]:
+        if not self._is_shown:
+            return lambda reports: None
+        from rich.live import Live
+
+        self._live = Live(_sites_table(self._names, {}), console=_console(), transient=True)
+        self._live.start()
+        return lambda reports: self._live.update(_sites_table(self._names, reports), refresh=True)
+
+    def __exit__(self, *error: object) -> None:
+        if self._is_shown:
+            self._live.stop()
+
+
+def _sites_table(names: Sequence[str], reports: Mapping[int, HealthReport]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("site", "verdict", "time", "what was seen"):
+        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
+    for place, name in enumerate(names):
+        report = reports.get(place)
+        if report is None:
+            table.add_row(_text(name), _text("...", _COLOURS["skip"]), "", "")
+            continue
+        table.add_row(
+            _text(name),
+            _text(report.verdict, _COLOURS[report.verdict]),
+            _text(_seconds(report.elapsed)),
+            _text(f"{report.code}: {report.summary}" if report.code else report.summary),
+        )
+    return table
+
+
+def _print_trends(console: Console, trends: Sequence[Trend], days: float) -> None:
+    from rich.table import Table
+
+    if not trends:
+        console.print(_text(f"no checks in the last {days:g} days"))
+    for trend in trends:
+        console.print(_text(f"{trend.verdict.upper():9}", _COLOURS[trend.verdict]), _text(trend.site))
+        share = "-" if trend.availability is None else f"{trend.availability * 100:.2f} %"
+        period = f"{_day(trend.since)} to {_day(trend.until)} UTC"
+        console.print(_text(f"available {share}, checks: {trend.checks}, {period}"))
+        table = Table(box=None, pad_edge=False)
+        table.add_column("phase")
+        for name in ("median", "95 %", "checks"):
+            table.add_column(name, justify="right")
+        table.add_row("whole check", _seconds(trend.median), _seconds(trend.p95), "")
+        for times in trend.phases:
+            name = times.name.replace("_", " ")
+            table.add_row(name, _seconds(times.median), _seconds(times.p95), str(times.checks))
+        console.print(table)
+        for incident in trend.incidents[-5:]:
+            until = "until now" if incident.ended_at is None else f"to {_day(incident.ended_at)}"
+            words = f"{_day(incident.began_at)} {until}, checks: {incident.checks}"
+            console.print(_text(f"incident {words}, {incident.code}: {incident.summary[:200]}"))
+        for change in trend.changes[-5:]:
+            console.print(_text(f"{change.what} {_day(change.at)}: {change.before} to {change.after}"))
+
+
+def _text(words: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(_terminal.escape(words), style=style)
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.3f} s"
+
+
+def _day(seconds: float) -> str:
+    return iso(seconds)[:16].replace("T", " ")

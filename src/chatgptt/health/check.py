@@ -1,0 +1,535 @@
+"""One check: the steps of one cold `ask`, taken by the client's own code and watched from inside.
+
+The page is read and the tokens are acquired by the ladder, past what is remembered of them, and the message
+goes the way of every message. So a check costs what an `ask` costs, and fails where an `ask` fails. At most
+one message is sent that the site may have answered.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from chatgptt._errors import (
+    AnswerError,
+    BrowserError,
+    ChallengeError,
+    ChatBoxNotFoundError,
+    ChatGpttError,
+    InvalidInputError,
+    PageError,
+    RateLimitedError,
+    RefusedError,
+    StreamInterruptedError,
+    TokenRejectedError,
+    TokensNotFoundError,
+    TransportError,
+)
+from chatgptt._exchange import AsyncReplyStream, Context
+from chatgptt._models import Question, Reply, ReplyHead
+from chatgptt._transport import Deadline, causes
+from chatgptt.health.report import (
+    PHASES,
+    HealthReport,
+    Level,
+    Phase,
+    PhaseName,
+    Verdict,
+    first_failing,
+    iso,
+)
+from chatgptt.health.wire import Connection, Wire
+from chatgptt.protocols.prompt import check_message
+from chatgptt.tokens.ladder import Acquired, Climb, Wanted
+from chatgptt.tokens.store import MAX_AGE
+
+__all__ = ["DEFAULT_MESSAGE", "Plan", "check"]
+
+DEFAULT_MESSAGE = "Please answer with the single word OK."
+"""Short, and asks for a short answer: somebody pays for it."""
+
+_DAY = 86_400.0
+
+_OWN_ERRNOS = frozenset(
+    {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.EPERM}
+)
+"""Failures to connect that never left this machine: no route, no address, no descriptor, its own firewall."""
+
+_CACHE_HEADERS = ("x-cache", "cf-cache-status", "x-litespeed-cache", "x-cache-status", "x-proxy-cache", "age")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a check does.
+
+    Attributes:
+        level: `page` (up to the chat box), `tokens`, or `full` (a message and its answer).
+        message: what is sent at level `full`.
+        expect: a regular expression that the answer has to match somewhere, None for any answer.
+        warn: seconds beyond which a check that passes is a warning, None for never.
+        cert_days: days of a certificate's life below which it is a warning.
+        timeout: seconds for the whole check.
+
+    Raises:
+        InvalidInputError: for what cannot work.
+    """
+
+    level: Level = "full"
+    message: str = DEFAULT_MESSAGE
+    expect: str | None = None
+    warn: float | None = None
+    cert_days: float = 14.0
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.level not in get_args(Level):
+            raise InvalidInputError(
+                f"unknown level {self.level!r}", hint=f"use one of {', '.join(get_args(Level))}"
+            )
+        check_message(self.message)
+        try:
+            re.compile(self.expect or "")
+        except re.error as error:
+            raise InvalidInputError(
+                f"the expected answer is no regular expression: {error}", hint="mend the pattern"
+            ) from error
+        if not self.timeout > 0 or not (self.warn is None or self.warn > 0) or not self.cert_days >= 0:
+            raise InvalidInputError(
+                "timeout and warn need seconds above 0, cert_days no less than 0", hint="mend the number"
+            )
+
+
+async def check(
+    context: Context,
+    wanted: Wanted,
+    plan: Plan,
+    *,
+    look: Callable[[Climb], Awaitable[None]],
+    clock: Callable[[], float],
+) -> HealthReport:
+    """Checks one page. Whatever goes wrong is in the report.
+
+    Args:
+        context: the client's.
+        wanted: the page and the bot.
+        plan: how far to go, and what to mind.
+        look: reads the page and finds its boxes, as the html rung does; all that level `page` needs.
+        clock: Unix time in seconds.
+    """
+    checkup = _Checkup(context, wanted, plan, clock())
+    acquired = await checkup.look(look)
+    if acquired is not None and plan.level == "full":
+        await checkup.ask(acquired)
+    return checkup.report()
+
+
+class _Checkup:
+    """A check under way."""
+
+    def __init__(self, context: Context, wanted: Wanted, plan: Plan, checked_at: float) -> None:
+        self._context = context
+        self._wanted = wanted
+        self._plan = plan
+        self._checked_at = checked_at
+        self._deadline = Deadline(plan.timeout)
+        self._wire = Wire(wanted.page, self._deadline.elapsed)
+        self._climb = Climb(wanted=wanted, deadline=self._deadline, trace=self._hear)
+        self._phases: dict[PhaseName, Phase] = {}
+        self._error: ChatGpttError | None = None
+        self._acquired: Acquired | None = None
+
+    async def _hear(self, event: str, info: Mapping[str, object]) -> None:
+        """Hears what belongs to the page itself, not to the further pages that a rung may read."""
+        if self._climb.head is None:
+            await self._wire(event, info)
+
+    # The page, its box and its tokens
+
+    async def look(self, look: Callable[[Climb], Awaitable[None]]) -> Acquired | None:
+        """Goes as far as the tokens, or as the level says; None where that is the end."""
+        climb = self._climb
+        try:
+            if self._plan.level == "page":
+                await look(climb)
+                if climb.missing is not None:
+                    raise climb.missing
+            else:
+                self._acquired = await self._context.ladder.climb(climb)
+        except ChatGpttError as error:
+            self._error = error
+        ended = self._deadline.elapsed()
+        self._note_looking(ended, None if self._error is None else self._step_of(self._error))
+        return self._acquired
+
+    def _step_of(self, error: ChatGpttError) -> PhaseName:
+        """Which of the steps up to the tokens an error belongs to."""
+        climb, connection = self._climb, self._wire.last
+        match error:
+            case ChatBoxNotFoundError():
+                return "box"
+            case TokensNotFoundError():
+                return "tokens"
+            case BrowserError():
+                return "box" if climb.head is not None and climb.box is None else "tokens"
+            case ChallengeError() if climb.box is None:
+                return "page"
+            case _ if climb.head is not None:
+                return "box" if climb.box is None else "tokens"
+            case TransportError(code="dns_error"):
+                return "dns"
+            case TransportError(code="tls_error"):
+                return "tls"
+            case TransportError() if connection is not None:
+                return _unfinished(connection)
+            case TransportError(code="connect_error"):
+                return "tcp"
+            case _:
+                return "page"
+
+    def _note_looking(self, ended: float, failed: PhaseName | None) -> None:
+        """Notes the phases up to the tokens, as far as they were reached."""
+        setup = self._wire.last.setup if self._wire.last is not None else 0.0
+        reached = PHASES.index(failed) if failed is not None else PHASES.index("tokens") + 1
+        for name, make in (
+            ("dns", self._dns),
+            ("tcp", self._tcp),
+            ("tls", self._tls),
+            ("page", lambda: self._page(setup)),
+            ("box", lambda: self._box(ended)),
+            ("tokens", lambda: self._tokens(ended)),
+        ):
+            phase = make()
+            if PHASES.index(phase.name) < reached:
+                self._phases[phase.name] = phase
+            elif name == failed and self._error is not None:
+                before = sum(done.elapsed or 0.0 for done in self._phases.values())
+                self._fail(phase.name, ended - before, self._error)
+                return
+
+    def _dns(self) -> Phase:
+        connection = self._wire.last
+        if connection is None:
+            return Phase(name="dns", status="skip", detail=self._why_unseen())
+        if connection.is_proxy:
+            return Phase(name="dns", status="skip", detail="the proxy looks the name up")
+        if connection.lookup is None:
+            return Phase(name="dns", status="skip", detail=f"{connection.host} is an address")
+        found = ", ".join(connection.addresses[:4])
+        return Phase(
+            name="dns", status="pass", elapsed=connection.lookup, detail=f"{connection.host} is {found}"
+        )
+
+    def _tcp(self) -> Phase:
+        connection = self._wire.last
+        if connection is None:
+            return Phase(name="tcp", status="skip", detail=self._why_unseen())
+        peer = f"{connection.peer or connection.host} port {connection.port}"
+        detail = f"connected to {'the proxy ' if connection.is_proxy else ''}{peer}"
+        return Phase(name="tcp", status="pass", elapsed=connection.tcp, detail=detail)
+
+    def _tls(self) -> Phase:
+        connection = self._wire.last
+        if connection is None:
+            return Phase(name="tls", status="skip", detail=self._why_unseen())
+        if connection.tls is None:
+            return Phase(name="tls", status="skip", detail="the page is served over plain http")
+        ends = connection.certificate_expires_at
+        if ends is None:
+            return Phase(
+                name="tls",
+                status="pass",
+                elapsed=connection.tls,
+                detail=f"{connection.tls_version}, certificate not checked",
+            )
+        days = (ends - self._checked_at) / _DAY
+        detail = f"{connection.tls_version}, certificate ends in {days:.1f} days ({iso(ends)[:10]})"
+        if days >= self._plan.cert_days:
+            return Phase(name="tls", status="pass", elapsed=connection.tls, detail=detail)
+        return Phase(
+            name="tls",
+            status="warn",
+            elapsed=connection.tls,
+            detail=detail,
+            code="certificate_expiring",
+            hint="the site's owner has to renew the certificate",
+        )
+
+    def _why_unseen(self) -> str:
+        if self._climb.head is None:
+            return "not seen from here"  # the browser makes its own connections
+        return "an open connection was used again"
+
+    def _page(self, setup: float) -> Phase:
+        head, page = self._climb.head, self._climb.page
+        if head is None or page is None:
+            return Phase(name="page", status="skip", detail="read by the browser")
+        elapsed = (self._wire.body_at or setup) - setup
+        size = f"{page.size_bytes / 1000:.0f} kB" + (" (cut off)" if page.is_cut else "")
+        seen = [f"HTTP {head.status}", size]
+        if head.redirects:
+            count = "1 redirect" if head.redirects == 1 else f"{head.redirects} redirects"
+            seen.append(f"{count} to {head.url}")
+        seen += [f"{name}: {head.headers[name][:60]}" for name in _CACHE_HEADERS if name in head.headers]
+        detail = ", ".join(seen)
+        if _age(head) < MAX_AGE:
+            return Phase(name="page", status="pass", elapsed=elapsed, detail=detail)
+        return Phase(
+            name="page",
+            status="warn",
+            elapsed=elapsed,
+            detail=f"{detail}; the page comes from a cache and is older than its tokens are sure to live",
+            code="stale_cache",
+            hint=_STALE_HINT,
+        )
+
+    def _box(self, ended: float) -> Phase:
+        climb = self._climb
+        box = self._acquired.tokens.box if self._acquired is not None else climb.box
+        if box is None:
+            return Phase(name="box", status="skip", detail="shown by scripts only")
+        elapsed = None if self._wire.body_at is None else self._tokens_began(ended) - self._wire.body_at
+        named = f" ({box.name})" if box.name else ""
+        detail = f"{box.protocol}, {box.kind} box of bot {box.bot_id}{named}"
+        if box.plugin_version:
+            detail += f", plugin {box.plugin_version}"
+        peers = {other.bot_id for other in climb.boxes if other.kind == box.kind}
+        if len(climb.boxes) > 1:
+            others = ", ".join(f"{other.bot_id} ({other.name or other.kind})" for other in climb.boxes[:10])
+            detail += f"; {len(climb.boxes)} boxes: {others}"
+        if len(peers) < 2 or self._wanted.bot is not None:
+            return Phase(name="box", status="pass", elapsed=elapsed, detail=detail)
+        return Phase(
+            name="box",
+            status="warn",
+            elapsed=elapsed,
+            detail=detail,
+            code="several_bots",
+            hint="the page has several bots of this kind; name the one to check with --bot",
+        )
+
+    def _tokens(self, ended: float) -> Phase:
+        acquired = self._acquired
+        if acquired is None:
+            return self._left_out("tokens")
+        rung = acquired.tokens.rung
+        began = self._climb.began.get(rung, 0.0) if self._climb.head is None else self._tokens_began(ended)
+        seen = "; ".join(f"{finding.rung}: {finding.saw}" for finding in acquired.findings)
+        detail = f"from {rung}" + (f" ({seen})" if seen else "")
+        return Phase(name="tokens", status="pass", elapsed=ended - began, detail=detail)
+
+    def _tokens_began(self, ended: float) -> float:
+        """When the first rung beyond the page itself was tried; the page's own attributes take no time."""
+        return min((at for rung, at in self._climb.began.items() if rung != "html"), default=ended)
+
+    # The message and its answer
+
+    async def ask(self, acquired: Acquired) -> None:
+        """Sends the message and reads the answer."""
+        began = self._deadline.elapsed()
+        policy = replace(self._context.policy, retry_ambiguous=False)
+        stream = AsyncReplyStream(
+            replace(self._context, policy=policy),
+            wanted=self._wanted,
+            question=lambda tokens: Question(text=self._plan.message, conversation_id=str(uuid.uuid4())),
+            timeout=max(self._deadline.remaining(), 0.001),
+            first=acquired,
+        )
+        try:
+            async with stream:
+                reply: Reply | None = await stream.drain()
+        except ChatGpttError as error:
+            reply, self._error = None, error
+        ended = self._deadline.elapsed() - began
+        self._note_asking(stream, ended, reply)
+        if stream.has_renewed and self._phases["message"].status == "pass":
+            self._note_stale_page(acquired)
+
+    def _note_asking(self, stream: AsyncReplyStream, ended: float, reply: Reply | None) -> None:
+        accepted, first = stream.accepted_at, stream.first_text_at
+        failed = None if self._error is None else _step_of_asking(self._error, accepted, first)
+        if failed == "message" or accepted is None:
+            self._fail("message", ended, self._error)
+            return
+        detail = "accepted"
+        if reply is not None and reply.attempts > 1:
+            detail += f" at attempt {reply.attempts}"
+        self._phases["message"] = Phase(name="message", status="pass", elapsed=accepted, detail=detail)
+        if failed == "first_text" or first is None:
+            self._fail("first_text", ended, self._error)
+            return
+        self._phases["first_text"] = Phase(
+            name="first_text", status="pass", elapsed=first, detail="counted from sending the message"
+        )
+        if reply is None:
+            self._fail("answer", ended - first, self._error)
+        else:
+            self._note_answer(reply, ended - first)
+
+    def _note_answer(self, reply: Reply, elapsed: float) -> None:
+        form = "streamed" if reply.is_streamed else "in one piece"
+        detail = f"{len(reply.text)} characters, {form}"
+        expect = self._plan.expect
+        if expect is not None and not re.search(expect, reply.text):
+            self._phases["answer"] = Phase(
+                name="answer",
+                status="fail",
+                elapsed=elapsed,
+                detail=f"{detail}, does not match {expect!r}: {' '.join(reply.text.split())[:100]!r}",
+                code="unexpected_answer",
+                hint="look at what the bot answers now, with: chatgptt ask",
+            )
+            return
+        if expect is not None:
+            detail += f", matches {expect!r}"
+        self._phases["answer"] = Phase(name="answer", status="pass", elapsed=elapsed, detail=detail)
+
+    def _note_stale_page(self, acquired: Acquired) -> None:
+        self._phases["tokens"] = replace(
+            self._phases["tokens"],
+            status="warn",
+            detail=f"from {acquired.tokens.rung}, which the site rejected; newer ones did",
+            code="stale_cache",
+            hint=_STALE_HINT,
+        )
+
+    # The outcome
+
+    def _fail(self, name: PhaseName, elapsed: float, error: ChatGpttError | None) -> None:
+        assert error is not None
+        detail = error.message
+        if isinstance(error, RefusedError):
+            detail = f"refused ({error.reason}): {detail}"
+        elif isinstance(error, RateLimitedError) and error.retry_after is not None:
+            detail = f"{detail}; it asks to wait {error.retry_after:g} s"
+        if isinstance(error, ChatBoxNotFoundError | BrowserError) and error.findings:
+            detail += f" ({'; '.join(f'{finding.rung}: {finding.saw}' for finding in error.findings)})"
+        self._phases[name] = Phase(
+            name=name,
+            status="fail",
+            elapsed=max(0.0, elapsed),
+            detail=detail,
+            code=error.code,
+            hint=error.hint,
+        )
+
+    def _left_out(self, name: PhaseName) -> Phase:
+        is_beyond = PHASES.index(name) > PHASES.index(_LAST_PHASE[self._plan.level])
+        why = f"not part of level {self._plan.level}" if is_beyond else "not reached"
+        return Phase(name=name, status="skip", detail=why)
+
+    def report(self) -> HealthReport:
+        """What came of it all."""
+        elapsed = self._deadline.elapsed()
+        phases = [self._phases.get(name) or self._left_out(name) for name in PHASES]
+        if first_failing(phases) is None and self._plan.warn is not None and elapsed > self._plan.warn:
+            _mark_slowest(phases, elapsed, self._plan.warn)
+        failing = first_failing(phases)
+        fault = _own_fault(self._error, self._wire.last) if self._error is not None else ""
+        verdict: Verdict
+        if failing is None:
+            verdict, summary = "ok", _praise(self._plan.level, elapsed)
+        elif failing.status == "warn":
+            verdict, summary = "warning", f"{failing.name}: {failing.detail}"
+        elif fault:
+            verdict, summary = "unknown", f"{failing.name}: {failing.detail} ({fault})"
+        else:
+            verdict, summary = "critical", f"{failing.name}: {failing.detail}"
+        box = self._acquired.tokens.box if self._acquired is not None else self._climb.box
+        connection = self._wire.last
+        return HealthReport(
+            site=self._wanted.page,
+            verdict=verdict,
+            code=failing.code if failing is not None else None,
+            summary=summary,
+            hint=failing.hint if failing is not None else "",
+            checked_at=self._checked_at,
+            elapsed=elapsed,
+            phases=tuple(phases),
+            level=self._plan.level,
+            protocol=box.protocol if box is not None else None,
+            rung=self._acquired.tokens.rung if self._acquired is not None else None,
+            certificate_expires_at=connection.certificate_expires_at if connection is not None else None,
+        )
+
+
+_STALE_HINT = (
+    "a page cache keeps pages for longer than their tokens live; its lifetime should be below 10 hours"
+)
+_LAST_PHASE: dict[Level, PhaseName] = {"page": "box", "tokens": "tokens", "full": "answer"}
+
+
+def _unfinished(connection: Connection) -> PhaseName:
+    """Where a connection was when it failed or time ran out."""
+    if connection.is_looking_up:
+        return "dns"
+    if connection.tcp is None:
+        return "tcp"
+    return "tls" if connection.has_tls_begun and connection.tls is None else "page"
+
+
+def _step_of_asking(error: ChatGpttError, accepted: float | None, first: float | None) -> PhaseName:
+    """Which step of the message an error belongs to."""
+    has_said_no = isinstance(
+        error, RefusedError | TokenRejectedError | ChallengeError | RateLimitedError | PageError
+    )
+    if (
+        accepted is None
+        or (has_said_no and first is None)
+        or (isinstance(error, AnswerError) and error.is_stale)
+    ):
+        return "message"
+    if isinstance(error, StreamInterruptedError):
+        return "answer"
+    return "first_text" if first is None else "answer"
+
+
+def _own_fault(error: ChatGpttError, connection: Connection | None) -> str:
+    """What is wrong on this machine, "" where the site is at fault."""
+    if isinstance(error, BrowserError):
+        return "this machine's browser"
+    if isinstance(error, InvalidInputError):
+        return "the call"
+    if not isinstance(error, TransportError):
+        return ""
+    if connection is not None and connection.is_proxy and connection.tcp is None:
+        return "the proxy, not the site"
+    roots = [cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno is not None]
+    lookups = [root for root in roots if isinstance(root, socket.gaierror)]
+    if lookups:
+        return "no name server answers this machine" if lookups[0].errno == socket.EAI_AGAIN else ""
+    if error.code == "connect_error" and roots and all(root.errno in _OWN_ERRNOS for root in roots):
+        return "this machine's network"
+    return ""
+
+
+def _age(head: ReplyHead) -> float:
+    """Seconds that the page spent in caches, as far as they say."""
+    value = head.headers.get("age", "").strip()
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 12 else 0.0
+
+
+def _mark_slowest(phases: list[Phase], elapsed: float, limit: float) -> None:
+    """Turns the slowest phase into a warning that the check as a whole took too long."""
+    place = max(range(len(phases)), key=lambda index: (phases[index].elapsed or 0.0, index))
+    slowest = phases[place]
+    phases[place] = replace(
+        slowest,
+        status="warn",
+        detail=f"{slowest.detail}; the check took {elapsed:.2f} s, more than {limit:g} s, most of it here",
+        code="slow",
+        hint="the site is slow; see which phase takes the time",
+    )
+
+
+def _praise(level: Level, elapsed: float) -> str:
+    done = {
+        "page": "the page and its chat box are there",
+        "tokens": "the tokens are there",
+        "full": "answered",
+    }
+    return f"{done[level]}, in {elapsed:.2f} s"

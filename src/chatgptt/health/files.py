@@ -1,0 +1,29 @@
+"""Writing a file that others read at the same time: they see the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from chatgptt._errors import InvalidInputError
+
+__all__ = ["replace_file"]
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Puts `text` in place of what `path` holds, readable as the umask says: other programs shall read it.
+
+    Raises:
+        InvalidInputError: where the file cannot be written.
+    """
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise InvalidInputError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that can be written"
+        ) from error

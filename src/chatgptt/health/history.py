@@ -1,0 +1,286 @@
+"""Every check that was made on this machine, in an SQLite file of the state folder.
+
+As with all state, the disk is a help and never a condition: a file that is damaged is put aside, one of a
+later version is left alone, and a folder that cannot be used is said once. No write waits for the disk
+itself: a power cut may cost the history, never a check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from chatgptt._errors import InvalidInputError
+from chatgptt._models import Protocol, Rung
+from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
+from chatgptt.health.trends import Check, PhaseSeen
+from chatgptt.protocols.urls import page_url, without_credentials
+
+__all__ = ["FILE_NAME", "History", "Remembered"]
+
+_log = logging.getLogger("chatgptt.health")
+_Value = TypeVar("_Value")
+
+FILE_NAME = "health.sqlite3"
+
+KEPT = 400 * 86_400.0
+"""Seconds. A year can be compared with the one before; a check every five minutes is 60 MB by then."""
+
+_RUNGS: tuple[Rung, ...] = get_args(Rung)
+_PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+_LEVELS: tuple[Level, ...] = get_args(Level)
+_VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+_STATUSES: tuple[Status, ...] = get_args(Status)
+
+_FORMAT = 1
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS checks (
+    id INTEGER PRIMARY KEY,
+    site TEXT NOT NULL,
+    checked_at REAL NOT NULL,
+    level TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    code TEXT,
+    summary TEXT NOT NULL,
+    elapsed REAL NOT NULL,
+    protocol TEXT,
+    rung TEXT,
+    certificate_expires_at REAL,
+    phases TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS checks_by_site ON checks (site, checked_at);
+CREATE INDEX IF NOT EXISTS checks_by_time ON checks (checked_at);
+PRAGMA user_version = {_FORMAT};
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What is known of a page: how its tokens lately came without a browser, and what it last spoke."""
+
+    static_rung: Rung | None = None
+    protocol: Protocol | None = None
+
+
+class History:
+    """The checks of a state folder. Its methods block; none raises for what is wrong with the disk.
+
+    Args:
+        folder: the state folder; None remembers nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / FILE_NAME if folder is not None else None
+
+    def add(self, reports: Iterable[HealthReport]) -> None:
+        """Appends reports, and drops what is older than `KEPT`."""
+        rows = [_as_row(report) for report in reports]
+
+        def insert(database: sqlite3.Connection) -> None:
+            database.executemany(f"INSERT INTO checks ({_COLUMNS}) VALUES ({_MARKS})", rows)  # noqa: S608 - constants
+            newest = max(report[1] for report in rows)
+            database.execute("DELETE FROM checks WHERE checked_at < ?", (newest - KEPT,))
+
+        if rows:
+            self._use(insert, None, is_writing=True)
+
+    def recall(self, site: str, since: float) -> Remembered:
+        """What is known of a page from earlier checks; of its rung from those since a Unix time."""
+        static = f"site = ? AND rung IN ('html', 'script', 'endpoint') AND checked_at >= {since:.3f}"
+
+        def ask(database: sqlite3.Connection) -> Remembered:
+            return Remembered(
+                static_rung=_one_of(_RUNGS, _newest(database, "rung", static, site)),
+                protocol=_one_of(
+                    _PROTOCOLS, _newest(database, "protocol", "site = ? AND protocol IS NOT NULL", site)
+                ),
+            )
+
+        return self._use(ask, Remembered())
+
+    def is_working(self, url: str) -> bool:
+        """Whether the last full check of a page at or below `url` found it working; False before any.
+
+        A check that this machine spoiled says nothing, so it does not count.
+        """
+        try:
+            base = without_credentials(page_url(url)).rstrip("/")
+        except InvalidInputError:
+            return False
+        where = (
+            "(site = ?1 OR substr(site, 1, length(?1) + 1) = ?1 || '/')"
+            " AND level = 'full' AND verdict <> 'unknown'"
+        )
+        verdict = self._use(lambda database: _newest(database, "verdict", where, base), None)
+        return verdict in ("ok", "warning")
+
+    def failures_in_a_row(self, site: str) -> int:
+        """How often the page was critical since it last was not; what is unknown does not count."""
+
+        def count(database: sqlite3.Connection) -> int:
+            failures = 0
+            for (verdict,) in database.execute(
+                "SELECT verdict FROM checks WHERE site = ? AND verdict <> 'unknown'"
+                " ORDER BY checked_at DESC, id DESC LIMIT 1000",
+                (site,),
+            ):
+                if verdict != "critical":
+                    break
+                failures += 1
+            return failures
+
+        return self._use(count, 0)
+
+    def sites(self) -> list[str]:
+        """All pages that were ever checked."""
+
+        def ask(database: sqlite3.Connection) -> list[str]:
+            return [
+                str(site) for (site,) in database.execute("SELECT DISTINCT site FROM checks ORDER BY site")
+            ]
+
+        return self._use(ask, [])
+
+    def read(self, site: str, since: float) -> list[Check]:
+        """The checks of a page from `since` (Unix time) on, oldest first."""
+
+        def ask(database: sqlite3.Connection) -> list[Check]:
+            rows = database.execute(
+                f"SELECT {_COLUMNS} FROM checks WHERE site = ? AND checked_at >= ? ORDER BY checked_at, id",  # noqa: S608 - constants
+                (site, since),
+            )
+            return [check for check in map(_as_check, rows) if check is not None]
+
+        return self._use(ask, [])
+
+    def _use(
+        self, work: Callable[[sqlite3.Connection], _Value], otherwise: _Value, *, is_writing: bool = False
+    ) -> _Value:
+        path = self._path
+        if path is None or (not is_writing and not path.exists()):
+            return otherwise
+        for _ in range(2):
+            try:
+                with _opened(path) as database:
+                    return otherwise if database is None else work(database)
+            except sqlite3.DatabaseError as error:
+                is_damaged = "malformed" in str(error) or "not a database" in str(error)
+                if is_damaged and _put_aside(path):
+                    continue
+                _log.warning("the history of checks %s cannot be used: %s", path, error)
+            except OSError as error:
+                _log.warning("the history of checks %s cannot be used: %s", path, error)
+            break
+        self._path = None
+        return otherwise
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """The database in one transaction; None where a later version wrote it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    database = sqlite3.connect(path, timeout=10.0)
+    try:
+        (number,) = database.execute("PRAGMA user_version").fetchone()
+        if number > _FORMAT:
+            _log.warning("%s was written by a later version; it is left alone", path)
+            yield None
+            return
+        database.execute("PRAGMA synchronous = OFF")
+        if number == 0:
+            database.executescript(_SCHEMA)
+        with database:
+            yield database
+    finally:
+        database.close()
+
+
+def _put_aside(path: Path) -> bool:
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError:
+        return False
+    _log.warning("the history of checks was damaged; it is now %s, and a new one begins", aside)
+    return True
+
+
+_COLUMNS = (
+    "site, checked_at, level, verdict, code, summary, elapsed, protocol, rung, certificate_expires_at, phases"
+)
+_MARKS = ", ".join("?" * 11)
+
+_Row = tuple[str, float, str, str, str | None, str, float, str | None, str | None, float | None, str]
+
+
+def _as_row(report: HealthReport) -> _Row:
+    phases = {phase.name: [phase.status, phase.elapsed] for phase in report.phases if phase.status != "skip"}
+    return (
+        report.site,
+        report.checked_at,
+        report.level,
+        report.verdict,
+        report.code,
+        report.summary[:1000],
+        report.elapsed,
+        report.protocol,
+        report.rung,
+        report.certificate_expires_at,
+        json.dumps(phases, separators=(",", ":")),
+    )
+
+
+def _as_check(row: Sequence[object]) -> Check | None:
+    """A row as it was written; None for anything else."""
+    site, checked_at, level, verdict, code, summary, elapsed, protocol, rung, _, phases = row
+    known_level, known_verdict = _one_of(_LEVELS, level), _one_of(_VERDICTS, verdict)
+    if not isinstance(checked_at, float) or known_level is None or known_verdict is None:
+        return None
+    return Check(
+        site=str(site),
+        checked_at=checked_at,
+        level=known_level,
+        verdict=known_verdict,
+        code=str(code or ""),
+        summary=str(summary),
+        elapsed=elapsed if isinstance(elapsed, float) else 0.0,
+        protocol=_one_of(_PROTOCOLS, protocol),
+        rung=_one_of(_RUNGS, rung),
+        phases=_read_phases(phases),
+    )
+
+
+def _read_phases(text: object) -> dict[PhaseName, PhaseSeen]:
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        return {}
+    phases: dict[PhaseName, PhaseSeen] = {}
+    for name, seen in found.items() if isinstance(found, dict) else ():
+        known = _one_of(PHASES, name)
+        if known is not None and isinstance(seen, list) and len(seen) == 2:
+            status: Status | None = _one_of(_STATUSES, seen[0])
+            elapsed = float(seen[1]) if isinstance(seen[1], int | float) else None
+            if status is not None:
+                phases[known] = PhaseSeen(status=status, elapsed=elapsed)
+    return phases
+
+
+def _newest(database: sqlite3.Connection, column: str, where: str, value: str) -> object:
+    row = database.execute(
+        f"SELECT {column} FROM checks WHERE {where} ORDER BY checked_at DESC, id DESC LIMIT 1",  # noqa: S608 - constants
+        (value,),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _one_of(names: tuple[_Value, ...], value: object) -> _Value | None:
+    return next((name for name in names if name == value), None)

@@ -1,0 +1,335 @@
+"""The history as one HTML page that needs nothing else: no script, no font, no request. Light and dark.
+
+Colour never stands alone: what failed is taller, marked, and named in words.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chatgptt.health.report import Verdict, iso, worst
+from chatgptt.health.trends import Check, PhaseTimes, Trend, percentile, read_trend
+
+__all__ = ["report_page"]
+
+_WIDTH = 1000
+_LEFT = 56
+"""Room for the labels of the axis."""
+_BUCKETS = 96
+"""Cells of the timeline: a quarter of an hour each for a day, an hour and 50 minutes for a week."""
+_MOST_ROWS = 20
+"""Incidents and changes shown, the newest; the history has the others."""
+
+_MARKS: dict[Verdict, str] = {"ok": "✓", "warning": "!", "critical": "✕", "unknown": "?"}
+_WORDS: dict[Verdict, str] = {
+    "ok": "works",
+    "warning": "works, with a warning",
+    "critical": "does not work",
+    "unknown": "could not be checked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """One cell of time: its checks."""
+
+    began: float
+    ended: float
+    checks: tuple[Check, ...]
+
+
+def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: float) -> str:
+    """The page for the checks of some sites, from `since` to `until` in Unix time.
+
+    A site without any is left out.
+    """
+    shown = [checks for checks in histories if checks]
+    trends = [read_trend(checks) for checks in shown]
+    first = max(since, min((trend.since for trend in trends), default=since))
+    sections = "".join(
+        _section(trend, checks, first, until) for trend, checks in zip(trends, shown, strict=True)
+    )
+    overall = worst(trend.verdict for trend in trends)
+    headline = "No checks yet" if not trends else f"{_MARKS[overall]} {_headline(trends)}"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>Chat sites: {_safe(headline)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f'<header><h1 class="{overall}">{_safe(headline)}</h1>\n'
+        f"<p>{_time(first)} to {_time(until)} UTC</p>{_LEGEND}</header>\n"
+        f"{sections}</main>\n</body>\n</html>\n"
+    )
+
+
+def _headline(trends: Sequence[Trend]) -> str:
+    working = sum(trend.verdict in ("ok", "warning") for trend in trends)
+    if len(trends) == 1:
+        return f"The site {_WORDS[trends[0].verdict]}"
+    return f"{working} of {len(trends)} sites work"
+
+
+def _section(trend: Trend, checks: Sequence[Check], first: float, until: float) -> str:
+    buckets = _buckets(checks, first, until)
+    facts = [f"{trend.checks} check{'s' if trend.checks != 1 else ''}"]
+    if trend.availability is not None:
+        facts.insert(0, f"<b>{_share(trend.availability)}</b> available")
+    if trend.median is not None and trend.p95 is not None:
+        facts.append(f"median {_seconds(trend.median)}, 95 % within {_seconds(trend.p95)}")
+    last = next((check for check in reversed(checks) if check.protocol), None)
+    if last is not None:
+        facts.append(f"speaks {last.protocol}" + (f", tokens from {last.rung}" if last.rung else ""))
+    return (
+        f'<section>\n<h2><span class="badge {trend.verdict}">{_MARKS[trend.verdict]} {trend.verdict}</span> '
+        f"{_safe(trend.site)}</h2>\n<p>{' · '.join(facts)}</p>\n"
+        f"{_last_words(trend, checks)}"
+        f"<h3>Availability</h3>\n{_timeline(buckets, first, until)}"
+        f"<h3>Time of a check</h3>\n{_latency(buckets, first, until)}"
+        f'<div class="columns"><div><h3>Where the time goes</h3>\n{_phases(trend.phases)}</div>\n'
+        f"<div>{_incidents(trend)}{_changes(trend)}</div></div>\n</section>\n"
+    )
+
+
+def _last_words(trend: Trend, checks: Sequence[Check]) -> str:
+    if trend.verdict == "ok":
+        return ""
+    return f'<p class="words {trend.verdict}">{_safe(checks[-1].summary)}</p>\n'
+
+
+def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucket]:
+    width = max((until - first) / _BUCKETS, 1e-6)
+    cells: list[list[Check]] = [[] for _ in range(_BUCKETS)]
+    for check in checks:
+        cells[min(_BUCKETS - 1, max(0, int((check.checked_at - first) / width)))].append(check)
+    return [
+        _Bucket(first + place * width, first + (place + 1) * width, tuple(cell))
+        for place, cell in enumerate(cells)
+    ]
+
+
+# The drawings: coordinates are units of the view box, of which the page makes pixels
+
+
+def _timeline(buckets: Sequence[_Bucket], first: float, until: float) -> str:
+    step = (_WIDTH - _LEFT) / len(buckets)
+    cells = []
+    for place, bucket in enumerate(buckets):
+        x = _LEFT + place * step
+        if not bucket.checks:
+            cells.append(f'<rect class="none" x="{x:.1f}" y="21" width="{step - 1.5:.1f}" height="2"/>')
+            continue
+        verdict = worst(check.verdict for check in bucket.checks)
+        y, height = (2, 40) if verdict == "critical" else (8, 28)
+        place_and_size = f'x="{x:.1f}" y="{y}" width="{step - 1.5:.1f}" height="{height}"'
+        title = f"<title>{_safe(_cell_words(bucket))}</title>"
+        cells.append(f'<rect class="{verdict}" {place_and_size} rx="1.5">{title}</rect>')
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} 64" role="img" aria-label="Availability over time">'
+        f"{''.join(cells)}{_time_axis(first, until, 60)}</svg>\n"
+    )
+
+
+def _cell_words(bucket: _Bucket) -> str:
+    counts = {verdict: sum(check.verdict == verdict for check in bucket.checks) for verdict in _MARKS}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    bad = next((check for check in bucket.checks if check.verdict == "critical"), None)
+    return f"{_time(bucket.began)} to {_time(bucket.ended)}: {told}" + (f"; {bad.summary}" if bad else "")
+
+
+def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
+    step = (_WIDTH - _LEFT) / len(buckets)
+    runs: list[list[tuple[float, float, float]]] = [[]]
+    for place, bucket in enumerate(buckets):
+        times = [check.elapsed for check in bucket.checks if check.verdict in ("ok", "warning")]
+        if times:
+            x = _LEFT + (place + 0.5) * step
+            runs[-1].append((x, percentile(times, 0.5), percentile(times, 0.95)))
+        elif runs[-1]:
+            runs.append([])  # no line is drawn over a time in which nothing was measured
+    points = [point for run in runs for point in run]
+    if not points:
+        return "<p>No check passed, so there are no times.</p>\n"
+    ticks = _ticks(max(p95 for _, _, p95 in points))
+    top, bottom = 12.0, 168.0
+
+    def y(seconds: float) -> float:
+        return bottom - (bottom - top) * seconds / ticks[-1]
+
+    grid = "".join(
+        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        f'<text class="end" x="{_LEFT - 8}" y="{y(tick) + 4:.1f}">{_seconds(tick)}</text>'
+        for tick in ticks
+    )
+    lines = ""
+    for run in runs:
+        medians = [f"{x:.1f},{y(median):.1f}" for x, median, _ in run]
+        above = [f"{x:.1f},{y(p95):.1f}" for x, _, p95 in run]
+        lines += f'<polygon class="band" points="{" ".join([*above, *reversed(medians)])}"/>'
+        lines += f'<polyline class="line" points="{" ".join(medians)}"/>'
+    dots = "".join(
+        f'<circle class="dot" cx="{x:.1f}" cy="{y(median):.1f}" r="2.6">'
+        f"<title>median {_seconds(median)}, 95 % within {_seconds(p95)}</title></circle>"
+        for x, median, p95 in points
+    )
+    failed = "".join(
+        f'<path class="critical mark" d="M{_LEFT + (place + 0.5) * step - 4:.1f} 160 l8 8 m0 -8 l-8 8">'
+        "<title>critical</title></path>"
+        for place, bucket in enumerate(buckets)
+        if any(check.verdict == "critical" for check in bucket.checks)
+    )
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} 196" role="img" aria-label="Time of a check over time">'
+        f"{grid}{lines}{dots}{failed}{_time_axis(first, until, 192)}</svg>\n"
+        '<p class="faint">line: median; band: up to the 95th percentile; ✕: a check that failed</p>\n'
+    )
+
+
+def _phases(phases: Sequence[PhaseTimes]) -> str:
+    if not phases:
+        return "<p>Nothing was measured.</p>\n"
+    longest = max(times.p95 for times in phases) or 1.0
+    rows = []
+    for place, times in enumerate(phases):
+        y = place * 26
+        median, p95 = (250 * value / longest for value in (times.median, times.p95))
+        rows.append(
+            f'<text x="0" y="{y + 16}">{times.name.replace("_", " ")}</text>'
+            f'<rect class="band" x="84" y="{y + 4}" width="{max(p95, 1):.1f}" height="16" rx="2"/>'
+            f'<rect class="bar" x="84" y="{y + 4}" width="{max(median, 1):.1f}" height="16" rx="2"/>'
+            f'<text x="{92 + p95:.1f}" y="{y + 16}">{_seconds(times.median)}'
+            f'<tspan class="faint"> / {_seconds(times.p95)}</tspan></text>'
+        )
+    return (
+        f'<svg viewBox="0 0 480 {len(phases) * 26}" role="img" aria-label="Times by phase">'
+        f"{''.join(rows)}</svg>\n"
+        '<p class="faint">median / 95th percentile, of checks in which the phase passed</p>\n'
+    )
+
+
+def _time_axis(first: float, until: float, y: int) -> str:
+    marks = []
+    for part, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+        x = _LEFT + (_WIDTH - _LEFT) * part
+        marks.append(
+            f'<text class="{anchor}" x="{x:.0f}" y="{y}">{_time(first + (until - first) * part)}</text>'
+        )
+    return "".join(marks)
+
+
+def _ticks(most: float) -> list[float]:
+    """Three to five round numbers from 0 to above `most`."""
+    step = 0.001
+    factors: Iterator[float] = iter(_STEPS)
+    while step * 4 < most:
+        step *= next(factors, 10.0)
+    count = max(1, -int(-most // step))
+    return [step * place for place in range(count + 1)]
+
+
+_STEPS = (2.0, 2.5, 2.0) * 6  # 1, 2, 5, 10, 20, 50 ...
+
+
+def _incidents(trend: Trend) -> str:
+    if not trend.incidents:
+        return "<h3>Incidents</h3>\n<p>None.</p>\n"
+    rows = "".join(
+        f"<tr><td>{_time(incident.began_at)}</td><td>{_lasted(incident.began_at, incident.ended_at)}</td>"
+        f"<td><code>{_safe(incident.code)}</code></td><td>{_safe(incident.summary[:200])}</td></tr>\n"
+        for incident in reversed(trend.incidents[-_MOST_ROWS:])
+    )
+    head = "<tr><th>began</th><th>lasted</th><th>code</th><th>what</th></tr>"
+    return f"<h3>Incidents</h3>\n<table>{head}\n{rows}</table>\n"
+
+
+def _changes(trend: Trend) -> str:
+    if not trend.changes:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_time(change.at)}</td><td>{change.what}</td>"
+        f"<td>{_safe(change.before)} → {_safe(change.after)}</td></tr>\n"
+        for change in reversed(trend.changes[-_MOST_ROWS:])
+    )
+    return (
+        f"<h3>Changes</h3>\n<table><tr><th>when</th><th>what</th><th>from and to</th></tr>\n{rows}</table>\n"
+    )
+
+
+def _lasted(began_at: float, ended_at: float | None) -> str:
+    if ended_at is None:
+        return "until now"
+    minutes = (ended_at - began_at) / 60.0
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.2f} %" if share < 1 else "100 %"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds == 0:
+        return "0"
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.3g} s"
+
+
+def _time(seconds: float) -> str:
+    return iso(seconds)[:16].replace("T", " ")
+
+
+def _safe(text: str) -> str:
+    """Text of a site, for HTML; what is invisible or turns the reading direction is shown as what it is."""
+    return html.escape("".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text))
+
+
+_LEGEND = (
+    '<p class="legend"><span class="badge ok">✓ ok</span> <span class="badge warning">! warning</span> '
+    '<span class="badge critical">✕ critical</span> <span class="badge unknown">? unknown</span></p>'
+)
+_STYLE = """
+:root { --page: #f6f7f9; --card: #ffffff; --text: #1b1f24; --faint: #5b6470; --line: #d9dee5;
+  --ok: #1f8a50; --warning: #a06d00; --critical: #c9302c; --unknown: #69727e; --on: #ffffff;
+  --bar: #2f6fbd; --band: #b9d2f0; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #14171c; --card: #1e2229; --text: #e6e9ee; --faint: #9aa4b1; --line: #343b46;
+    --ok: #3fb875; --warning: #e0ad2f; --critical: #ef6460; --unknown: #7d8794; --on: #14171c;
+    --bar: #6ba6ee; --band: #2f4766; }
+}
+body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 24px 16px 48px; }
+h1 { margin: 0; font-size: 26px; }
+h1.ok { color: var(--ok); } h1.warning { color: var(--warning); }
+h1.critical { color: var(--critical); } h1.unknown { color: var(--unknown); }
+h2 { margin: 0; font-size: 18px; overflow-wrap: anywhere; }
+h3 { margin: 18px 0 6px; font-size: 14px; color: var(--faint); font-weight: 600; }
+p { margin: 6px 0; }
+section { margin-top: 20px; padding: 18px 20px; background: var(--card); border: 1px solid var(--line);
+  border-radius: 10px; }
+.badge { display: inline-block; padding: 1px 9px; border-radius: 9px; font-size: 13px; font-weight: 600;
+  color: var(--on); }
+.badge.ok { background: var(--ok); } .badge.warning { background: var(--warning); }
+.badge.critical { background: var(--critical); } .badge.unknown { background: var(--unknown); }
+.words { padding-left: 10px; border-left: 4px solid var(--unknown); overflow-wrap: anywhere; }
+.words.critical { border-color: var(--critical); } .words.warning { border-color: var(--warning); }
+.faint { color: var(--faint); fill: var(--faint); font-size: 13px; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 8px 32px; }
+svg { display: block; width: 100%; height: auto; }
+svg text { font: 13px system-ui, sans-serif; fill: var(--text); }
+svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
+svg .ok { fill: var(--ok); } svg .warning { fill: var(--warning); }
+svg .critical { fill: var(--critical); } svg .unknown { fill: var(--unknown); }
+svg .none { fill: var(--line); } svg .grid { stroke: var(--line); }
+svg .band { fill: var(--band); } svg .bar { fill: var(--bar); }
+svg .line { fill: none; stroke: var(--bar); stroke-width: 2; } svg .dot { fill: var(--bar); }
+svg .mark { fill: none; stroke: var(--critical); stroke-width: 2.5; }
+table { width: 100%; border-collapse: collapse; font-size: 13px; }
+th, td { padding: 4px 8px 4px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
+  overflow-wrap: anywhere; }
+th { color: var(--faint); font-weight: 600; }
+th, td:not(:last-child) { white-space: nowrap; }
+@media (max-width: 600px) { svg[viewBox^="0 0 1000"] text { font-size: 22px; } }
+"""

@@ -1,0 +1,77 @@
+"""A check with a memory: what was seen before informs it, and what it saw is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import anyio.to_thread
+
+from chatgptt._exchange import Context
+from chatgptt.health.check import Plan, check
+from chatgptt.health.history import History, Remembered
+from chatgptt.health.report import HealthReport
+from chatgptt.tokens.ladder import Climb, Wanted
+
+__all__ = ["check_and_record"]
+
+
+_RECENT = 7 * 86_400.0
+"""Seconds. A change that is older than a week is no news."""
+
+
+async def check_and_record(
+    context: Context,
+    wanted: Wanted,
+    plan: Plan,
+    *,
+    look: Callable[[Climb], Awaitable[None]],
+    folder: Path | None,
+    clock: Callable[[], float] = time.time,
+) -> HealthReport:
+    """Checks one page and appends the report to the history of the state folder.
+
+    A page that fails before its box shows keeps the protocol that it last spoke, so that what is counted by
+    protocol goes on being counted. One that needs a browser and lately did without is a warning.
+
+    See `check` for the arguments.
+    """
+    report = await check(context, wanted, plan, look=look, clock=clock)
+    if folder is None:
+        return report
+    history = History(folder)
+    if report.protocol is None or report.rung == "browser":
+        since = report.checked_at - _RECENT
+        remembered = await anyio.to_thread.run_sync(history.recall, wanted.page, since)
+        report = _informed(report, remembered)
+    await anyio.to_thread.run_sync(history.add, [report])
+    return report
+
+
+def _informed(report: HealthReport, remembered: Remembered) -> HealthReport:
+    """The report in the light of what the page used to be."""
+    if report.protocol is None:
+        return replace(report, protocol=remembered.protocol)
+    if report.rung != "browser" or remembered.static_rung is None:
+        return report
+    tokens = report.phase("tokens")
+    warned = replace(
+        tokens,
+        status="warn",
+        detail=f"{tokens.detail}; {remembered.static_rung} used to do",
+        code="browser_needed",
+        hint="the page changed: its tokens now come by script, which costs a browser each time",
+    )
+    phases = tuple(warned if phase is tokens else phase for phase in report.phases)
+    if report.verdict != "ok":
+        return replace(report, phases=phases)
+    return replace(
+        report,
+        verdict="warning",
+        code=warned.code,
+        summary=f"tokens: {warned.detail}",
+        hint=warned.hint,
+        phases=phases,
+    )

@@ -1,0 +1,195 @@
+"""What a check found out: nine phases in the order in which a message meets them, and the verdict they make.
+
+A verdict is about the site. What is wrong on this machine (no browser, no network, a call that cannot work)
+is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+from chatgptt._errors import ErrorCode, InvalidInputError
+from chatgptt._models import Protocol, Rung
+
+__all__ = [
+    "EXIT_CODES",
+    "PHASES",
+    "HealthCode",
+    "HealthReport",
+    "Level",
+    "Phase",
+    "PhaseName",
+    "Status",
+    "Verdict",
+    "not_checked",
+    "reports_as_json",
+    "soften",
+    "worst",
+]
+
+PhaseName = Literal["dns", "tcp", "tls", "page", "box", "tokens", "message", "first_text", "answer"]
+PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
+
+Status = Literal["pass", "warn", "fail", "skip"]
+Verdict = Literal["ok", "warning", "critical", "unknown"]
+
+Level = Literal["page", "tokens", "full"]
+"""How far a check goes; only `full` sends a message."""
+
+HealthCode = (
+    ErrorCode
+    | Literal[
+        "slow", "certificate_expiring", "browser_needed", "stale_cache", "several_bots", "unexpected_answer"
+    ]
+)
+"""An error's code, or what only a check notices."""
+
+EXIT_CODES: Mapping[Verdict, int] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+"""As monitoring plugins have them."""
+
+_BY_WEIGHT: tuple[Verdict, ...] = ("ok", "warning", "unknown", "critical")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One step; `code` is None unless it warns or fails.
+
+    `elapsed` is in seconds, None where nothing was measured. The time to the first text counts from sending
+    the message, as `message` does; all others follow one another.
+    """
+
+    name: PhaseName
+    status: Status
+    elapsed: float | None = None
+    detail: str = ""
+    code: HealthCode | None = None
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """The phase as `--json` prints it."""
+        return {
+            "name": self.name,
+            "status": self.status,
+            "elapsed_s": None if self.elapsed is None else round(self.elapsed, 4),
+            "detail": self.detail,
+            "code": self.code,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthReport:
+    """The outcome of one check of one page.
+
+    Attributes:
+        site: the page that was checked, without credentials.
+        verdict: `ok`, `warning`, `critical`, or `unknown` where this machine is at fault.
+        code: that of the first phase that failed, else of the first that warns, else None.
+        summary: one line for people.
+        hint: what to do next, possibly empty.
+        checked_at: Unix time in seconds at which the check began.
+        elapsed: seconds that it took.
+        phases: all nine, in order; those that were not reached are `skip`.
+        level: how far the check was meant to go.
+        protocol: the chat box's, None where none was found.
+        rung: what gave the tokens, None where nothing did.
+        certificate_expires_at: Unix time in seconds, None without TLS.
+    """
+
+    site: str
+    verdict: Verdict
+    code: HealthCode | None
+    summary: str
+    hint: str
+    checked_at: float
+    elapsed: float
+    phases: tuple[Phase, ...]
+    level: Level = "full"
+    protocol: Protocol | None = None
+    rung: Rung | None = None
+    certificate_expires_at: float | None = field(default=None, repr=False)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the site does its job, be it with a warning."""
+        return self.verdict in ("ok", "warning")
+
+    @property
+    def exit_code(self) -> int:
+        """As monitoring plugins have it: 0 ok, 1 warning, 2 critical, 3 unknown."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def failing(self) -> Phase | None:
+        """The first phase that failed, else the first that warns, else None."""
+        return first_failing(self.phases)
+
+    def phase(self, name: PhaseName) -> Phase:
+        """The phase of this name."""
+        return next(phase for phase in self.phases if phase.name == name)
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as `--json` prints it."""
+        return {
+            "site": self.site,
+            "verdict": self.verdict,
+            "code": self.code,
+            "summary": self.summary,
+            "hint": self.hint,
+            "checked_at": iso(self.checked_at),
+            "elapsed_s": round(self.elapsed, 4),
+            "phases": [phase.as_dict() for phase in self.phases],
+        }
+
+
+def first_failing(phases: Iterable[Phase]) -> Phase | None:
+    """The first phase that failed, else the first that warns, else None."""
+    phases = tuple(phases)
+    for status in ("fail", "warn"):
+        for phase in phases:
+            if phase.status == status:
+                return phase
+    return None
+
+
+def iso(seconds: float) -> str:
+    """A Unix time as `2026-01-31T12:00:00Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that counts of several: critical, then unknown, then warning; unknown for none at all."""
+    return max(verdicts, key=_BY_WEIGHT.index, default="unknown")
+
+
+def reports_as_json(reports: Sequence[HealthReport]) -> object:
+    """What `--json` prints: one report as it is, several as a list."""
+    documents = [report.as_dict() for report in reports]
+    return documents[0] if len(documents) == 1 else documents
+
+
+def soften(report: HealthReport, *, failures_before: int, needed: int) -> HealthReport:
+    """The report, `warning` instead of `critical` until that came `needed` times in a row."""
+    if report.verdict != "critical" or failures_before + 1 >= needed:
+        return report
+    count = f"failure {failures_before + 1} of {needed} before it counts"
+    return replace(report, verdict="warning", summary=f"{report.summary} ({count})")
+
+
+def not_checked(site: str, error: InvalidInputError, *, checked_at: float, level: Level) -> HealthReport:
+    """The report for a site that could not be checked, since the call itself is at fault."""
+    skipped = tuple(Phase(name=name, status="skip", detail="not reached") for name in PHASES)
+    return HealthReport(
+        site=site,
+        verdict="unknown",
+        code=error.code,
+        summary=f"not checked: {error.message}",
+        hint=error.hint,
+        checked_at=checked_at,
+        elapsed=0.0,
+        phases=skipped,
+        level=level,
+    )

@@ -1,0 +1,218 @@
+"""What many checks of a page say together: how often it worked, how long it took, what happened. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from chatgptt._models import Protocol, Rung
+from chatgptt.health.report import PHASES, Level, PhaseName, Status, Verdict, iso
+
+__all__ = ["Change", "Check", "Incident", "PhaseSeen", "PhaseTimes", "Trend", "percentile", "read_trend"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSeen:
+    """A phase of an earlier check; seconds, None where nothing was measured."""
+
+    status: Status
+    elapsed: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """An earlier check, as the history keeps it."""
+
+    site: str
+    checked_at: float
+    level: Level
+    verdict: Verdict
+    code: str
+    summary: str
+    elapsed: float
+    protocol: Protocol | None
+    rung: Rung | None
+    phases: Mapping[PhaseName, PhaseSeen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTimes:
+    """How long a phase takes where it passes, in seconds."""
+
+    name: PhaseName
+    checks: int
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """A time in which every check that told anything was critical.
+
+    Unix times; `ended_at` is None while it lasts.
+    """
+
+    began_at: float
+    ended_at: float | None
+    checks: int
+    code: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The page speaks another protocol, or its tokens come another way."""
+
+    at: float
+    what: Literal["protocol", "rung"]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """The checks of one page.
+
+    Attributes:
+        availability: the share of checks that found it working, of those that told anything; None for none.
+        median: seconds of a check that found it working, and `p95` their 95th percentile.
+    """
+
+    site: str
+    checks: int
+    since: float
+    until: float
+    verdict: Verdict
+    availability: float | None
+    median: float | None
+    p95: float | None
+    phases: tuple[PhaseTimes, ...]
+    incidents: tuple[Incident, ...]
+    changes: tuple[Change, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """The trend as `--history --json` prints it."""
+        return {
+            "site": self.site,
+            "checks": self.checks,
+            "since": iso(self.since),
+            "until": iso(self.until),
+            "verdict": self.verdict,
+            "availability": None if self.availability is None else round(self.availability, 6),
+            "median_s": _rounded(self.median),
+            "p95_s": _rounded(self.p95),
+            "phases": [
+                {
+                    "name": times.name,
+                    "checks": times.checks,
+                    "median_s": _rounded(times.median),
+                    "p95_s": _rounded(times.p95),
+                }
+                for times in self.phases
+            ],
+            "incidents": [
+                {
+                    "began_at": iso(incident.began_at),
+                    "ended_at": None if incident.ended_at is None else iso(incident.ended_at),
+                    "checks": incident.checks,
+                    "code": incident.code,
+                    "summary": incident.summary,
+                }
+                for incident in self.incidents
+            ],
+            "changes": [
+                {"at": iso(change.at), "what": change.what, "before": change.before, "after": change.after}
+                for change in self.changes
+            ],
+        }
+
+
+def read_trend(checks: Sequence[Check]) -> Trend:
+    """What the checks of one page say together; oldest first, at least one."""
+    told = [check for check in checks if check.verdict != "unknown"]
+    worked = [check for check in told if check.verdict != "critical"]
+    times = [check.elapsed for check in worked]
+    return Trend(
+        site=checks[0].site,
+        checks=len(checks),
+        since=checks[0].checked_at,
+        until=checks[-1].checked_at,
+        verdict=checks[-1].verdict,
+        availability=len(worked) / len(told) if told else None,
+        median=percentile(times, 0.5) if times else None,
+        p95=percentile(times, 0.95) if times else None,
+        phases=tuple(_phase_times(checks)),
+        incidents=tuple(_incidents(told)),
+        changes=tuple(_changes(checks)),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the values lie, interpolated; 0.5 is the median.
+
+    There has to be at least one value.
+    """
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _phase_times(checks: Sequence[Check]) -> list[PhaseTimes]:
+    found = []
+    for name in PHASES:
+        seen = [check.phases[name] for check in checks if name in check.phases]
+        times = [phase.elapsed for phase in seen if phase.elapsed is not None and phase.status != "fail"]
+        if times:
+            found.append(
+                PhaseTimes(
+                    name=name, checks=len(times), median=percentile(times, 0.5), p95=percentile(times, 0.95)
+                )
+            )
+    return found
+
+
+def _incidents(told: Sequence[Check]) -> list[Incident]:
+    found: list[Incident] = []
+    failing: list[Check] = []
+    for check in told:
+        if check.verdict == "critical":
+            failing.append(check)
+        elif failing:
+            found.append(_incident(failing, check.checked_at))
+            failing = []
+    return [*found, _incident(failing, None)] if failing else found
+
+
+def _incident(failing: Sequence[Check], ended_at: float | None) -> Incident:
+    first = failing[0]
+    return Incident(
+        began_at=first.checked_at,
+        ended_at=ended_at,
+        checks=len(failing),
+        code=first.code,
+        summary=first.summary,
+    )
+
+
+def _changes(checks: Sequence[Check]) -> list[Change]:
+    found: list[Change] = []
+    protocol = rung = ""
+    for check in checks:
+        if check.protocol and check.protocol != protocol:
+            if protocol:
+                found.append(
+                    Change(at=check.checked_at, what="protocol", before=protocol, after=check.protocol)
+                )
+            protocol = check.protocol
+        if check.rung and check.rung != rung:
+            if rung:
+                found.append(Change(at=check.checked_at, what="rung", before=rung, after=check.rung))
+            rung = check.rung
+    return found
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 4)

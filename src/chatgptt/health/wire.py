@@ -1,0 +1,126 @@
+"""What the page request's own connection tells by httpcore's trace events: no second one is made.
+
+The name is looked up once more right before the connection is opened: the lookup is a part of connecting that
+has no event of its own, and the system's resolver has the answer at hand for the one that counts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio
+import httpcore
+import httpx
+
+__all__ = ["Connection", "Wire"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """One connection as it came about; times in seconds, None for what did not happen or did not end."""
+
+    host: str
+    port: int
+    is_proxy: bool
+    addresses: tuple[str, ...] = ()
+    lookup: float | None = None
+    is_looking_up: bool = False
+    peer: str = ""
+    tcp: float | None = None
+    has_tls_begun: bool = False
+    tls: float | None = None
+    tls_version: str = ""
+    certificate_expires_at: float | None = None
+
+    @property
+    def setup(self) -> float:
+        """Seconds until it could be used."""
+        return (self.lookup or 0.0) + (self.tcp or 0.0) + (self.tls or 0.0)
+
+
+class Wire:
+    """A callback for `Climb.trace`.
+
+    Args:
+        page: the page's URL; a first connection to elsewhere is one to a proxy.
+        clock: seconds since the check began.
+
+    Attributes:
+        connections: in the order in which they were opened; redirects and repeats open further ones.
+        body_at: when the last body seen so far had arrived.
+    """
+
+    def __init__(self, page: str, clock: Callable[[], float]) -> None:
+        url = httpx.URL(page)
+        self._site = (url.raw_host.decode("ascii"), url.port or {"https": 443}.get(url.scheme, 80))
+        self._clock = clock
+        self._started = 0.0
+        self.connections: list[Connection] = []
+        self.body_at: float | None = None
+
+    @property
+    def last(self) -> Connection | None:
+        """The connection that the page came over, or the one that failed."""
+        return self.connections[-1] if self.connections else None
+
+    async def __call__(self, event: str, info: Mapping[str, object]) -> None:
+        """Takes in one event, as `connection.connect_tcp.complete`."""
+        match event.split(".")[1:]:
+            case ["connect_tcp", "started"]:
+                await self._connect(str(info.get("host")), info.get("port"))
+                self._started = self._clock()
+            case ["connect_tcp", "complete"] if self.connections:
+                self._connected(self.connections[-1], info.get("return_value"))
+            case ["start_tls", "started"] if self.connections:
+                self.connections[-1].has_tls_begun = True
+                self._started = self._clock()
+            case ["start_tls", "complete"] if self.connections:
+                self._secured(self.connections[-1], info.get("return_value"))
+            case ["receive_response_body", "complete"]:
+                self.body_at = self._clock()
+
+    async def _connect(self, host: str, port: object) -> None:
+        number = port if isinstance(port, int) else 0
+        first = self.connections[0] if self.connections else None
+        is_proxy = (host, number) != self._site if first is None else first.is_proxy
+        connection = Connection(host=host, port=number, is_proxy=is_proxy)
+        self.connections.append(connection)
+        if is_proxy or _is_address(host):
+            return
+        started = self._clock()
+        connection.is_looking_up = True
+        try:
+            found = await anyio.getaddrinfo(host, number)
+        except OSError:  # the connection that follows fails for the same reason, and says it
+            found = []
+        connection.is_looking_up = False
+        connection.lookup = self._clock() - started
+        connection.addresses = tuple(dict.fromkeys(str(address[4][0]) for address in found))
+
+    def _connected(self, connection: Connection, stream: object) -> None:
+        connection.tcp = self._clock() - self._started
+        if isinstance(stream, httpcore.AsyncNetworkStream):
+            peer = stream.get_extra_info("server_addr")
+            connection.peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+
+    def _secured(self, connection: Connection, stream: object) -> None:
+        connection.tls = self._clock() - self._started
+        if not isinstance(stream, httpcore.AsyncNetworkStream):
+            return
+        tls = stream.get_extra_info("ssl_object")
+        if isinstance(tls, ssl.SSLObject | ssl.SSLSocket):
+            connection.tls_version = tls.version() or ""
+            ends = (tls.getpeercert() or {}).get("notAfter")
+            if isinstance(ends, str):
+                connection.certificate_expires_at = float(ssl.cert_time_to_seconds(ends))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,309 @@
+"""`chatgptt health-check`: which sites, which exit code, what is printed, and how it goes on over time."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from cli.commands import Run, interrupt, on_terminal, read_until, started
+from faults import closed_port
+from health.samples import CRITICAL, OK
+
+from chatgptt._health_command import HealthCommand
+from chatgptt.demo import DemoSite
+from chatgptt.health.history import History
+
+STATIC = ("health-check", "--strategy", "static")
+
+
+def state() -> Path:
+    from chatgptt.tokens.store import default_folder
+
+    return default_folder()
+
+
+@pytest.mark.parametrize(
+    ("page", "options", "code"),
+    [
+        ("wpaicg/", (), 0),
+        ("aipkit/", ("--level", "tokens"), 0),
+        ("wpaicg/", ("--warn", "0.000001"), 1),
+        ("status/404/", (), 2),
+        ("wpaicg/", ("--message", "QUOTA"), 2),
+        ("wpaicg/", ("--expect", "^never$"), 2),
+        ("scripted/", ("--strategy", "browser"), 3),
+    ],
+)
+def test_the_exit_code_is_the_verdicts(
+    page: str, options: tuple[str, ...], code: int, demo: DemoSite, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATGPTT_BROWSER", "/nowhere/chromium")
+    done = run(*STATIC, *options, demo.page(page), "--json")
+    assert done.code == code
+    assert done.document["verdict"] == ["ok", "warning", "critical", "unknown"][code]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--bogus",),
+        ("--format", "yaml"),
+        ("--timeout", "0"),
+        ("--timeout", "soon"),
+        ("--expect", "("),
+        ("--watch", "0"),
+        ("--failures", "0"),
+        ("--days", "0"),
+        ("--ping-url", "no url"),
+        ("--sites", "/nowhere/sites.toml"),
+        ("--history", "--format", "junit"),
+        ("--message", " "),
+        ("ftp://x.example/",),
+        ("--proxy", "nonsense://x"),
+        ("--output", "/nowhere/x", "http://127.0.0.1:9/"),
+    ],
+)
+def test_a_call_that_cannot_work_is_unknown(options: tuple[str, ...], run: Run) -> None:
+    done = run("health-check", *options, "--site", "http://127.0.0.1:9/")
+    assert done.code == 3, done
+    assert done.err or "UNKNOWN" in done.out
+
+
+def test_an_error_is_one_json_document_where_json_is_asked_for(run: Run) -> None:
+    done = run("health-check", "--json", "--expect", "(")
+    assert (done.code, done.error["code"]) == (3, "invalid_input")
+
+
+def test_people_see_a_table_with_the_hint(demo: DemoSite, run: Run) -> None:
+    done = run(*STATIC, "--site", demo.page("wpaicg/nochat/"))
+    assert done.out.startswith(f"CRITICAL  {demo.page('wpaicg/nochat/')}\n")
+    assert re.search(r"^box +fail +[\d.]+ s  no_chat_box: ", done.out, re.M)
+    assert "hint: " in done.out
+    assert "\x1b" not in done.out
+    assert not re.search(r" $", done.out, re.M)
+
+
+def test_words_of_a_site_do_not_reach_the_terminal_raw(demo: DemoSite) -> None:
+    with on_terminal(*STATIC, "--message", "CONTROL", "--expect", "never", demo.page("wpaicg/")) as terminal:
+        assert terminal.wait_for_end() == 2
+    assert "\x1b]0;" not in terminal.seen
+    assert "\x1b[1;31m" in terminal.seen  # our own colour
+
+
+def test_several_sites_are_checked_side_by_side_and_the_worst_counts(demo: DemoSite, run: Run) -> None:
+    pages = [demo.page(path) for path in ("wpaicg/", "challenge/cloudflare/", "aipkit/")]
+    done = run(*STATIC, "--json", *pages)
+    reports = json.loads(done.out)
+    assert [report["site"] for report in reports] == pages
+    assert [report["verdict"] for report in reports] == ["ok", "critical", "ok"]
+    assert done.code == 2
+
+
+def test_a_bad_address_among_good_ones_spoils_nothing(demo: DemoSite, run: Run) -> None:
+    done = run(*STATIC, "--json", demo.page("wpaicg/"), "ftp://user:secret@x.example/")
+    assert done.code == 3
+    assert [report["verdict"] for report in json.loads(done.out)] == ["ok", "unknown"]
+    assert "secret" not in done.out
+
+
+def test_several_sites_are_a_live_table_on_a_terminal(demo: DemoSite) -> None:
+    with on_terminal(*STATIC, demo.page("wpaicg/"), demo.page("aipkit/")) as terminal:
+        assert terminal.wait_for_end() == 0
+    assert terminal.seen.count("what was seen") >= 2
+    assert "..." in terminal.seen
+
+
+def test_sites_come_from_a_file(demo: DemoSite, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "sites.toml"
+    file.write_text(
+        f"""
+        [shop]
+        url = "{demo.page("wpaicg/many/")}"
+        bot = 5
+        expect = "made up"
+        warn = 60
+
+        [blog]
+        url = "{demo.page("aipkit/")}"
+        level = "tokens"
+        """
+    )
+    done = run(*STATIC, "--json", "--sites", str(file), demo.page("wpaicg/"))
+    reports = json.loads(done.out)
+    assert done.code == 0
+    assert len(reports) == 3
+    assert "bot 5" in reports[0]["phases"][4]["detail"]
+    assert reports[1]["phases"][6]["detail"] == "not part of level tokens"
+    assert len(demo.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "holds no sites"),
+        ("x = [", "cannot read"),
+        ('url = "https://x.example"', "outside of a site's table"),
+        ("[a]\nbot = 3", "no url"),
+        ("#" * 2_000_000, "too large"),
+        ('[a]\nurl = "https://x.example"\nlevle = "page"', "unknown option 'levle'"),
+        ('[a]\nurl = "https://x.example"\nwarn = "5"', "warn cannot be '5'"),
+        ('[a]\nurl = "https://x.example"\nwarn = true', "warn cannot be True"),
+        ('[a]\nurl = "https://x.example"\nwarn = -1', "[a]: timeout and warn"),
+        ('[a]\nurl = "https://x.example"\nlevel = "deep"', "unknown level 'deep'"),
+        ('[a]\nurl = "https://x.example"\nstrategy = "magic"', "unknown strategy 'magic'"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(text: str, words: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sites.toml").write_text(text)
+    done = run("health-check", "--sites", str(tmp_path / "sites.toml"))
+    assert done.code == 3
+    assert words in done.err
+
+
+@pytest.mark.parametrize("form", ["text", "json", "nagios", "prometheus", "junit"])
+def test_output_replaces_a_file_in_one_step(form: str, demo: DemoSite, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    file.write_text("old")
+    with file.open() as reader:
+        done = run(*STATIC, "--format", form, "--output", str(file), demo.page("wpaicg/"))
+        assert reader.read() == "old"  # who has it open keeps the whole old one
+    assert (done.code, done.out) == (0, "")
+    assert demo.page("wpaicg/") in file.read_text()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_junit_output_is_xml(demo: DemoSite, run: Run) -> None:
+    done = run(*STATIC, "--format", "junit", demo.page("never/"))
+    assert ElementTree.fromstring(done.out.encode()).find(".//failure") is not None
+
+
+def test_a_history_is_shown(demo: DemoSite, run: Run) -> None:
+    for path in ("wpaicg/", "status/404/"):
+        run(*STATIC, demo.page(path))
+    done = run("health-check", "--history")
+    assert done.code == 0
+    assert f"OK        {demo.page('wpaicg/')}" in done.out
+    assert "incident" in done.out
+    assert "whole check" in done.out
+    one = json.loads(run("health-check", "--history", "--json", demo.page("wpaicg/")).out)
+    assert [(trend["site"], trend["availability"], trend["checks"]) for trend in one] == [
+        (demo.page("wpaicg/"), 1.0, 1)
+    ]
+    assert demo.requests[-1].path == "/status/404/"
+
+
+def test_an_empty_history_says_so(run: Run) -> None:
+    assert run("health-check", "--history").out == "no checks in the last 30 days\n"
+
+
+def test_a_report_is_written_after_the_check(demo: DemoSite, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    assert run(*STATIC, "--report", str(file), demo.page("wpaicg/")).code == 0
+    text = file.read_text()
+    assert demo.page("wpaicg/") in text
+    assert "1 check" in text
+
+
+def test_a_report_is_written_of_the_history_alone(run: Run, tmp_path: Path) -> None:
+    History(state()).add([replace(OK, checked_at=time.time() - 60)])
+    file = tmp_path / "report.html"
+    assert run("health-check", "--history", "--report", str(file)).code == 0
+    assert "shop.example" in file.read_text()
+
+
+# Over time
+
+
+class Enough(Exception):
+    """The test has seen what it wanted."""
+
+
+def watching(rounds: int, **options: object) -> None:
+    """Runs a watch for so many rounds, its waits being none."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == rounds:
+            raise Enough
+
+    with pytest.raises(Enough):
+        HealthCommand(strategy="static", watch=60.0, sleep=sleep, format="json", **options).run()  # type: ignore[arg-type]
+    assert all(0 < wait <= 66 for wait in waits)
+    assert len(set(waits)) == len(waits)
+
+
+def test_a_watch_warns_of_a_blip_and_reports_what_lasts(
+    demo: DemoSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watching(3, urls=[demo.page("never/")])
+    lines = capfd.readouterr().out.splitlines()
+    assert [json.loads(line)["verdict"] for line in lines] == ["warning", "critical", "critical"]
+    assert len(History(state()).read(demo.page("never/"), 0.0)) == 3
+
+
+def test_a_watch_forgets_a_failure_that_passed(demo: DemoSite, capfd: pytest.CaptureFixture[str]) -> None:
+    watching(4, urls=[demo.page("wpaicg/quota/")], failures=2)
+    verdicts = [json.loads(line)["verdict"] for line in capfd.readouterr().out.splitlines()]
+    assert verdicts == ["ok", "ok", "warning", "critical"]
+
+
+def test_failures_in_a_row_count_over_the_history_too(demo: DemoSite, run: Run) -> None:
+    codes = [run(*STATIC, "--failures", "3", demo.page("never/")).code for _ in range(4)]
+    assert codes == [1, 1, 2, 2]
+
+
+def test_ctrl_c_ends_a_watch_cleanly(demo: DemoSite) -> None:
+    with started(*STATIC, "--watch", "3600", "--json", demo.page("wpaicg/")) as process:
+        read_until(process, b"\n")
+        code, _, err = interrupt(process)
+    assert code == 130
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("page", "path"), [("wpaicg/", "/status/404/ping"), ("never/", "/status/404/ping/fail")]
+)
+def test_a_dead_mans_switch_is_called(page: str, path: str, demo: DemoSite, run: Run) -> None:
+    done = run(*STATIC, "--ping-url", demo.page("status/404/ping?x=1"), demo.page(page))
+    assert (demo.requests[-1].path, demo.requests[-1].params) == (path, {"x": "1"})
+    assert "HTTP 404" in done.err
+    assert "ping" not in done.err  # the path is its owner's secret
+    assert done.code == (0 if page == "wpaicg/" else 2)
+
+
+def test_a_switch_that_is_out_of_reach_changes_no_verdict(
+    demo: DemoSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    command = HealthCommand(
+        urls=[demo.page("wpaicg/")], ping_url=f"http://127.0.0.1:{closed_port()}/secret", sleep=sleep
+    )
+    assert command.run() == 0
+    assert waits == [1.0, 2.0]
+
+
+def test_fifty_sites_at_once(demo: DemoSite, run: Run, tmp_path: Path) -> None:
+    pages = ["wpaicg/", "aipkit/", "wpaicg/json/", "aipkit/popup/", "never/"]
+    tables = [f'[site{n}]\nurl = "{demo.page(pages[n % 5])}?n={n}"\n' for n in range(50)]
+    (tmp_path / "sites.toml").write_text("".join(tables))
+    done = run(*STATIC, "--json", "--sites", str(tmp_path / "sites.toml"))
+    reports = json.loads(done.out)
+    assert [report["verdict"] for report in reports] == (["ok"] * 4 + ["critical"]) * 10
+    assert len(History(state()).sites()) == 50
+
+
+def test_a_critical_sample_is_critical_for_nagios(run: Run) -> None:
+    History(state()).add([replace(CRITICAL, checked_at=time.time())])
+    done = run("health-check", "--history")
+    assert done.out.startswith("CRITICAL")
+    assert "\x1b" not in done.out
