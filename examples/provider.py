@@ -7,6 +7,8 @@ from chatgptt.demo import serve
 
 
 async def main(page: str) -> None:
+    """Asks the page and prints the answer piece by piece."""
+
     class MyChat(ChatGptt):
         url = page
 

@@ -86,7 +86,7 @@ class AsyncClient:
             environment.
         timeout: seconds for a whole call, or `Timeouts` for finer bounds.
         retry: how often and how patiently requests are repeated.
-        headers: sent with every request, over the client's own.
+        headers: sent with every request to the page's site, instead of the client's own of the same name.
         user_agent: instead of a desktop Chrome's.
         state_dir: the folder for tokens and visitor ids; None keeps nothing on disk.
         http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
@@ -133,6 +133,7 @@ class AsyncClient:
             headers=_check_headers(headers or {}),
             user_agent=_check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
             auth=auth,
+            proxy=self._proxy,
             timeouts=self._timeouts,
             clock=time.time,
             keeps_cookies=http_client is None,
@@ -337,7 +338,7 @@ class AsyncClient:
             ) from error
         except (ValueError, httpx.InvalidURL) as error:
             raise InvalidInputError(
-                f"cannot use the proxy {without_credentials(self._proxy or 'of the environment')!r}",
+                f"cannot use the proxy {(self._proxy or 'of the environment').rpartition('@')[2]!r}",
                 hint="give it as http://host:port or socks5://host:port",
             ) from error
 

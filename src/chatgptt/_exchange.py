@@ -31,6 +31,7 @@ from chatgptt._retry import RetryPolicy, retry
 from chatgptt._transport import Deadline, OpenReply, Transport
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES
+from chatgptt.protocols.prompt import check_message
 from chatgptt.protocols.urls import AJAX_PATH, origin
 from chatgptt.tokens.ladder import Acquired, Ladder, Wanted
 from chatgptt.tokens.store import TokenStore, Visitor
@@ -98,6 +99,7 @@ class AsyncReplyStream:
         self._reader: wpaicg.ReplyReader | aipkit.ReplyReader | None = None
         self._conversation_id = ""
         self._ready: list[str] = []
+        self._failure: ChatGpttError | None = None
         self._pieces: list[str] = []
         self._attempts = 0
         self._page_requests = 0
@@ -128,6 +130,9 @@ class AsyncReplyStream:
         if not self._is_entered:
             raise _out_of_its_block()
         while not self._ready:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
             if self._open is None:
                 if self._is_left and self.reply is None:
                     raise _out_of_its_block()
@@ -179,7 +184,7 @@ class AsyncReplyStream:
                     stale, acquired = acquired, await self._renew(acquired.tokens, error)
                     self._page_requests += acquired.requests
                     if not error.is_stale and acquired.tokens.nonce == stale.tokens.nonce:
-                        raise
+                        raise  # the words were a refusal after all
                     self.has_renewed = True
                 else:
                     raise
@@ -211,10 +216,15 @@ class AsyncReplyStream:
         except TokensNotFoundError as missing:
             error.findings = missing.findings
             raise error from missing
+        except ChatGpttError as failure:
+            if error.is_stale:
+                raise
+            raise error from failure  # a refusal that was doubted stands
 
     async def _send(self, tokens: Tokens) -> None:
         self._tokens = tokens
         question = self._question(tokens)
+        check_message(question.text)
         self._conversation_id = question.conversation_id
         await retry(
             lambda: self._send_once(tokens, question),
@@ -294,6 +304,11 @@ class AsyncReplyStream:
             try:
                 pieces, ending = reader.end()
                 await self._open.finish()
+            except ChatGpttError as error:
+                if not self._ready:
+                    raise
+                self._failure = error  # what came before it is given out first
+                return
             finally:
                 await self._close()
             self._add(pieces)

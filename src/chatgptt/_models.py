@@ -70,6 +70,8 @@ class ChatBox:
     """1.x: the number of history entries (not pairs) that the site wants at most."""
     consent: str = ""
     """2.x: the question that a visitor must agree to before the first message, "" where none is asked."""
+    origin: str = ""
+    """2.x: the site's origin as it names it itself; it refuses any other as Origin (docs/protocols.md A3)."""
     image_triggers: tuple[str, ...] = ()
     """2.x: words that make a message an image command instead of chat."""
     plugin_version: str = ""
@@ -135,6 +137,8 @@ class Request:
     method: Literal["GET", "POST"]
     url: str
     accept: str
+    origin: str = ""
+    """What to send as Origin where it is not simply the URL's own."""
     params: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
 

@@ -199,8 +199,13 @@ class _Loop:
         """Ends the thread; what still runs in it is cancelled."""
         with self._changing:
             portal, self._portal, self._is_stopped = self._portal, None, True
-        if portal is not None:
+        if portal is None:
+            return
+        try:
             portal.call(portal.stop, True)
+        except RuntimeError:  # collected in the loop's own thread, which ends when it is back in the loop
+            portal.start_task_soon(portal.stop, True)
+        else:
             self._stack.close()
 
     def _started(self) -> BlockingPortal:

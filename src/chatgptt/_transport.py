@@ -16,6 +16,8 @@ from contextlib import suppress
 from http.cookiejar import Cookie
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx
@@ -43,16 +45,31 @@ CREDENTIALS = ("authorization", "cookie")
 
 
 class Deadline:
-    """The end of a call, by a clock that only goes forward. Seconds."""
+    """The end of a call, by a clock that only goes forward. Seconds.
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    `name` and `hint` say in an error which limit it was, and how there may be more time.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        name: str = "",
+        hint: str = "allow more time with timeout",
+    ) -> None:
         self.seconds = seconds
+        self.name = name or f"time limit of {seconds:g} s"
+        self.hint = hint
         self._clock = clock
         self.started = clock()
 
-    def within(self, seconds: float) -> Deadline:
+    def within(self, seconds: float, *, name: str, hint: str) -> Deadline:
         """A deadline for a part of the call, no later than the call's own."""
-        return Deadline(min(seconds, self.remaining()), self._clock)
+        remaining = self.remaining()
+        if remaining <= seconds:
+            return Deadline(remaining, self._clock, name=self.name, hint=self.hint)
+        return Deadline(seconds, self._clock, name=name, hint=hint)
 
     def elapsed(self) -> float:
         """Seconds since the call began."""
@@ -62,6 +79,9 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.seconds - self.elapsed())
 
+
+_MAX_REDIRECTS = 20
+"""As httpx and browsers have it."""
 
 _FAREWELL = 0.02
 """Seconds to wait for a body's end behind its last word: less than the handshakes of a new connection."""
@@ -144,6 +164,7 @@ class Transport:
         headers: Mapping[str, str],
         user_agent: str,
         auth: tuple[str, str] | None,
+        proxy: str | None,
         timeouts: Timeouts,
         clock: Callable[[], float],
         keeps_cookies: bool = True,
@@ -153,6 +174,7 @@ class Transport:
         self._headers = dict(headers)
         self._user_agent = user_agent
         self._auth = httpx.BasicAuth(*auth) if auth else None
+        self._proxy = proxy
         self._timeouts = timeouts
         self._clock = clock
         self._keeps_cookies = keeps_cookies
@@ -171,7 +193,10 @@ class Transport:
         headers = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.5"}
         if is_fresh:
             headers |= {"cache-control": "no-cache", "pragma": "no-cache"}
-        deadline = deadline.within(self._timeouts.page)
+        bound = self._timeouts.page
+        deadline = deadline.within(
+            bound, name=f"limit of {bound:g} s for one page", hint="allow more with Timeouts(page=...)"
+        )
         return await self._open("GET", url, headers=headers, deadline=deadline, is_page=True, trace=trace)
 
     async def send(
@@ -180,7 +205,7 @@ class Transport:
         """Sends a protocol's request from `page`, the page that a browser would show."""
         headers = {"accept": request.accept, "referer": without_credentials(page)}
         if request.method == "POST":
-            headers["origin"] = origin(request.url)
+            headers["origin"] = request.origin or origin(request.url)
         if user_agent:
             headers["user-agent"] = user_agent
         return await self._open(
@@ -231,8 +256,6 @@ class Transport:
     ) -> OpenReply:
         http = self._http()
         limits = self._timeouts
-        is_home = is_same_site(url, self._home)
-        own = {name: value for name, value in self._headers.items() if is_home or name not in CREDENTIALS}
         left = max(deadline.remaining(), 0.001)
         silence = min(limits.silence, left)
         try:
@@ -241,7 +264,7 @@ class Transport:
                 method,
                 address.copy_merge_params(params) if params else address,
                 data=dict(fields) if fields else None,
-                headers={"user-agent": self._user_agent, **own, **headers},
+                headers={"user-agent": self._user_agent, **headers, **self._headers},
                 timeout=httpx.Timeout(silence, connect=min(limits.connect, left), pool=left),
                 extensions={"trace": trace} if trace else None,
             )
@@ -251,19 +274,28 @@ class Transport:
                 hint="check URL and headers",
             ) from error
 
-        async def send() -> httpx.Response:
-            # Without a login of our own, that of a client that was handed in is used.
-            auth = self._auth if self._auth and is_home else httpx.USE_CLIENT_DEFAULT
-            return await http.send(request, stream=True, follow_redirects=is_page, auth=auth)
+        hops = 0
 
-        response = await _mapped(send, without_credentials(url), deadline)
+        async def send() -> httpx.Response:
+            nonlocal hops
+            response = await self._send_once(http, request)
+            while is_page and response.next_request is not None:
+                if hops == _MAX_REDIRECTS:
+                    raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
+                hops += 1
+                await response.aclose()
+                response = await self._send_once(http, response.next_request)
+            return response
+
+        proxy = maybe_proxy(url, self._proxy) if self._keeps_cookies else None
+        response = await _mapped(send, without_credentials(url), deadline, proxy=proxy)
         head = ReplyHead(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
             # A message's own query holds its nonce and the visitor's id, and it is never redirected.
             url=without_credentials(str(response.url) if is_page else url),
             received_at=self._clock(),
-            redirects=len(response.history),
+            redirects=hops,
         )
         _log.debug(
             "%s %s: HTTP %d, %s",
@@ -272,7 +304,19 @@ class Transport:
             head.status,
             head.headers.get("content-type", "no content type"),
         )
-        return OpenReply(response, head, deadline, silence=silence if self._keeps_cookies else math.inf)
+        # A handed-in client may not heed timeouts, and bytes that decompress to nothing reset them.
+        is_sure = self._keeps_cookies and "content-encoding" not in head.headers
+        return OpenReply(response, head, deadline, silence=silence if is_sure else math.inf)
+
+    async def _send_once(self, http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        """One hop; elsewhere than at home it carries nothing that the caller gave us."""
+        is_home = is_same_site(str(request.url), self._home)
+        if not is_home:
+            for name in self._headers.keys() - {"user-agent"}:
+                request.headers.pop(name, None)
+        # Without a login of our own, that of a client that was handed in is used.
+        auth = self._auth if self._auth and is_home else httpx.USE_CLIENT_DEFAULT
+        return await http.send(request, stream=True, follow_redirects=False, auth=auth)
 
 
 def _jar_cookie(cookie: StoredCookie) -> Cookie:
@@ -315,7 +359,12 @@ _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on t
 
 
 async def _mapped(
-    call: Callable[[], Awaitable[_Value]], url: str, deadline: Deadline, *, is_bounded: bool = False
+    call: Callable[[], Awaitable[_Value]],
+    url: str,
+    deadline: Deadline,
+    *,
+    is_bounded: bool = False,
+    proxy: str | None = None,
 ) -> _Value:
     """The result of one awaited call on the network, with its exceptions mapped.
 
@@ -328,9 +377,9 @@ async def _mapped(
             return await call()
     except TimeoutError as error:
         raise TransportError(
-            f"the time limit of {deadline.seconds:g} s passed while talking to {origin(url)}",
+            f"the {deadline.name} passed while talking to {origin(url)}",
             code="timeout",
-            hint="allow more time with timeout",
+            hint=deadline.hint,
             url=url,
             is_sent=True,
         ) from error
@@ -345,7 +394,7 @@ async def _mapped(
             url=url,
         ) from error
     except (httpx.HTTPError, httpx.StreamError) as error:
-        raise _map(error, url) from error
+        raise _map(error, url, proxy) from error
     except (httpx.InvalidURL, httpx.CookieConflict, UnicodeError) as error:
         raise PageError(
             f"the site redirects to an address that is none: {error}",
@@ -354,8 +403,29 @@ async def _mapped(
         ) from error
 
 
-def _map(error: Exception, url: str) -> ChatGpttError:
+def maybe_proxy(url: str, named: str | None) -> str | None:
+    """The proxy that a request to `url` takes: the named one, else the environment's; None for none."""
+    if named is not None:
+        return named
+    parts = urlsplit(url)
+    found = getproxies()
+    proxy = found.get(parts.scheme) or found.get("all")
+    if proxy is None or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _map(error: Exception, url: str, proxy: str | None = None) -> ChatGpttError:
     chain = list(causes(error))
+    if proxy is not None and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        is_tls = any(isinstance(cause, ssl.SSLError) for cause in chain)
+        if not is_tls:
+            return TransportError(
+                f"cannot reach {origin(url)} through the proxy {proxy.rpartition('@')[2]}: {_reason(chain)}",
+                code="timeout" if isinstance(error, httpx.ConnectTimeout) else "connect_error",
+                hint="check the proxy's address and login",
+                url=url,
+            )
     if isinstance(error, httpx.RequestError) and _target(error) not in ("", origin(url)):
         url = f"{_target(error)}/"  # a redirect led there
     where = f"{origin(url)}: {_reason(chain)}"

@@ -15,6 +15,7 @@ import httpx
 from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
+from chatgptt._retry import RetryPolicy
 from chatgptt.protocols.prompt import fold, read_turns
 from chatgptt.tokens.store import default_folder
 
@@ -76,7 +77,9 @@ class ChatGptt:
         bot: str | int | None = None,
         timeout: float | Timeouts | None = None,
         strategy: Strategy = "auto",
+        retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
         state_dir: str | os.PathLike[str] | StateDir | None = StateDir.DEFAULT,
         http_client: httpx.AsyncClient | None = None,
         **ignored: object,
@@ -92,7 +95,9 @@ class ChatGptt:
             bot: see AsyncClient.
             timeout: see AsyncClient.
             strategy: see AsyncClient.
+            retry: see AsyncClient.
             headers: see AsyncClient.
+            user_agent: see AsyncClient.
             state_dir: see AsyncClient.
             http_client: see AsyncClient.
             ignored: whatever else gpt4free hands to its providers (`stream`, `api_key`, ...).
@@ -110,7 +115,9 @@ class ChatGptt:
             proxy=proxy,
             timeout=timeout,
             strategy=strategy,
+            retry=retry,
             headers=headers,
+            user_agent=user_agent,
             state_dir=state_dir,
             http_client=http_client,
         ) as client:

@@ -34,6 +34,7 @@ def test_a_box_is_read_in_full() -> None:
             found_by="html",
             name='Ada\'s "bot" & <co> – 🕙',
             image_triggers=("/image", "/generate"),
+            origin="https://" + AJAX.split("/")[2],
             plugin_version="2.4.71",
         )
     ]

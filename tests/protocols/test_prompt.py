@@ -26,9 +26,8 @@ def turn(role: str, content: object = "Hi") -> dict[str, object]:
             [("user", "Hi"), ("assistant", "Hi"), ("assistant", "Hi")],
         ),
         ([turn("user", [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])], [("user", "a\nb")]),
-        ([turn("user", [])], [("user", "")]),
     ],
-    ids=["text", "half an emoji", "one", "system", "assistant", "parts", "no parts"],
+    ids=["text", "half an emoji", "one", "system", "assistant", "parts"],
 )
 def test_messages_are_read(message: object, turns: list[tuple[str, str]]) -> None:
     assert [(item.role, item.content) for item in read_turns(message)] == turns

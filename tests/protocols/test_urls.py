@@ -18,11 +18,11 @@ from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, wi
         ("a.example/x", "https://a.example/x"),
         ("//a.example/x", "https://a.example/x"),
         ("localhost:8000", "https://localhost:8000/"),
-        ("  HTTPS://A.example/ ", "https://A.example/"),
+        ("  HTTPS://A.example/ ", "https://a.example/"),
         ("https://a.example/ä b".replace(" ", "%20"), "https://a.example/%C3%A4%20b"),
         ("https://user:pw@a.example/", "https://user:pw@a.example/"),
         ("https://[::1]:80/", "https://[::1]:80/"),
-        ("https://bücher.example/", "https://bücher.example/"),
+        ("https://bücher.example/", "https://xn--bcher-kva.example/"),
     ],
 )
 def test_a_page_is_named(text: str, url: str) -> None:

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -305,23 +306,41 @@ async def test_tasks_that_keep_tokens_at_once_lose_none(tmp_path: Path) -> None:
             assert await store.find(SITE, f"key {id(store)} {number}") == tokens()
 
 
-def _who_we_are(folder: str, key: str) -> str:
-    async def ask() -> str:
-        store = TokenStore(Path(folder), lambda: NOW)
-        visitor = await store.visitor(SITE)
-        await store.put(SITE, key, tokens())
-        return visitor.client_id + visitor.session_id
+WRITER = """
+import sys
+from pathlib import Path
+import anyio
+from chatgptt._models import ChatBox, Tokens
+from chatgptt.tokens.store import TokenStore
 
-    return anyio.run(ask)
+folder, site, key, now, nonce = sys.argv[1:]
+box = ChatBox(protocol="wpaicg", kind="shortcode", bot_id=0, post_id=None, nonce=nonce, found_by="html",
+              ajax_url=f"{site}/wp-admin/admin-ajax.php")
+tokens = Tokens(box=box, nonce=nonce, page=f"{site}/", rung="html", acquired_at=float(now))
+
+async def ask():
+    store = TokenStore(Path(folder), lambda: float(now))
+    visitor = await store.visitor(site)
+    await store.put(site, key, tokens)
+    print(visitor.client_id, visitor.session_id)
+
+anyio.run(ask)
+"""
 
 
 def test_many_processes_agree_on_who_we_are_and_keep_each_other_s_tokens(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        found = pool.starmap(_who_we_are, [(str(tmp_path), f"key {number}") for number in range(16)])
-        pool.close()
-        pool.join()
-    assert len(set(found)) == 1
-    assert len(json.loads(the_file(tmp_path).read_text())["tokens"]) == 16
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), SITE, f"key {number}", str(NOW), "0123456abc"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    found = {writer.communicate(timeout=60)[0] for writer in writers}
+    assert [writer.returncode for writer in writers] == [0] * 8
+    assert len(found) == 1
+    assert len(json.loads(the_file(tmp_path).read_text())["tokens"]) == 8
 
 
 @pytest.mark.anyio

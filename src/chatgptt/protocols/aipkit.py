@@ -39,6 +39,7 @@ from chatgptt.protocols.failures import (
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.sse import Event, EventDecoder
 from chatgptt.protocols.text import SurrogateJoiner, find_objects, loads
+from chatgptt.protocols.urls import is_same_site, origin
 
 __all__ = [
     "ReplyReader",
@@ -79,6 +80,7 @@ def find_boxes(page: Page) -> list[ChatBox]:
             name=html.unescape(_text(config.get("headerName"))),
             is_streaming=config.get("streamEnabled") is not False,
             consent=_read_consent(config),
+            origin=_read_origin(page, config),
             image_triggers=_read_triggers(config),
             plugin_version=page.plugin_version,
         )
@@ -113,6 +115,11 @@ def _number(value: object) -> int | None:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _read_origin(page: Page, config: dict[str, object]) -> str:
+    named = page.absolute(_text(config.get("ajaxUrl")))
+    return origin(named) if is_same_site(named, page.url) else ""
 
 
 def _read_consent(config: dict[str, object]) -> str:
@@ -177,7 +184,9 @@ def build_upload(box: ChatBox, nonce: str, text: str, *, message_id: str) -> Req
         ("bot_id", str(box.bot_id)),
         ("user_client_message_id", message_id),
     )
-    return Request(method="POST", url=box.ajax_url, accept="application/json", fields=fields)
+    return Request(
+        method="POST", origin=box.origin, url=box.ajax_url, accept="application/json", fields=fields
+    )
 
 
 def build_stream_request(
@@ -209,7 +218,9 @@ def build_stream_request(
 def build_nonce_request(box: ChatBox) -> Request:
     """Asks the site for a nonce past all page caches; known to versions from 2.3.41 on (A6)."""
     fields = (("action", "aipkit_get_frontend_chat_nonce"), ("bot_id", str(box.bot_id)))
-    return Request(method="POST", url=box.ajax_url, accept="application/json", fields=fields)
+    return Request(
+        method="POST", origin=box.origin, url=box.ajax_url, accept="application/json", fields=fields
+    )
 
 
 def maybe_fresh_nonce(head: ReplyHead, body: str) -> str | None:

@@ -80,7 +80,7 @@ def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
         )
     if head.status in _BUSY:
         return RateLimitedError(
-            f"the site is busy or limits requests: HTTP {head.status}{said(body)}",
+            f"the site is busy or limits requests: HTTP {head.status}{said(body)}{_asked_for(head)}",
             hint="wait before the next message",
             url=head.url,
             status=head.status,
@@ -216,6 +216,11 @@ def is_html(body: str) -> bool:
         re.match(r"[\s\ufeff]*(?:<!--.{0,500}?-->\s*)?<(?:!doctype html|html)\b", body[:2000], re.I | re.S)
         is not None
     )
+
+
+def _asked_for(head: ReplyHead) -> str:
+    seconds = maybe_retry_after(head)
+    return "" if seconds is None else f"; it asks to wait {seconds:g} s"
 
 
 def maybe_retry_after(head: ReplyHead) -> float | None:

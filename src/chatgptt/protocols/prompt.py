@@ -30,7 +30,7 @@ def read_turns(message: MessageInput | object) -> tuple[Turn, ...]:
     if not isinstance(message, Sequence) or isinstance(message, bytes | bytearray):
         raise _no_messages(f"a {type(message).__name__}")
     turns = tuple(_read_turn(item) for item in message)
-    if not any(turn.role == "user" for turn in turns):
+    if not any(turn.role == "user" and turn.content.strip() for turn in turns):
         raise InvalidInputError(
             "the messages hold no user turn",
             hint='add {"role": "user", "content": "..."} as the last message',

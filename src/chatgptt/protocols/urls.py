@@ -30,12 +30,11 @@ def page_url(text: str) -> str:
         InvalidInputError: for another scheme, no host, or a URL that no request can be made of.
     """
     text = text.strip()
+    shown = text.rpartition("@")[2]  # what cannot be read may hold a password
     if not text:
         raise InvalidInputError("no page URL was given", hint=_HINT)
     if any(ord(character) < 0x21 or ord(character) == 0x7F for character in text):
-        raise InvalidInputError(
-            f"the URL {without_credentials(text)!r} holds white space or control characters", hint=_HINT
-        )
+        raise InvalidInputError(f"the URL {shown!r} holds white space or control characters", hint=_HINT)
     scheme = _HAS_SCHEME.match(text)
     if scheme is None:
         text = f"https://{text.removeprefix('//')}"
@@ -44,12 +43,24 @@ def page_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
+        host = _ascii(host or "")
     except ValueError:  # its words may quote a password
-        raise InvalidInputError(f"{without_credentials(text)!r} is no URL", hint=_HINT) from None
+        raise InvalidInputError(f"{shown!r} is no URL", hint=_HINT) from None
     if not host or port == 0:
-        raise InvalidInputError(f"{without_credentials(text)!r} names no host", hint=_HINT)
+        raise InvalidInputError(f"{shown!r} names no host", hint=_HINT)
+    login, at, _ = parts.netloc.rpartition("@")
+    netloc = f"{login}{at}{f'[{host}]' if ':' in host else host}{'' if port is None else f':{port}'}"
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    return urlunsplit((parts.scheme.lower(), parts.netloc, path, parts.query, ""))
+    return urlunsplit((parts.scheme.lower(), netloc, path, parts.query, ""))
+
+
+def _ascii(host: str) -> str:
+    """A host name as it goes over the wire; ValueError for one that cannot."""
+    if host.isascii():
+        return host
+    import idna  # here, since few hosts need its tables; httpx brings it
+
+    return idna.encode(host, uts46=True).decode("ascii")
 
 
 def has_host(url: str) -> bool:

@@ -204,6 +204,7 @@ class Ladder:
                 tokens = await rung.climb(climb)
             except ChatGpttError as error:
                 error.findings = (*climb.findings, *error.findings)
+                error.url = error.url and without_mark(error.url)
                 raise
             if tokens is not None and tokens.nonce not in climb.rejected:
                 await self._store.put(origin(wanted.page), wanted.key, tokens)

@@ -301,6 +301,7 @@ _BOX_TYPES: dict[str, type | UnionType] = {
     "page_url": str,
     "memory_limit": int,
     "consent": str,
+    "origin": str,
     "plugin_version": str,
 }
 
