@@ -14,7 +14,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"  # comes with nox, needs nothing of the machine
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "examples", "tests"]  # the tests' summary is read last
+nox.options.sessions = ["lint", "examples", "browser", "tests"]  # the tests' summary is read last
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -47,14 +47,24 @@ def examples(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test the built package, with branch coverage; `nox -s tests -- -k retry` runs some, without."""
     install(session, "test", extras="demo,socks")
-    session.run("pytest", *(session.posargs or ["--cov", "--cov-report=term"]))
+    session.run("pytest", "--ignore=tests/browser", *(session.posargs or ["--cov", "--cov-report=term"]))
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test the browser rung in a real Chromium, which the project's own command finds or gets first."""
+    install(session, "test", extras="demo,socks")
+    session.run("chatgptt", "install-browser")
+    session.run("pytest", *(session.posargs or ["tests/browser"]))
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Print how fast pages and streams are read, beside other parsers."""
     install(session, "bench")
+    session.run("chatgptt", "install-browser")
     session.run("python", "bench/run.py", *session.posargs)
+    session.run("python", "bench/browser.py", *session.posargs)
 
 
 @nox.session

@@ -37,8 +37,10 @@ def no_settings_of_this_machine(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    for name in ("CHATGPTT_SITE", "CHATGPTT_LOG", "CHATGPTT_BROWSER"):
+    for name in ("CHATGPTT_SITE", "CHATGPTT_LOG"):
         monkeypatch.delenv(name, raising=False)
+    # Only tests/browser runs one, so that all others do the same on machines with a browser and without.
+    monkeypatch.setenv("CHATGPTT_BROWSER", str(tmp_path / "no-browser"))
     monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path / "state-of-the-environment"))
 
 

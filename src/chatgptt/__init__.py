@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from chatgptt._sync import Client, Conversation, ReplyStream, ask
     from chatgptt.health.report import HealthReport
     from chatgptt.provider import ChatGptt
+    from chatgptt.tokens.sharing import BrowserOptions
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "AsyncConversation",
     "AsyncReplyStream",
     "BrowserError",
+    "BrowserOptions",
     "ChallengeError",
     "ChatBox",
     "ChatBoxNotFoundError",
@@ -88,6 +90,7 @@ _HOMES = {
     "_sync": ("Client", "Conversation", "ReplyStream", "ask"),
     "health.report": ("HealthReport",),
     "provider": ("ChatGptt",),
+    "tokens.sharing": ("BrowserOptions",),
 }
 
 

@@ -6,8 +6,10 @@ into a question in the form that each protocol can carry.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
+import logging
 import os
 import re
 import time
@@ -22,17 +24,29 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import httpx
 
-from chatgptt._errors import InvalidInputError
+from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._exchange import AsyncReplyStream, Context
-from chatgptt._models import ChatBox, MessageInput, Question, Reply, Strategy, Timeouts, Tokens, Turn
+from chatgptt._models import (
+    ChatBox,
+    MessageInput,
+    Protocol,
+    Question,
+    Reply,
+    Strategy,
+    Timeouts,
+    Tokens,
+    Turn,
+)
 from chatgptt._retry import RetryPolicy
 from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, Deadline, Transport
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
+from chatgptt.tokens.sharing import BrowserOptions, SharedBrowser
 from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
 from chatgptt.tokens.store import TokenStore, default_folder
+from chatgptt.tokens.visit import BrowserRung, disguise_for
 
 if TYPE_CHECKING:
     import ssl
@@ -47,6 +61,8 @@ __all__ = [
     "StateDir",
     "client_is_closed",
 ]
+
+_log = logging.getLogger("chatgptt.client")
 
 DEFAULT_SITE = "https://chatgptt.me/"
 
@@ -71,6 +87,7 @@ class ClientOptions(TypedDict, total=False):
     user_agent: str | None
     state_dir: str | os.PathLike[str] | StateDir | None
     http_client: httpx.AsyncClient | None
+    browser: BrowserOptions | None
 
 
 class AsyncClient:
@@ -90,6 +107,7 @@ class AsyncClient:
         user_agent: instead of a desktop Chrome's.
         state_dir: the folder for tokens and visitor ids; None keeps nothing on disk.
         http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
+        browser: how a browser is run where a page needs one; None takes the defaults of `BrowserOptions`.
 
     Raises:
         InvalidInputError: for arguments that cannot work.
@@ -109,6 +127,7 @@ class AsyncClient:
         user_agent: str | None = None,
         state_dir: str | os.PathLike[str] | StateDir | None = StateDir.DEFAULT,
         http_client: httpx.AsyncClient | None = None,
+        browser: BrowserOptions | None = None,
     ) -> None:
         if strategy not in get_args(Strategy):
             raise InvalidInputError(
@@ -143,7 +162,26 @@ class AsyncClient:
         store = TokenStore(self._folder, time.time)
         self._reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
         self._html = HtmlRung(self._reader)
-        rungs = (self._html, ScriptRung(self._reader), EndpointRung(self._reader, anyio.sleep))
+        self._browser = SharedBrowser(_with_cache(browser or BrowserOptions(), self._folder))
+        rungs = (
+            self._html,
+            ScriptRung(self._reader),
+            EndpointRung(self._reader, anyio.sleep),
+            BrowserRung(
+                self._browser,
+                functools.partial(
+                    disguise_for,
+                    user_agent=user_agent or DEFAULT_USER_AGENT,
+                    headers=_check_headers(headers or {}),
+                    auth=auth,
+                    proxy=self._proxy,
+                ),
+                policy,
+                cookies_for=transport.cookies_for,
+                clock=time.time,
+                sleep=anyio.sleep,
+            ),
+        )
         self._rungs = rungs
         self._context = Context(
             transport=transport,
@@ -164,10 +202,11 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connections. Calls after it fail."""
+        """Closes the connections, and the browser if one was started. Calls after it fail."""
         self._is_closed = True
-        if self._own_http is not None:
-            with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):
+            await self._browser.close()
+            if self._own_http is not None:
                 await self._own_http.aclose()
 
     async def ask(
@@ -222,7 +261,8 @@ class AsyncClient:
     async def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
         """The chat boxes of the page, each with its nonce where the static rungs find one.
 
-        `found_by` says which rung that was.
+        `found_by` says which rung that was. Boxes of one protocol share a nonce (docs/protocols.md C2), so
+        the site is asked for one box at most, and where that fails the boxes are listed without.
 
         Raises:
             ChatBoxNotFoundError: where the page has none.
@@ -231,10 +271,23 @@ class AsyncClient:
         deadline = Deadline(self._timeouts.total if timeout is None else _check_timeout(timeout))
         climb = Climb(wanted=Wanted(page=self.page, ajax_url=self._ajax_url), deadline=deadline)
         await self._html.look(climb)
-        if climb.missing is not None:
+        if climb.missing is not None and self._context.ladder.has_browser:
+            await self._rungs[-1].climb(climb)  # its scripts may make them
+        if climb.missing is not None and not climb.boxes:
             climb.missing.findings = tuple(climb.findings)
             raise climb.missing
-        return tuple([await self._complete(climb, box) for box in climb.boxes])
+        completed: dict[Protocol, ChatBox] = {}
+        for box in climb.boxes:
+            if box.nonce is None and box.protocol not in completed:
+                completed[box.protocol] = await self._complete(climb, box)
+        return tuple(
+            dataclasses.replace(
+                box, nonce=completed[box.protocol].nonce, found_by=completed[box.protocol].found_by
+            )
+            if box.nonce is None
+            else box
+            for box in climb.boxes
+        )
 
     async def health_check(
         self,
@@ -278,11 +331,13 @@ class AsyncClient:
 
     async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
         climb.box = box
-        if box.nonce is None:
+        try:
             for rung in self._rungs[1:]:
                 tokens = await rung.climb(climb)
                 if tokens is not None:
                     return tokens.box
+        except ChatGpttError as error:
+            climb.saw("endpoint", error.message)  # logged there; the box is listed without a nonce
         return box
 
     def _stream(
@@ -466,6 +521,13 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
                 hint="use printable ASCII, without blanks around it",
             )
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _with_cache(options: BrowserOptions, folder: Path | None) -> BrowserOptions:
+    """With a place for what the browser's driver compiles, which saves a tenth of a second a start."""
+    if options.cache is not None or folder is None:
+        return options
+    return dataclasses.replace(options, cache=folder / "playwright-cache")
 
 
 def _folder(state_dir: str | os.PathLike[str] | StateDir | None) -> Path | None:

@@ -18,7 +18,9 @@ from typing import Self, assert_never
 import anyio
 
 from chatgptt._errors import (
+    BrowserError,
     ChatGpttError,
+    Finding,
     InvalidInputError,
     RefusedError,
     StreamInterruptedError,
@@ -64,7 +66,6 @@ class AsyncReplyStream:
         reply: the finished answer, None until the last piece was taken.
         accepted_at: seconds from the beginning of the call to the site's taking the message, None before.
         first_text_at: seconds to the first text, None before.
-        has_renewed: whether the site had rejected the first tokens.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class AsyncReplyStream:
         self._timeout = self._deadline.seconds
         self.accepted_at: float | None = None
         self.first_text_at: float | None = None
-        self.has_renewed = False
+        self._renewals = 0
         self._first = first
         self._turn = turn
         self._has_turn = False
@@ -103,6 +104,11 @@ class AsyncReplyStream:
         self._pieces: list[str] = []
         self._attempts = 0
         self._page_requests = 0
+
+    @property
+    def has_renewed(self) -> bool:
+        """Whether the site rejected the first tokens."""
+        return self._renewals > 0
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -168,7 +174,8 @@ class AsyncReplyStream:
         self._visitor = await self._context.store.visitor(origin(self._wanted.page))
         acquired = self._first or await self._acquire(frozenset())
         self._page_requests = acquired.requests
-        may_renew = may_hand_in_again = True
+        rejected: frozenset[str] = frozenset()
+        may_hand_in_again = True
         while True:
             try:
                 await self._send(acquired.tokens)
@@ -178,14 +185,14 @@ class AsyncReplyStream:
                 if isinstance(error, TokenRejectedError) and error.is_key_lost and may_hand_in_again:
                     may_hand_in_again = False
                     _log.info("%s; handing the message in again", error)
-                elif may_renew and (error.is_stale or _may_be_rejection(error, acquired.tokens)):
-                    may_renew = False
+                elif self._may_renew(error, acquired.tokens):
+                    self._renewals += 1
                     _log.info("%s; acquiring tokens past all caches", error)
-                    stale, acquired = acquired, await self._renew(acquired.tokens, error)
+                    rejected |= {acquired.tokens.nonce}
+                    stale, acquired = acquired, await self._renew(rejected, error)
                     self._page_requests += acquired.requests
                     if not error.is_stale and acquired.tokens.nonce == stale.tokens.nonce:
                         raise  # the words were a refusal after all
-                    self.has_renewed = True
                 else:
                     raise
 
@@ -205,21 +212,37 @@ class AsyncReplyStream:
                 url=self._wanted.page,
             )
 
+    def _may_renew(self, error: ChatGpttError, tokens: Tokens) -> bool:
+        """Once past all caches; tokens rejected twice may only look real, so then once in a browser."""
+        match self._renewals:
+            case 0:
+                return error.is_stale or _may_be_rejection(error, tokens)
+            case 1:
+                return error.is_stale and tokens.rung != "browser" and self._context.ladder.has_browser
+            case _:
+                return False
+
     async def _acquire(self, rejected: frozenset[str]) -> Acquired:
-        acquired = await self._context.ladder.acquire(self._wanted, self._deadline, rejected)
+        acquired = await self._context.ladder.acquire(
+            self._wanted, self._deadline, rejected, is_last_resort=self._renewals > 1
+        )
         self._context.transport.add_cookies(acquired.tokens.cookies)
         return acquired
 
-    async def _renew(self, tokens: Tokens, error: ChatGpttError) -> Acquired:
+    async def _renew(self, rejected: frozenset[str], error: ChatGpttError) -> Acquired:
         try:
-            return await self._acquire(frozenset({tokens.nonce}))
+            return await self._acquire(rejected)
         except TokensNotFoundError as missing:
-            error.findings = missing.findings
+            error.findings = (*error.findings, *missing.findings)
+            raise error from missing
+        except BrowserError as missing:
+            finding = Finding(rung="browser", saw=f"{missing.message}; {missing.hint}")
+            error.findings = (*error.findings, *missing.findings, finding)
             raise error from missing
         except ChatGpttError as failure:
-            if error.is_stale:
+            if error.is_stale and self._renewals == 1:
                 raise
-            raise error from failure  # a refusal that was doubted stands
+            raise error from failure  # a refusal that was doubted stands, and so does a second rejection
 
     async def _send(self, tokens: Tokens) -> None:
         self._tokens = tokens

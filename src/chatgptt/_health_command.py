@@ -54,6 +54,8 @@ __all__ = ["Format", "HealthCommand"]
 Format = Literal["text", "json", "nagios", "prometheus", "junit"]
 
 _DAY = 86_400.0
+_WIDTH = 10_000
+"""Columns of a pipe or a file: wide enough to fold no line, so that what is searched for is found."""
 _JITTER = 0.1
 """Share of the waiting time: many machines that watch a site don't come all at once."""
 
@@ -129,11 +131,11 @@ class HealthCommand:
 
     async def _run(self) -> int:
         sites = self._sites()
-        failures: dict[str, int] = {}
+        failures = [0] * len(sites)
         while True:
             started = time.monotonic()
             reports = await self._check_all(sites)
-            shown = [self._softened(report, failures) for report in reports]
+            shown = [self._softened(report, place, failures) for place, report in enumerate(reports)]
             verdict = worst(report.verdict for report in shown)
             self._show(shown)
             if self.report is not None:
@@ -160,17 +162,19 @@ class HealthCommand:
                     tasks.start_soon(check, place, site)
         return [reports[place] for place in range(len(sites))]
 
-    def _softened(self, report: HealthReport, failures: dict[str, int]) -> HealthReport:
+    def _softened(self, report: HealthReport, place: int, failures: list[int]) -> HealthReport:
         """The report in view of those before it: of this watch, or of the history."""
-        if self.watch is None:
-            needed = self.failures or 1
-            before = History(default_folder()).failures_in_a_row(report.site) - 1 if needed > 1 else 0
-        else:
-            needed = self.failures or 2
-            before = failures.get(report.site, 0)
+        if self.watch is not None:
+            before = failures[place]
             if report.verdict != "unknown":
-                failures[report.site] = before + 1 if report.verdict == "critical" else 0
-        return soften(report, failures_before=max(0, before), needed=needed)
+                failures[place] = before + 1 if report.verdict == "critical" else 0
+            return soften(report, failures_before=before, needed=self.failures or 2)
+        if report.verdict != "critical" or self.failures in (None, 1):
+            return report
+        needed = self.failures or 1
+        counted = History(default_folder()).failures_in_a_row(report.site, report.level)
+        # None counted though this one failed: there is no history, and what cannot be counted is not a blip.
+        return soften(report, failures_before=counted - 1 if counted else needed, needed=needed)
 
     def _is_at_terminal(self) -> bool:
         return self.format == "text" and self.output is None and sys.stdout.isatty()
@@ -207,7 +211,7 @@ class HealthCommand:
     # Earlier checks
 
     def _show_history(self) -> None:
-        history, since = History(default_folder()), time.time() - self.days * _DAY
+        history, since = History(default_folder()), self._since(time.time())
         wanted = self._wanted_pages() or history.sites()
         trends = [read_trend(checks) for checks in (history.read(site, since) for site in wanted) if checks]
         if self.format == "json":
@@ -227,6 +231,9 @@ class HealthCommand:
         if self.report is not None:
             self._write_report(wanted)
 
+    def _since(self, until: float) -> float:
+        return max(0.0, until - self.days * _DAY)
+
     def _wanted_pages(self) -> list[str]:
         sites = self._sites() if self.urls or self.sites_file is not None else []
         return [without_credentials(page_url(site.url)) for site in sites]
@@ -234,7 +241,7 @@ class HealthCommand:
     def _write_report(self, pages: Sequence[str]) -> None:
         assert self.report is not None
         history, until = History(default_folder()), time.time()
-        since = until - self.days * _DAY
+        since = self._since(until)
         histories = [history.read(page, since) for page in dict.fromkeys(pages)]
         replace_file(self.report, report_page(histories, since=since, until=until))
 
@@ -283,7 +290,7 @@ def _as_text(draw: Callable[[Console], None]) -> str:
     from rich.console import Console
 
     file = io.StringIO()
-    draw(Console(file=file, highlight=False, width=240, color_system=None, force_terminal=False))
+    draw(Console(file=file, highlight=False, width=_WIDTH, color_system=None, force_terminal=False))
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
@@ -313,7 +320,8 @@ def _print_report(console: Console, report: HealthReport) -> None:
             _text(detail, _COLOURS["skip"] if phase.status == "skip" else ""),
         )
     console.print(table)
-    if report.verdict == "ok":
+    seen = report.failing
+    if seen is None or report.summary != f"{seen.name}: {seen.detail}":  # which the table says
         console.print(_text(report.summary))
     if report.hint:
         console.print(_text(f"hint: {report.hint}"))

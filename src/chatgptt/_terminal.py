@@ -31,6 +31,7 @@ __all__ = [
     "logging_to_stderr",
     "print_answer",
     "print_boxes",
+    "print_browser",
     "print_error",
     "print_failure",
     "print_json",
@@ -235,6 +236,20 @@ def print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
 
 
 # What goes to stderr
+
+
+def print_browser(path: str, found_by: str, steps: tuple[str, ...], *, as_json: bool) -> None:
+    """Prints which browser is used, and what was done to get it."""
+    if as_json:
+        print_json({"browser": path, "found_by": found_by, "installed": list(steps)})
+        return
+    ways = {
+        "named": "named in CHATGPTT_BROWSER",
+        "playwright": "Playwright's own",
+        "machine": "found on this machine",
+    }
+    done = f"installed: {', then '.join(steps)}" if steps else "nothing to do"
+    write_text(f"{path} ({ways.get(found_by, found_by)}); {done}\n", sys.stdout)
 
 
 def print_error(error: ChatGpttError) -> None:

@@ -107,6 +107,10 @@ Verbose = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 System = Annotated[str, typer.Option(metavar="TEXT", help="Instructions to put in front of the message.")]
 Stream = Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it arrives.")]
+Headed = Annotated[bool, typer.Option("--headed", help="Show the browser's window where one is needed.")]
+Trace = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write Playwright's trace of a failed browser visit.")
+]
 Demo = Annotated[bool, typer.Option("--demo", help="Ask a demo site that is started for it on this machine.")]
 
 
@@ -121,13 +125,18 @@ def ask(
     proxy: Proxy = "",
     timeout: Timeout = 240.0,
     strategy: Strategy = StrategyName.auto,
+    headed: Headed = False,
+    trace: Trace = None,
     verbose: Verbose = 0,
     as_json: Json = False,
 ) -> None:
     """Ask a page's chat box and print the answer."""
     with _reporting(as_json, verbose):
         text = _terminal.read_message(message)
-        with _page(site, demo) as page, _client(page, demo, bot, proxy, timeout, strategy) as client:
+        with (
+            _page(site, demo) as page,
+            _client(page, demo, bot, proxy, timeout, strategy, headed, trace) as client,
+        ):
             if as_json:
                 _terminal.print_json(client.ask(text, system=system).as_dict())
             else:
@@ -143,6 +152,8 @@ def chat(
     proxy: Proxy = "",
     timeout: Timeout = 240.0,
     strategy: Strategy = StrategyName.auto,
+    headed: Headed = False,
+    trace: Trace = None,
     verbose: Verbose = 0,
     as_json: Json = False,
 ) -> None:
@@ -150,7 +161,7 @@ def chat(
     with (
         _reporting(as_json, verbose),
         _page(site, demo) as page,
-        _client(page, demo, bot, proxy, timeout, strategy) as client,
+        _client(page, demo, bot, proxy, timeout, strategy, headed, trace) as client,
     ):
         if not _terminal.converse(client.conversation(system=system), as_json=as_json):
             raise typer.Exit(1)
@@ -164,6 +175,8 @@ def inspect(
     proxy: Proxy = "",
     timeout: Timeout = 60.0,
     strategy: Strategy = StrategyName.auto,
+    headed: Headed = False,
+    trace: Trace = None,
     verbose: Verbose = 0,
     as_json: Json = False,
 ) -> None:
@@ -171,7 +184,7 @@ def inspect(
     with (
         _reporting(as_json, verbose),
         _page(site, demo) as page,
-        _client(page, demo, bot, proxy, timeout, strategy) as client,
+        _client(page, demo, bot, proxy, timeout, strategy, headed, trace) as client,
     ):
         boxes, default = _find_boxes(client, bot)
         if as_json:
@@ -252,6 +265,24 @@ def health_check(
             ping_url=ping_url,
         )
         raise typer.Exit(command.run())
+
+
+@app.command("install-browser")
+def install_browser(
+    check: Annotated[bool, typer.Option("--check", help="Only say which browser would be used.")] = False,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Find a browser for pages whose tokens scripts make, or get one; safe to repeat."""
+    with _reporting(as_json, verbose):
+        from chatgptt.tokens.installed import Installed, find_browser
+        from chatgptt.tokens.installed import install_browser as install
+
+        if check or os.environ.get("CHATGPTT_BROWSER"):
+            done = Installed(found=find_browser(), steps=())
+        else:
+            done = install(lambda step: typer.echo(f"getting {step} ...", err=True))
+        _terminal.print_browser(done.found.path, done.found.by, done.steps, as_json=as_json)
 
 
 @app.command()
@@ -371,10 +402,18 @@ def _listening(host: str, port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _client(
-    page: str, is_demo: bool, bot: str, proxy: str, timeout: float, strategy: StrategyName
+    page: str,
+    is_demo: bool,
+    bot: str,
+    proxy: str,
+    timeout: float,
+    strategy: StrategyName,
+    is_headed: bool,
+    trace: Path | None,
 ) -> Iterator[Client]:
     from chatgptt._client import StateDir
     from chatgptt._sync import Client
+    from chatgptt.tokens.sharing import BrowserOptions
 
     with Client(
         page,
@@ -383,6 +422,7 @@ def _client(
         timeout=timeout,
         strategy=strategy.value,
         state_dir=None if is_demo else StateDir.DEFAULT,
+        browser=BrowserOptions(is_headed=is_headed, trace=trace),
     ) as client:
         yield client
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from dataclasses import replace
@@ -16,7 +17,7 @@ from health.samples import CRITICAL, OK
 
 from chatgptt._health_command import HealthCommand
 from chatgptt.demo import DemoSite
-from chatgptt.health.history import History
+from chatgptt.health.history import FILE_NAME, History
 
 STATIC = ("health-check", "--strategy", "static")
 
@@ -66,12 +67,19 @@ def test_the_exit_code_is_the_verdicts(
         ("ftp://x.example/",),
         ("--proxy", "nonsense://x"),
         ("--output", "/nowhere/x", "http://127.0.0.1:9/"),
+        ("--output", "", "http://127.0.0.1:9/"),
+        ("--output", "/", "http://127.0.0.1:9/"),
+        ("--proxy", "nonsense://x", "--ping-url", "http://127.0.0.1:9/"),
     ],
 )
 def test_a_call_that_cannot_work_is_unknown(options: tuple[str, ...], run: Run) -> None:
     done = run("health-check", *options, "--site", "http://127.0.0.1:9/")
     assert done.code == 3, done
     assert done.err or "UNKNOWN" in done.out
+
+
+def test_what_was_not_checked_says_why(run: Run) -> None:
+    assert "not checked: cannot ask a page over 'ftp'" in run("health-check", "ftp://x.example/").out
 
 
 def test_an_error_is_one_json_document_where_json_is_asked_for(run: Run) -> None:
@@ -83,6 +91,7 @@ def test_people_see_a_table_with_the_hint(demo: DemoSite, run: Run) -> None:
     done = run(*STATIC, "--site", demo.page("wpaicg/nochat/"))
     assert done.out.startswith(f"CRITICAL  {demo.page('wpaicg/nochat/')}\n")
     assert re.search(r"^box +fail +[\d.]+ s  no_chat_box: ", done.out, re.M)
+    assert len(done.out.splitlines()) == 12  # each phase is one line, however long
     assert "hint: " in done.out
     assert "\x1b" not in done.out
     assert not re.search(r" $", done.out, re.M)
@@ -177,6 +186,23 @@ def test_output_replaces_a_file_in_one_step(form: str, demo: DemoSite, run: Run,
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_output_does_not_take_the_place_of_what_is_no_file(demo: DemoSite, run: Run, tmp_path: Path) -> None:
+    file, link, pipe = tmp_path / "out", tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    page = demo.page("wpaicg/")
+    assert run(*STATIC, "--level", "page", "--output", str(link), page).code == 0
+    assert link.is_symlink()
+    assert page in file.read_text()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run(*STATIC, "--level", "page", "--output", str(pipe), page).code == 0
+        assert page in os.read(reader, 65536).decode()
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_junit_output_is_xml(demo: DemoSite, run: Run) -> None:
     done = run(*STATIC, "--format", "junit", demo.page("never/"))
     assert ElementTree.fromstring(done.out.encode()).find(".//failure") is not None
@@ -199,6 +225,13 @@ def test_a_history_is_shown(demo: DemoSite, run: Run) -> None:
 
 def test_an_empty_history_says_so(run: Run) -> None:
     assert run("health-check", "--history").out == "no checks in the last 30 days\n"
+
+
+@pytest.mark.parametrize("days", ["1e9", "inf"])
+def test_a_history_goes_back_as_far_as_one_likes(days: str, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    assert run("health-check", "--history", "--days", days, "--report", str(file)).code == 0
+    assert "No checks yet" in file.read_text()
 
 
 def test_a_report_is_written_after_the_check(demo: DemoSite, run: Run, tmp_path: Path) -> None:
@@ -247,6 +280,17 @@ def test_a_watch_warns_of_a_blip_and_reports_what_lasts(
     assert len(History(state()).read(demo.page("never/"), 0.0)) == 3
 
 
+def test_a_page_that_is_watched_twice_fails_once_a_round(
+    demo: DemoSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watching(2, urls=[demo.page("never/"), demo.page("never/")])
+    rounds = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [[report["verdict"] for report in reports] for reports in rounds] == [
+        ["warning", "warning"],
+        ["critical", "critical"],
+    ]
+
+
 def test_a_watch_forgets_a_failure_that_passed(demo: DemoSite, capfd: pytest.CaptureFixture[str]) -> None:
     watching(4, urls=[demo.page("wpaicg/quota/")], failures=2)
     verdicts = [json.loads(line)["verdict"] for line in capfd.readouterr().out.splitlines()]
@@ -256,6 +300,15 @@ def test_a_watch_forgets_a_failure_that_passed(demo: DemoSite, capfd: pytest.Cap
 def test_failures_in_a_row_count_over_the_history_too(demo: DemoSite, run: Run) -> None:
     codes = [run(*STATIC, "--failures", "3", demo.page("never/")).code for _ in range(4)]
     assert codes == [1, 1, 2, 2]
+
+
+def test_a_failure_that_is_to_come_first_says_so(demo: DemoSite, run: Run) -> None:
+    assert "(failure 1 of 2 before it counts)" in run(*STATIC, "--failures", "2", demo.page("never/")).out
+
+
+def test_failures_count_at_once_where_no_history_can_be_kept(demo: DemoSite, run: Run) -> None:
+    (state() / FILE_NAME).mkdir(parents=True)
+    assert run(*STATIC, "--failures", "2", demo.page("never/")).code == 2
 
 
 def test_ctrl_c_ends_a_watch_cleanly(demo: DemoSite) -> None:

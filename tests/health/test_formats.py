@@ -34,6 +34,7 @@ SETS = {
     "not checked": [NOT_CHECKED],
     "all": list(ALL),
     "two": [OK, CRITICAL],
+    "one twice": [OK, OK],
 }
 
 
@@ -82,6 +83,15 @@ def test_prometheus_output_is_read_by_its_own_parser(reports: list[HealthReport]
             assert {"site", "protocol"} <= set(sample.labels)
     seen = {sample.labels["site"] for sample in families["chatgptt_last_check_timestamp_seconds"].samples}
     assert seen == {report.site for report in reports}
+
+
+def test_prometheus_shows_the_worst_of_a_page_that_is_checked_twice() -> None:
+    bad = replace(CRITICAL, site=OK.site, protocol=OK.protocol)
+    for reports in ([OK, bad], [bad, OK]):
+        families = {
+            family.name: family for family in text_string_to_metric_families(prometheus_text(reports))
+        }
+        assert [sample.value for sample in families["chatgptt_up"].samples] == [0]
 
 
 def test_prometheus_values() -> None:

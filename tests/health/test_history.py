@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -104,8 +107,14 @@ def test_nothing_is_kept_for_ever(tmp_path: Path) -> None:
 
 def test_failures_in_a_row_are_counted_since_the_page_last_worked(tmp_path: Path) -> None:
     history = kept(tmp_path, at(0, CRITICAL), at(1), at(2, CRITICAL), at(3, UNKNOWN), at(4, CRITICAL))
-    assert history.failures_in_a_row(SITE) == 2
-    assert history.failures_in_a_row("https://other.example/") == 0
+    assert history.failures_in_a_row(SITE, "full") == 2
+    assert history.failures_in_a_row("https://other.example/", "full") == 0
+
+
+def test_checks_of_another_level_do_not_interrupt_a_row_of_failures(tmp_path: Path) -> None:
+    history = kept(tmp_path, at(0, CRITICAL), at(1, level="tokens"), at(2, CRITICAL), at(3, level="tokens"))
+    assert history.failures_in_a_row(SITE, "full") == 2
+    assert history.failures_in_a_row(SITE, "tokens") == 0
 
 
 def test_only_the_last_full_verdict_makes_a_site_working(tmp_path: Path) -> None:
@@ -180,6 +189,43 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(History(tmp_path).read(SITE, 0.0)) == 80
+
+
+def test_processes_with_many_threads_lose_nothing_either(tmp_path: Path) -> None:
+    write = (
+        "import sys, threading\n"
+        "from pathlib import Path\n"
+        "from health.samples import OK\n"
+        "from chatgptt.health.history import History\n"
+        "def write():\n"
+        "    for _ in range(10):\n"
+        "        History(Path(sys.argv[1])).add([OK])\n"
+        "threads = [threading.Thread(target=write) for _ in range(8)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", write, str(tmp_path)], env=environment) for _ in range(3)
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert len(History(tmp_path).read(SITE, 0.0)) == 240
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_words_that_no_database_holds_are_kept_as_well_as_can_be(tmp_path: Path) -> None:
+    (check,) = kept(tmp_path, at(0, CRITICAL, summary="bad \ud800 words")).read(SITE, 0.0)
+    assert check.summary == "bad ? words"
+
+
+def test_a_history_is_read_where_it_cannot_be_written(tmp_path: Path) -> None:
+    kept(tmp_path, at(0))
+    (tmp_path / FILE_NAME).chmod(0o400)
+    tmp_path.chmod(0o500)
+    try:
+        assert len(History(tmp_path).read(SITE, 0.0)) == 1
+    finally:
+        tmp_path.chmod(0o700)
 
 
 @pytest.mark.anyio

@@ -204,12 +204,52 @@ NESTED = [
     pytest.param(b"</div>" * 100_000, False, id="only closed"),
     pytest.param(b"<svg><path d='M0 0'/><circle r=1 /></svg>" * 9000, False, id="icons"),
     pytest.param(b"<svg>" + b"<path/>" * 20_000 + b"</svg>", False, id="a drawing"),
+    pytest.param(b"<table><tr><td>x</table>" * 10_000, False, id="tables with open cells"),
+    pytest.param(b"<table>" + b"<tr><td>x<td>y" * 6000, False, id="open cells"),
+    pytest.param(b"<div><table></div>" * 6000, True, id="closed outside of a table only"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "is_cut"), NESTED)
 def test_what_nests_too_deep_is_cut_off(body: bytes, is_cut: bool) -> None:
     found = Page(b"<p class=first>" + body + b"<p class=last>", PAGE)
+    assert found.is_cut is is_cut
+    assert len(found.select(".first")) == 1
+    assert len(found.select(".last")) == (0 if is_cut else 1)
+
+
+def numbered(html: str, count: int = 5000) -> bytes:
+    return "".join(html.format(number) for number in range(count)).encode()
+
+
+COSTLY = [
+    pytest.param(numbered("<b id={}><p>"), True, id="open formatting"),
+    pytest.param(numbered("<B ID={}><P>"), True, id="in capitals"),
+    pytest.param(numbered("<font id={}><li>"), True, id="in items of a list"),
+    pytest.param(numbered("<b id={}><!--</b>--><p>"), True, id="closed in a comment"),
+    pytest.param(numbered("<b id={}><i title='</b>'></i><p>"), True, id="closed in an attribute"),
+    pytest.param(numbered("<b id={}><script></b></script><p>"), True, id="closed in a script"),
+    pytest.param(numbered("<b id={}><p><object></b></object>"), True, id="closed behind a wall"),
+    pytest.param(numbered("<b id={}><p><select></b></select>"), True, id="closed in a choice"),
+    pytest.param(b"<p>" + numbered("<b id={}>", 190) + b"</p>" + b"<p>x</p>" * 20_000, True, id="the same ones again and again"),
+    pytest.param(b"<table>" + numbered("<td><b id={}><p>"), True, id="in cells"),
+    pytest.param(b"<p " + numbered("a{}=1 ", 20_000) + b">", True, id="attributes"),
+    pytest.param(numbered("<body a{}=1>", 20_000), True, id="bodies"),
+    pytest.param(b"<select>" + b"<option>" * 20_000, True, id="choices"),
+    pytest.param(b"<div>" * 4000 + b"</p>" * 100_000, True, id="closed far up"),
+    pytest.param(numbered("<b id={}><p></p></b>"), False, id="closed formatting"),
+    pytest.param(numbered("<a id={}>x<p>y</p>"), False, id="links that the next one closes"),
+    pytest.param(numbered("<p title='a > \"b{}\" <i>'>"), False, id="formatting in attributes"),
+    pytest.param(numbered("<p><b id={}>x</p>", 100), False, id="forgotten ends"),
+    pytest.param(b"<script>" + numbered("'<b id={}><p>'") + b"</script>", False, id="formatting in a script"),
+    pytest.param(numbered("<!-- <b id={}><p> -->"), False, id="formatting in comments"),
+    pytest.param(numbered("<select><option>{}</select>", 2000), False, id="short lists of choices"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "is_cut"), COSTLY)
+def test_what_costs_the_parser_too_much_is_cut_off(body: bytes, is_cut: bool) -> None:
+    found = Page(b"<p class=first></p>" + body + b"<p class=last>", PAGE)
     assert found.is_cut is is_cut
     assert len(found.select(".first")) == 1
     assert len(found.select(".last")) == (0 if is_cut else 1)

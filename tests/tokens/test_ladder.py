@@ -19,6 +19,7 @@ from faults import (
     Answer,
     Connection,
     Got,
+    always,
     chat,
     reply,
     reset,
@@ -311,6 +312,59 @@ async def test_a_nonce_action_that_fails_for_a_passing_reason_proves_nothing_abo
 
     async with serving(site) as server:
         assert (await failure(server.url, strategy="static")).code == code
+
+
+WALL = reply("<!doctype html><title>Forbidden</title>", status=403)
+CHALLENGE = reply("<!doctype html>", status=403, headers={"cf-mitigated": "challenge"})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("no", [WALL, CHALLENGE, reply("{}", status=404, kind="application/json")])
+async def test_a_no_to_a_guess_is_a_finding_and_the_next_guess_is_made(no: bytes) -> None:
+    async def site(connection: Connection, got: Got) -> bool:
+        is_guess = re.match("/[0-9a-f]{16}/", got.path) is not None
+        is_front = got.path == "/" and got.target != "/chat/"
+        front = WPAICG_PAGE.format(nonce=NONCE)
+        html = reply(front if is_front else BARE)
+        await connection.send(stream_reply() if got.is_message else no if is_guess else html)
+        return True
+
+    async with serving(site) as server:
+        result = await answer(f"{server.url.rstrip('/')}/chat/", strategy="static")
+    assert result.tokens_from == "endpoint"
+
+
+@pytest.mark.anyio
+async def test_boxes_without_a_nonce_share_the_one_of_another_box() -> None:
+    boxes = BARE + BARE.replace('data-bot-id="0"', f'data-bot-id="5" data-nonce="{NONCE}"')
+    async with serving(chat(html=boxes)) as server:
+        result = await answer(server.url, bot=0, strategy="static")
+        assert (result.tokens_from, server.counts) == ("script", (1, 1))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [200, 502])
+async def test_a_listing_asks_once_for_all_boxes_and_survives_a_failing_guess(status: int) -> None:
+    html = "".join(AIPKIT_PAGE.format(nonce="").replace("5", str(bot)) for bot in range(11, 17))
+
+    async def site(connection: Connection, got: Got) -> bool:
+        fresh = reply(f'{{"success":true,"data":{{"nonce":"{NONCE}"}}}}', status=status)
+        await connection.send(fresh if got.method == "POST" else reply(html))
+        return True
+
+    policy = RetryPolicy(attempts=1)
+    async with serving(site) as server, client_of(server.url, retry=policy, strategy="static") as client:
+        boxes = await client.find_boxes()
+        assert server.counts == (1, 1)
+    assert [box.nonce for box in boxes] == [NONCE if status == 200 else None] * 6
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["undefined", "idna", "unicode_escape", "hex", "no-such", "windows-1252"])
+async def test_a_page_is_read_whatever_character_set_it_names(name: str) -> None:
+    html = reply(WPAICG_PAGE.format(nonce=NONCE), kind=f"text/html; charset={name}")
+    async with serving(chat(page=always(html))) as server:
+        assert (await answer(server.url)).tokens_from == "html"
 
 
 # Who waits for whom

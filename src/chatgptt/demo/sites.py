@@ -7,6 +7,7 @@ from chatgptt.demo.aipkit.pages import Page as AipkitPage
 from chatgptt.demo.aipkit.pages import Setup as AipkitSetup
 from chatgptt.demo.aipkit.site import AipkitSite
 from chatgptt.demo.odd import busy_at_first, huge_with_box, oddities, slow
+from chatgptt.demo.scripted import scripted_sites
 from chatgptt.demo.wordpress import Site
 from chatgptt.demo.world import World
 from chatgptt.demo.wpaicg.pages import PAGES as WPAICG_PAGES
@@ -106,4 +107,5 @@ def build_sites(world: World) -> list[Site]:
         slow(WpaicgSite(SLOW, world)),
         huge_with_box(WpaicgSite(HUGE, world)),
         *oddities(),
+        *scripted_sites(world),
     ]

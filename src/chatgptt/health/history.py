@@ -8,10 +8,12 @@ itself: a power cut may cost the history, never a check.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +42,10 @@ _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _STATUSES: tuple[Status, ...] = get_args(Status)
 
 _FORMAT = 1
+_PATIENCE = 10.0
+"""Seconds to wait for other writers, each of which takes some milliseconds."""
 _SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS checks (
     id INTEGER PRIMARY KEY,
     site TEXT NOT NULL,
@@ -58,6 +63,7 @@ CREATE TABLE IF NOT EXISTS checks (
 CREATE INDEX IF NOT EXISTS checks_by_site ON checks (site, checked_at);
 CREATE INDEX IF NOT EXISTS checks_by_time ON checks (checked_at);
 PRAGMA user_version = {_FORMAT};
+COMMIT;
 """
 
 
@@ -121,15 +127,18 @@ class History:
         verdict = self._use(lambda database: _newest(database, "verdict", where, base), None)
         return verdict in ("ok", "warning")
 
-    def failures_in_a_row(self, site: str) -> int:
-        """How often the page was critical since it last was not; what is unknown does not count."""
+    def failures_in_a_row(self, site: str, level: Level) -> int:
+        """How often checks of this level found the page critical since one last did not.
+
+        What is unknown does not count, nor do other levels: a page may have its tokens and still not answer.
+        """
 
         def count(database: sqlite3.Connection) -> int:
             failures = 0
             for (verdict,) in database.execute(
-                "SELECT verdict FROM checks WHERE site = ? AND verdict <> 'unknown'"
+                "SELECT verdict FROM checks WHERE site = ? AND level = ? AND verdict <> 'unknown'"
                 " ORDER BY checked_at DESC, id DESC LIMIT 1000",
-                (site,),
+                (site, level),
             ):
                 if verdict != "critical":
                     break
@@ -168,7 +177,7 @@ class History:
             return otherwise
         for _ in range(2):
             try:
-                with _opened(path) as database:
+                with _opened(path, is_writing=is_writing) as database:
                     return otherwise if database is None else work(database)
             except sqlite3.DatabaseError as error:
                 is_damaged = "malformed" in str(error) or "not a database" in str(error)
@@ -183,15 +192,22 @@ class History:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """The database in one transaction; None where a later version wrote it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-    database = sqlite3.connect(path, timeout=10.0)
+def _opened(path: Path, *, is_writing: bool) -> Iterator[sqlite3.Connection | None]:
+    """The database in one transaction; None where a later version wrote it, or nobody did yet.
+
+    Reading asks for nothing but to read: a folder may be read-only.
+    """
+    if is_writing:
+        _create(path)
+    mode = "rw" if is_writing else "ro"
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_PATIENCE, uri=True)
     try:
         (number,) = database.execute("PRAGMA user_version").fetchone()
         if number > _FORMAT:
             _log.warning("%s was written by a later version; it is left alone", path)
+            yield None
+            return
+        if number == 0 and not is_writing:
             yield None
             return
         database.execute("PRAGMA synchronous = OFF")
@@ -201,6 +217,24 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
             yield database
     finally:
         database.close()
+
+
+_creating = threading.Lock()
+
+
+def _create(path: Path) -> None:
+    """Makes the file, for its owner only, if there is none.
+
+    An existing one is never opened here: closing it would drop all locks that this process holds on it, other
+    threads' too, and another process would write in between (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    with _creating:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "a symbolic link is in its place", str(path))
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _put_aside(path: Path) -> bool:
@@ -229,7 +263,8 @@ def _as_row(report: HealthReport) -> _Row:
         report.level,
         report.verdict,
         report.code,
-        report.summary[:1000],
+        # A site's words may hold lone surrogates, which a database cannot.
+        report.summary[:1000].encode("utf-8", "replace").decode(),
         report.elapsed,
         report.protocol,
         report.rung,

@@ -27,16 +27,18 @@ def nagios_text(reports: Sequence[HealthReport]) -> str:
         words = f"{working} of {len(reports)} sites work"
         if verdict != "ok":
             words += f"; {first.site} {first.summary}"
-    perfdata = " ".join(item for report in reports for item in _perfdata(report, len(reports) > 1))
+    names = _names(reports) if len(reports) > 1 else [""]
+    perfdata = " ".join(
+        item for report, name in zip(reports, names, strict=True) for item in _perfdata(report, name)
+    )
     lines = [f"CHATGPTT {verdict.upper()}: {_line(words)} | {perfdata}"]
     for report in reports:
         lines += _details(report)
     return "\n".join(lines) + "\n"
 
 
-def _perfdata(report: HealthReport, is_among_others: bool) -> Iterator[str]:
+def _perfdata(report: HealthReport, prefix: str) -> Iterator[str]:
     """`'label'=value[unit];[warn];[crit];[min]`, in seconds and days."""
-    prefix = f"{_name(report.site)} " if is_among_others else ""
     yield f"{_label(prefix + 'time')}={report.elapsed:.4f}s;;;0"
     for phase in report.phases:
         if phase.elapsed is not None:
@@ -54,6 +56,16 @@ def _details(report: HealthReport) -> Iterator[str]:
         yield _line(f"{phase.name}: {phase.status}{code}, {elapsed}, {phase.detail}")
     if report.hint:
         yield _line(f"hint: {report.hint}")
+
+
+def _names(reports: Sequence[HealthReport]) -> list[str]:
+    """What goes in front of each one's labels, which have to be unique: a page may be listed twice."""
+    names: list[str] = []
+    for report in reports:
+        name = _name(report.site)
+        times = sum(_name(other.site) == name for other in reports[: len(names)])
+        names.append(f"{name} #{times + 1} " if times else f"{name} ")
+    return names
 
 
 def _name(site: str) -> str:

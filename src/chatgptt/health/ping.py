@@ -44,7 +44,12 @@ async def ping(
     """
     target = ping_target(url, is_working=is_working)
     problem = ""
-    async with httpx.AsyncClient(proxy=proxy or None, timeout=_TIMEOUT, follow_redirects=True) as http:
+    try:
+        client = httpx.AsyncClient(proxy=proxy or None, timeout=_TIMEOUT, follow_redirects=True)
+    except (ImportError, ValueError, httpx.InvalidURL):  # no socks package, or no proxy's URL
+        _log.warning("the dead-man's switch at %s could not be called: no such proxy", origin(target))
+        return False
+    async with client as http:
         for attempt in range(_TRIES):
             if attempt:
                 await sleep(float(attempt))

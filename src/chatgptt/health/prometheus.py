@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from chatgptt.health.report import HealthReport, Status
+from chatgptt.health.report import HealthReport, Status, worst
 
 __all__ = ["prometheus_text"]
 
@@ -14,7 +14,10 @@ _STATUS: dict[Status, int] = {"pass": 0, "warn": 1, "fail": 2, "skip": -1}
 
 
 def prometheus_text(reports: Sequence[HealthReport]) -> str:
-    """The metrics of all reports. A page that this machine could not check has no `chatgptt_up`."""
+    """The metrics of all reports. A page that this machine could not check has no `chatgptt_up`.
+
+    Of several reports on one page, for several bots say, the worst counts: labels have to be unique.
+    """
     registry = CollectorRegistry()
 
     def gauge(name: str, about: str, *labels: str) -> Gauge:
@@ -31,8 +34,13 @@ def prometheus_text(reports: Sequence[HealthReport]) -> str:
         "chatgptt_tls_certificate_expiry_timestamp_seconds", "When the site's certificate ends, in Unix time."
     )
     checked = gauge("chatgptt_last_check_timestamp_seconds", "When the check began, in Unix time.")
+    shown: dict[tuple[str, str], HealthReport] = {}
     for report in reports:
-        labels = (report.site, report.protocol or "unknown")
+        key = (report.site, report.protocol or "unknown")
+        known = shown.get(key)
+        if known is None or worst((known.verdict, report.verdict)) != known.verdict:
+            shown[key] = report
+    for labels, report in shown.items():
         if report.verdict != "unknown":
             up.labels(*labels).set(int(report.is_working))
         for phase in report.phases:

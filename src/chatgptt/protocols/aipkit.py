@@ -302,7 +302,16 @@ _REASONS: tuple[tuple[RefusalReason, re.Pattern[str]], ...] = (
     ("banned_ip", re.compile(r"\bIP address\b.*\b(?:blocked|banned)|\b(?:blocked|banned)\b.*\bIP\b", re.I)),
     ("banned_words", re.compile(r"prohibited word", re.I)),
     ("moderation", re.compile(r"flagged|moderation", re.I)),
-    ("quota", re.compile(r"\bquota\b|\blimit\b", re.I)),
+    ("other", re.compile(r"\bcharacters?\b|\blength\b|\btoo (?:long|large)\b|\brate[ -]limit", re.I)),
+    (
+        "quota",
+        re.compile(
+            r"\bquota\b|\b(?:hourly|daily|weekly|monthly|token|usage|messages?) limit\b|"
+            r"\b(?:reached|exceeded|used up|hit) (?:your|the|its) (?:\w+ ){0,3}limit\b|"
+            r"\blimit\b.{0,40}\breached\b",
+            re.I,
+        ),
+    ),
 )
 
 

@@ -4,8 +4,10 @@ It trusts the parser alone. No pattern runs over the page's text: markup quoted 
 `<textarea>`, a `<template>` or a script is no element, and what sits in `<noscript>` is not what a
 visitor gets. Scripts are read as text and never run.
 
-Two bounds keep a hostile page from costing more than it is worth: what lies beyond
-`MAX_PAGE_BYTES`, or nests deeper than `MAX_DEPTH`, is cut off and the page says so (`is_cut`).
+Bounds keep a hostile page from costing more than it is worth: what lies beyond `MAX_PAGE_BYTES`, nests
+deeper than `MAX_DEPTH`, or would cost the parser more than `_MAX_EFFORT`, is cut off and the page says so
+(`is_cut`). What it would cost is estimated before it is parsed, since the parser cannot be stopped; the
+estimate errs on the side of more.
 """
 
 from __future__ import annotations
@@ -38,16 +40,64 @@ _MAX_ASSIGNMENTS = 20
 _MAX_SHAPES = 20_000
 """How many shapes of drawings are taken to close themselves; if all of them nest, parsing takes a second."""
 
-_TOO_SMALL_TO_NEST_BYTES = 80_000
-"""Below this size even a page of nothing but nested tags parses in well under a second."""
+_MAX_EFFORT = 200_000_000
+"""Steps of the parser up the tree, some 4 ns each; a page of 500 kB without tricks needs some 10 million."""
+
+_TAG_EFFORT = 600
+"""What a tag costs in such steps at worst, a link in an open link, to the parser and to the estimate."""
+
+_REOPENING_EFFORT = 200
+"""What an element that is opened again costs in such steps: some 100 ns, and 450 bytes of memory."""
+
+_MAX_ATTRIBUTES = 200
+"""A chat box has about 70 (docs/protocols.md W1). The parser compares each with all others of its element."""
+
+_MAX_OPTIONS = 10_000
+_MAX_ROOTS = 20
+"""`<html>` and `<body>` tags: each one's attributes are compared with those of all others."""
+
+_SMALL_BYTES = 80_000
+"""Below this size only elements that the parser opens again can make a page costly."""
 
 _NONCE = re.compile(r"[0-9a-f]{10}")
 _PLACEHOLDERS = frozenset({"0123456789", "1234567890", "abcdef0123", "0a1b2c3d4e"})
 
-_TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9-]*)")
+_TAG = re.compile(
+    rb"<!--(?:-?>|.*?(?:--!?>|\Z))|<[!?][^>]*|</[^a-zA-Z>][^>]*|"
+    rb"<(/?)([a-zA-Z][^\s/>]*)"
+    rb"((?:[\s/]+|[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?)*+)",
+    re.S,
+)
+"""A comment or a tag with its attributes, as HTML's tokenizer reads them; nothing in it can fail late."""
+
+_ATTRIBUTE = re.compile(rb"[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?")
+_LEFT_OPEN = re.compile(
+    rb"<(a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])"
+    rb"(?!(?:[^<>\"']|\"[^<>\"]*\"|'[^<>']*')*+>[^<]*+</\1>)",
+    re.I,
+)
+"""A formatting element that does not plainly end after a piece of text."""
+
+_FORMATTING = frozenset(b"a b big code em font i nobr s small strike strong tt u".split())
+"""Elements that are opened again after a block that was closed around them."""
+
+_WALLS = frozenset(
+    b"applet annotation-xml button caption desc foreignobject math marquee object select svg table td "
+    b"template th".split()
+)
+"""What an end tag inside of it may not close what was opened outside of it."""
+
+_CELLS = frozenset({b"td", b"th"})
+_STRANGE = frozenset(b"math select svg template".split())
+"""In these, what looks like a script may be none, and what looks closed may be open."""
+
+_RAW = {
+    name: re.compile(rb"</" + name + rb"(?=[\s/>])", re.I)
+    for name in b"iframe noembed noframes script style textarea title xmp".split()
+}
 _NEVER_NESTED = frozenset(
     b"area base br col embed hr img input link meta param source track wbr "  # void
-    b"p li dd dt td th tr tbody thead tfoot option optgroup html head body".split()  # closed by what follows
+    b"p li dd dt tr tbody thead tfoot option html head body".split()  # closed by what follows
 )
 _SHAPES = frozenset(b"circle ellipse image line path polygon polyline rect stop use".split())
 """SVG elements that pages full of icons write as `<path .../>`, in thousands."""
@@ -76,7 +126,7 @@ class Page:
     def __init__(self, html: bytes, url: str, *, is_cut: bool = False) -> None:
         if len(html) > MAX_PAGE_BYTES:
             html, is_cut = html[:MAX_PAGE_BYTES], True
-        end = _end_of_sane_nesting(html)
+        end = _affordable_bytes(html)
         self.url = url
         self.size_bytes = len(html)
         self.is_cut = is_cut or end < len(html)
@@ -260,25 +310,89 @@ def _read_members(literal: str) -> dict[str, str]:
     return members
 
 
-def _end_of_sane_nesting(html: bytes) -> int:
-    """The offset at which `html` nests deeper than `MAX_DEPTH`; its length where it never does."""
-    if len(html) < _TOO_SMALL_TO_NEST_BYTES or html.count(b"<") <= MAX_DEPTH:
-        return len(html)
-    open_tags: dict[bytes, int] = {}
-    depth = shapes = 0
-    for found in _TAG.finditer(html):
-        name = found[2].lower()
-        if name in _NEVER_NESTED:
-            continue
-        if name in _SHAPES and shapes < _MAX_SHAPES:
-            shapes += 1
-            continue
-        if not found[1]:
-            open_tags[name] = open_tags.get(name, 0) + 1
-            depth += 1
-            if depth > MAX_DEPTH:
+def _affordable_bytes(html: bytes) -> int:
+    """How much of `html` the parser can read at a price that is known; its length for an ordinary page."""
+    tags = html.count(b"<")
+    if len(html) < _SMALL_BYTES:
+        bound = _MAX_EFFORT // _REOPENING_EFFORT
+        if tags * tags < bound or tags * len(_LEFT_OPEN.findall(html)) < bound:
+            return len(html)
+    return _Estimate().read(html)
+
+
+class _Estimate:
+    """What the parser will hold open, tag by tag.
+
+    What a wall encloses is kept apart, in `levels`: an end tag inside of it closes nothing outside.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.formatting = 0
+        self.effort = 0
+        self.counts = {b"html": 0, b"body": 0, b"option": 0, b"shape": 0}
+        self.levels: list[tuple[bytes, dict[bytes, int]]] = [(b"", {})]
+        self.strange = 0
+
+    def read(self, html: bytes) -> int:
+        """The offset of the tag that is too much; the length of `html` where none is."""
+        position = 0
+        while found := _TAG.search(html, position):
+            position = found.end()
+            if not found[2]:
+                continue
+            name = found[2].lower()
+            if found[1]:
+                self._close(name)
+            elif not self._can_open(name, found[3]):
                 return found.start()
-        elif open_tags.get(name):
-            open_tags[name] -= 1
-            depth -= 1
-    return len(html)
+            elif name in _RAW and not self.strange:
+                end = _RAW[name].search(html, position)
+                position = len(html) if end is None else end.end()
+            self.effort += _TAG_EFFORT + self.depth + _REOPENING_EFFORT * self.formatting
+            if self.effort > _MAX_EFFORT or self.depth > MAX_DEPTH:
+                return found.start()
+        return len(html)
+
+    def _can_open(self, name: bytes, attributes: bytes) -> bool:
+        if len(attributes) > _MAX_ATTRIBUTES:
+            found = islice(_ATTRIBUTE.finditer(attributes), _MAX_ATTRIBUTES + 1)
+            if sum(1 for _ in found) > _MAX_ATTRIBUTES:
+                return False
+        if name in (b"html", b"body", b"option"):
+            self.counts[name] += 1
+            if self.counts[name] > (_MAX_OPTIONS if name == b"option" else _MAX_ROOTS):
+                return False
+        if name in _NEVER_NESTED or (name in _RAW and not self.strange):
+            return True
+        if name in _SHAPES and self.counts[b"shape"] < _MAX_SHAPES:
+            self.counts[b"shape"] += 1
+            return True
+        if name in _CELLS and self.levels[-1][0] in _CELLS:
+            return True  # a cell closes the one before it
+        if name in _WALLS:
+            if name not in (b"svg", b"math") or not attributes.endswith(b"/"):
+                self.levels.append((name, {}))
+                self.strange += name in _STRANGE
+                self.depth += 1
+            return True
+        level = self.levels[-1][1]
+        if name == b"a" and level.get(name) and not self.strange:
+            return True  # a link closes the one before it
+        level[name] = level.get(name, 0) + 1
+        self.depth += 1
+        self.formatting += name in _FORMATTING
+        return True
+
+    def _close(self, name: bytes) -> None:
+        if name == b"table" and self.levels[-1][0] in _CELLS and self.levels[-2][0] == name:
+            self._close(self.levels[-1][0])
+        wall, level = self.levels[-1]
+        if name == wall:
+            self.levels.pop()
+            self.strange -= name in _STRANGE
+            self.depth -= 1 + sum(level.values())
+        elif level.get(name) and not (self.strange and name in _FORMATTING):
+            level[name] -= 1
+            self.depth -= 1
+            self.formatting -= name in _FORMATTING

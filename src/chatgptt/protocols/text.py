@@ -10,7 +10,7 @@ import codecs
 import json
 from collections.abc import Iterator
 
-__all__ = ["SurrogateJoiner", "find_objects", "loads", "read_object", "without_surrogates"]
+__all__ = ["SurrogateJoiner", "find_objects", "is_unicode", "loads", "read_object", "without_surrogates"]
 
 _MAX_OBJECT_STARTS = 32
 """How many `{` are tried in a body that is not clean JSON: enough for stray output, too few to be slow."""
@@ -25,7 +25,7 @@ class SurrogateJoiner:
     def receive(self, piece: str) -> str:
         """The piece, completed by a half that was held back, less a half that is still incomplete."""
         if self._decoder is None:
-            if not _has_surrogates(piece):
+            if is_unicode(piece):
                 return piece
             self._decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
         return self._decoder.decode(piece.encode("utf-16-le", "surrogatepass"))
@@ -35,12 +35,13 @@ class SurrogateJoiner:
         return "" if self._decoder is None else self._decoder.decode(b"", True)
 
 
-def _has_surrogates(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be encoded: no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return True
-    return False
+        return False
+    return True
 
 
 def without_surrogates(text: str) -> str:

@@ -12,6 +12,7 @@ import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from chatgptt._errors import InvalidInputError
+from chatgptt.protocols.text import is_unicode
 
 __all__ = ["AJAX_PATH", "has_host", "is_same_site", "origin", "page_url", "without_credentials"]
 
@@ -33,8 +34,10 @@ def page_url(text: str) -> str:
     shown = text.rpartition("@")[2]  # what cannot be read may hold a password
     if not text:
         raise InvalidInputError("no page URL was given", hint=_HINT)
-    if any(ord(character) < 0x21 or ord(character) == 0x7F for character in text):
-        raise InvalidInputError(f"the URL {shown!r} holds white space or control characters", hint=_HINT)
+    if any(ord(character) < 0x21 or ord(character) == 0x7F for character in text) or not is_unicode(text):
+        raise InvalidInputError(
+            f"the URL {shown!r} holds white space, control characters or broken text", hint=_HINT
+        )
     scheme = _HAS_SCHEME.match(text)
     if scheme is None:
         text = f"https://{text.removeprefix('//')}"

@@ -3,6 +3,9 @@
 2.x from 2.3.41 on hands out nonces (docs/protocols.md A6). Everything else has none to ask, but guests
 share one nonce on the whole site, and 1.x prints it on every page; so a page that nobody has asked for
 before, and that no cache can hold, will do (W7).
+
+These are guesses: a site that says no to one, by its status, a wall or a challenge, has said nothing about
+the page. That is a finding; only what may pass (no connection, a failing or a busy site) ends the search.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from chatgptt._errors import AnswerError, PageError, TokenRejectedError
+from chatgptt._errors import AnswerError, ChallengeError, ChatGpttError, PageError, TokenRejectedError
 from chatgptt._models import ChatBox, Rung, Tokens
 from chatgptt._retry import retry
 from chatgptt.protocols import aipkit, wpaicg
@@ -45,7 +48,13 @@ class EndpointRung:
         if climb.box is None or climb.page is None:
             return None
         for source in self._sources(climb, climb.box):
-            nonce = await source.ask()
+            try:
+                nonce = await source.ask()
+            except ChatGpttError as error:
+                if not _is_definite(error):
+                    raise
+                climb.saw(self.name, f"{source.words}: {error.message}")
+                continue
             if nonce is None:
                 climb.saw(self.name, f"{source.words}: no usable nonce")
                 continue
@@ -82,10 +91,8 @@ class EndpointRung:
             nonce = aipkit.maybe_fresh_nonce(reply.head, body)
             if nonce is None:
                 failure = read_failure(reply.head, body)
-                # An unknown action and a refusal are evidence; a site that fails is not.
-                if not isinstance(failure, AnswerError | TokenRejectedError) and (
-                    not isinstance(failure, PageError) or reply.head.status >= 500
-                ):
+                # An unknown action and a refusal are what most versions say.
+                if isinstance(failure, ChallengeError) or not _is_definite(failure):
                     raise failure
             return nonce
 
@@ -105,3 +112,14 @@ class EndpointRung:
             if nonce is not None:
                 return nonce
         return next((box.nonce for box in find_boxes(page) if box.nonce), None)
+
+
+def _is_definite(error: ChatGpttError) -> bool:
+    """Whether asking again later would give the same answer, as far as one can tell."""
+    match error:
+        case AnswerError() | TokenRejectedError() | ChallengeError():
+            return True
+        case PageError():
+            return error.status is None or error.status < 500
+        case _:
+            return False

@@ -66,13 +66,15 @@ class Climb:
     """One acquisition under way: what the rungs share and what they found out.
 
     With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
-    found to be the rejected ones still: better than none, since sites do err. `head` is the head of the
+    found to be the rejected ones still: better than none, since sites do err. With `is_last_resort` only the
+    browser is asked. `head` is the head of the
     page's reply; `trace` is told how its connection came about; `began` is when each rung was tried.
     """
 
     wanted: Wanted
     deadline: Deadline
     rejected: frozenset[str] = frozenset()
+    is_last_resort: bool = False
     findings: list[Finding] = field(default_factory=list)
     page: Page | None = None
     boxes: tuple[ChatBox, ...] = ()
@@ -139,7 +141,12 @@ class Ladder:
         self._flights: dict[tuple[str, frozenset[str]], _Flight] = {}
 
     async def acquire(
-        self, wanted: Wanted, deadline: Deadline, rejected: frozenset[str] = frozenset()
+        self,
+        wanted: Wanted,
+        deadline: Deadline,
+        rejected: frozenset[str] = frozenset(),
+        *,
+        is_last_resort: bool = False,
     ) -> Acquired:
         """Tokens for a page, from the store where it has some.
 
@@ -147,6 +154,7 @@ class Ladder:
             wanted: the page and the bot.
             deadline: bounds the whole ladder.
             rejected: nonces that the site did not accept; anything else is acquired past all caches.
+            is_last_resort: whether only the browser is left to be asked.
 
         Raises:
             ChatGpttError: `tokens_missing` with the findings of every rung, or what kept them from looking.
@@ -160,7 +168,9 @@ class Ladder:
                 return Acquired(tokens=replace(tokens, rung="cache"), requests=0, findings=())
             flight = self._flights.get((wanted.key, rejected))
             if flight is None:
-                return await self._lead(wanted, deadline, rejected)
+                return await self._lead(
+                    Climb(wanted=wanted, deadline=deadline, rejected=rejected, is_last_resort=is_last_resort)
+                )
             with anyio.move_on_after(deadline.remaining()):
                 await flight.landed.wait()
             match flight.outcome:
@@ -178,11 +188,11 @@ class Ladder:
                 case _:
                     continue  # the leader was cancelled or ran out of its own time
 
-    async def _lead(self, wanted: Wanted, deadline: Deadline, rejected: frozenset[str]) -> Acquired:
-        key = (wanted.key, rejected)
-        flight = self._flights[key] = _Flight(deadline)
+    async def _lead(self, climb: Climb) -> Acquired:
+        key = (climb.wanted.key, climb.rejected)
+        flight = self._flights[key] = _Flight(climb.deadline)
         try:
-            flight.outcome = await self.climb(Climb(wanted=wanted, deadline=deadline, rejected=rejected))
+            flight.outcome = await self.climb(climb)
             return flight.outcome
         except ChatGpttError as error:
             flight.outcome = error
@@ -197,34 +207,52 @@ class Ladder:
         Raises:
             ChatGpttError: see `acquire`.
         """
-        wanted = climb.wanted
-        for rung in self._rungs:
+        wanted, site = climb.wanted, origin(climb.wanted.page)
+        goes_straight = climb.is_last_resort or await self._store.needs_browser(site, wanted.key)
+        no_browser: BrowserError | None = None
+        for rung in self._order(climb, goes_straight=goes_straight):
+            if rung.name == "browser" and climb.again is not None and not goes_straight:
+                break  # what the site shows is tried once more before a browser is
             climb.began[rung.name] = climb.deadline.elapsed()
             try:
                 tokens = await rung.climb(climb)
             except ChatGpttError as error:
-                error.findings = (*climb.findings, *error.findings)
                 error.url = error.url and without_mark(error.url)
+                if goes_straight and isinstance(error, BrowserError) and not climb.is_last_resort:
+                    no_browser = error
+                    climb.saw(rung.name, error.message)
+                    continue
+                error.findings = (*climb.findings, *error.findings)
                 raise
             if tokens is not None and tokens.nonce not in climb.rejected:
-                await self._store.put(origin(wanted.page), wanted.key, tokens)
+                # What a page needs is learned from a page that came and did not do.
+                is_lesson = rung.name != "browser" or climb.page is not None
+                await self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
                 return Acquired(tokens=tokens, requests=climb.requests, findings=tuple(climb.findings))
             if tokens is not None:
                 climb.again = tokens
                 climb.saw(rung.name, "the site still shows the nonce that it rejected")
         if climb.again is not None:
             return Acquired(tokens=climb.again, requests=climb.requests, findings=tuple(climb.findings))
+        if no_browser is not None:
+            no_browser.findings = tuple(climb.findings)
+            raise no_browser
         raise self._not_found(climb)
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether its last rung may be climbed."""
+        return any(rung.name == "browser" for rung in self._rungs)
+
+    def _order(self, climb: Climb, *, goes_straight: bool) -> tuple[RungOfLadder, ...]:
+        if climb.is_last_resort:
+            return tuple(rung for rung in self._rungs if rung.name == "browser")
+        if goes_straight:
+            return tuple(sorted(self._rungs, key=lambda rung: rung.name != "browser"))
+        return self._rungs
 
     def _not_found(self, climb: Climb) -> ChatGpttError:
         findings = tuple(climb.findings)
-        if not self._rungs:
-            return BrowserError(
-                "this version has no browser rung yet",
-                code="browser_missing",
-                hint="use the strategy auto or static",
-                url=climb.wanted.page,
-            )
         if climb.box is None and climb.missing is not None:
             climb.missing.findings = findings
             return climb.missing

@@ -1,4 +1,4 @@
-"""The rungs that read the page as it is served: its boxes' attributes, then its scripts. Nothing is run."""
+"""The rungs that read the page as it is served: the box's attributes, then the rest. Nothing is run."""
 
 from __future__ import annotations
 
@@ -103,16 +103,28 @@ def _no_page(head: ReplyHead, what: str) -> PageError:
 
 
 def _as_utf8(body: bytes, head: ReplyHead) -> bytes:
-    """The page in UTF-8, which the parser takes; only names of bots depend on it."""
+    """The page in UTF-8, which the parser takes; only names of bots depend on it.
+
+    Python's codecs are more than character sets (`unicode_escape`, `idna`, `undefined`): the page has no
+    say in those.
+    """
     declared = re.search(r"charset=[\"']?([\w-]+)", head.headers.get("content-type", "")) or re.search(
         r"charset=[\"']?([\w-]+)", body[:1024].decode("latin-1"), re.I
     )
-    if declared is None or declared[1].lower() in ("utf-8", "utf8"):
+    if declared is None or not _CHARSET.fullmatch(declared[1]):
         return body
     try:
         return body.decode(declared[1], "replace").encode()
-    except LookupError:
+    except (LookupError, UnicodeError):
         return body
+
+
+_CHARSET = re.compile(
+    r"(?:us-)?ascii|latin-?[1-9]|iso[-_]?8859-\d+|windows-\d+|cp\d+|koi8-[rtu]|macintosh|utf-16(?:be|le)?|"
+    r"shift[-_]jis|euc-(?:jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5(?:-hkscs)?|tis-620",
+    re.I,
+)
+"""The character sets of web pages, UTF-8 aside."""
 
 
 class HtmlRung:
@@ -162,11 +174,15 @@ class HtmlRung:
             error.status = head.status
             climb.missing = error
             cut = "; the page was cut off for its size or depth" if page.is_cut else ""
-            climb.saw(self.name, f"{error.message} (HTTP {head.status}, title {page.title!r}{cut})")
+            number = len(climb.boxes)
+            boxes = f"{number or 'no'} box{'' if number == 1 else 'es'}"
+            climb.saw(self.name, f"HTTP {head.status}, title {page.title!r}, {boxes}{cut}")
 
 
 class ScriptRung:
-    """Reads the nonce from the page's scripts, or from those that an optimiser moved out of the page (C3)."""
+    """Reads the nonce elsewhere in the page: from another box of the same generation, since all of them share
+    one (C2), from the page's scripts, or from those that an optimiser moved out of the page (C3).
+    """
 
     name: Rung = "script"
 
@@ -177,6 +193,9 @@ class ScriptRung:
         """See RungOfLadder."""
         if climb.box is None or climb.page is None:
             return None
+        shared = _maybe_shared_nonce(climb, climb.box)
+        if shared is not None:
+            return make_tokens(climb, climb.box, shared, self.name, self._reader)
         if climb.box.protocol == "aipkit":
             climb.saw(self.name, "2.x keeps no nonce in scripts")
             return None
@@ -199,6 +218,12 @@ class ScriptRung:
             if nonce is not None:
                 return nonce
         return None
+
+
+def _maybe_shared_nonce(climb: Climb, wanted: ChatBox) -> str | None:
+    """The nonce of another box of the page, unless the site rejected it."""
+    nonces = [box.nonce for box in climb.boxes if box.protocol == wanted.protocol]
+    return next((nonce for nonce in nonces if nonce is not None and nonce not in climb.rejected), None)
 
 
 def make_tokens(climb: Climb, box: ChatBox, nonce: str, rung: Rung, reader: PageReader) -> Tokens:

@@ -22,7 +22,7 @@ import string
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -48,6 +48,9 @@ MAX_AGE = 12 * 3600.0
 MAX_LOCK_WAIT = 2.0
 """Seconds. A writer holds the lock for a millisecond; who waits longer works on without the disk."""
 
+MEMORY = 24 * 3600.0
+"""Seconds after which the cheap rungs are tried again on a site that needed a browser."""
+
 _FORMAT = 1
 _MAX_FILE_BYTES = 2**20
 _MAX_ENTRIES = 50
@@ -66,6 +69,22 @@ class Visitor:
 class _Site:
     visitor: Visitor
     tokens: dict[str, Tokens] = field(default_factory=dict)
+    needs_browser: dict[str, float] = field(default_factory=dict)
+    """When it was learned, in Unix time, for what key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What a call does to a site's record."""
+
+    added: Mapping[str, Tokens] = field(default_factory=dict)
+    dropped: tuple[str, str] | None = None
+    needs_browser: Mapping[str, float | None] = field(default_factory=dict)
+    """None forgets it."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.added or self.dropped or self.needs_browser)
 
 
 def default_folder() -> Path:
@@ -97,26 +116,38 @@ class TokenStore:
         known = self._sites.get(site)
         if known is None:
             async with self._one_at_a_time:
-                known = self._sites.get(site) or await self._merge(site, {})
+                known = self._sites.get(site) or await self._merge(site, _Change())
         return known.visitor
 
     async def find(self, site: str, key: str, rejected: frozenset[str] = frozenset()) -> Tokens | None:
         """Tokens under `key` that are younger than `MAX_AGE` and not among the rejected, else None."""
         known = self._sites.get(site)
         if known is None or self._usable(known, key, rejected) is None:
-            known = await self._merge(site, {})  # another process may have acquired some
+            known = await self._merge(site, _Change())  # another process may have acquired some
         return self._usable(known, key, rejected)
 
-    async def put(self, site: str, key: str, tokens: Tokens) -> None:
-        """Keeps tokens under `key`."""
-        await self._merge(site, {key: tokens})
+    async def put(self, site: str, key: str, tokens: Tokens, *, is_lesson: bool = True) -> None:
+        """Keeps tokens under `key`, and with `is_lesson` whether it took a browser to get them."""
+        learned: dict[str, float | None] = {}
+        known = self._sites.get(site)
+        if is_lesson and tokens.rung == "browser":
+            learned = {key: self._clock()}
+        elif is_lesson and (known is None or key in known.needs_browser):
+            learned = {key: None}
+        await self._merge(site, _Change(added={key: tokens}, needs_browser=learned))
+
+    async def needs_browser(self, site: str, key: str) -> bool:
+        """Whether a browser was needed for `key` not longer than `MEMORY` ago."""
+        known = self._sites.get(site) or await self._merge(site, _Change())
+        since = known.needs_browser.get(key)
+        return since is not None and 0.0 <= self._clock() - since < MEMORY
 
     async def drop(self, site: str, key: str, nonce: str) -> None:
         """Forgets the tokens under `key` if they still hold this rejected nonce."""
         known = self._sites.get(site)
         if known is not None and (key not in known.tokens or known.tokens[key].nonce != nonce):
             return
-        await self._merge(site, {}, dropped=(key, nonce))
+        await self._merge(site, _Change(dropped=(key, nonce)))
 
     def _usable(self, site: _Site, key: str, rejected: frozenset[str]) -> Tokens | None:
         tokens = site.tokens.get(key)
@@ -126,44 +157,41 @@ class TokenStore:
         age = self._clock() - tokens.acquired_at
         return tokens if -60.0 <= age < MAX_AGE else None
 
-    async def _merge(
-        self, site: str, added: dict[str, Tokens], dropped: tuple[str, str] | None = None
-    ) -> _Site:
+    async def _merge(self, site: str, change: _Change) -> _Site:
         """Reads the site's file, merges it with memory and the change, and writes it where it differs."""
         known = self._sites.get(site)
         merged = known or _Site(visitor=_new_visitor())
         if self._folder is not None:
-            is_change = bool(added or dropped)
-            stored = await anyio.to_thread.run_sync(self._exchange, site, merged, added, dropped, is_change)
+            stored = await anyio.to_thread.run_sync(self._exchange, site, merged, change)
             if stored is not None:
                 merged = stored
-        if self._sites.get(site) is not known:  # another task merged while the disk was read
-            merged = _Site(visitor=self._sites[site].visitor, tokens=self._sites[site].tokens | merged.tokens)
-        _apply(merged, added, dropped)
+        newer = self._sites.get(site)
+        if newer is not None and newer is not known:  # another task merged while the disk was read
+            merged = _Site(
+                visitor=newer.visitor,
+                tokens=newer.tokens | merged.tokens,
+                needs_browser=newer.needs_browser | merged.needs_browser,
+            )
+        _apply(merged, change)
         self._sites[site] = merged
         return merged
 
-    def _exchange(
-        self,
-        site: str,
-        ours: _Site,
-        added: dict[str, Tokens],
-        dropped: tuple[str, str] | None,
-        is_change: bool,
-    ) -> _Site | None:
+    def _exchange(self, site: str, ours: _Site, change: _Change) -> _Site | None:
         folder = self._folder
         assert folder is not None
         path = folder / _file_name(site)
         try:
             theirs, is_foreign = _read(path, site)
-            if theirs is not None and not is_change:
+            if theirs is not None and change.is_empty:
                 return theirs
             with _locked(folder):
                 theirs, is_foreign = _read(path, site)
                 if is_foreign:
                     raise OSError(f"{path.name} was written by a later version")
-                merged = theirs or _Site(visitor=ours.visitor, tokens=dict(ours.tokens))
-                _apply(merged, added, dropped)
+                merged = theirs or _Site(
+                    visitor=ours.visitor, tokens=dict(ours.tokens), needs_browser=dict(ours.needs_browser)
+                )
+                _apply(merged, change)
                 _write(path, site, merged)
                 return merged
         except _Busy:
@@ -175,15 +203,24 @@ class TokenStore:
             return None
 
 
-def _apply(site: _Site, added: dict[str, Tokens], dropped: tuple[str, str] | None) -> None:
-    if dropped is not None:
-        key, nonce = dropped
+def _apply(site: _Site, change: _Change) -> None:
+    if change.dropped is not None:
+        key, nonce = change.dropped
         if key in site.tokens and site.tokens[key].nonce == nonce:
             del site.tokens[key]
-    site.tokens |= added
+    site.tokens |= change.added
     if len(site.tokens) > _MAX_ENTRIES:
         newest = sorted(site.tokens.items(), key=lambda item: item[1].acquired_at)[-_MAX_ENTRIES:]
         site.tokens = dict(newest)
+    for key, since in change.needs_browser.items():
+        if since is None:
+            site.needs_browser.pop(key, None)
+        else:
+            site.needs_browser[key] = since
+    if len(site.needs_browser) > _MAX_ENTRIES:
+        site.needs_browser = dict(
+            sorted(site.needs_browser.items(), key=lambda item: item[1])[-_MAX_ENTRIES:]
+        )
 
 
 def _new_visitor() -> Visitor:
@@ -257,9 +294,18 @@ def _read(path: Path, site: str) -> tuple[_Site | None, bool]:
         return None, False
     stored = record.get("tokens")
     tokens = {key: _maybe_tokens(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
-    return _Site(
-        visitor=visitor, tokens={key: value for key, value in tokens.items() if value is not None}
-    ), False
+    site_record = _Site(
+        visitor=visitor,
+        tokens={key: value for key, value in tokens.items() if value is not None},
+        needs_browser=_read_times(record.get("needs_browser")),
+    )
+    return site_record, False
+
+
+def _read_times(record: object) -> dict[str, float]:
+    if not isinstance(record, dict):
+        return {}
+    return {str(key): float(since) for key, since in record.items() if isinstance(since, int | float)}
 
 
 def _maybe_tokens(record: object) -> Tokens | None:
@@ -312,6 +358,7 @@ def _write(path: Path, site: str, content: _Site) -> None:
         "site": site,
         "client_id": content.visitor.client_id,
         "session_id": content.visitor.session_id,
+        "needs_browser": content.needs_browser,
         "tokens": {key: asdict(tokens) for key, tokens in content.tokens.items()},
     }
     # Always the same name: under the lock, one that is there already was left by a writer that died.

@@ -1,0 +1,637 @@
+"""Chromium through Playwright: the only module that knows either.
+
+`Chromium` is one running browser, `Tab` one page in a context of its own, with everything kept out that
+tokens don't need. What a visit does and waits for is in `visit`, when a browser is started and ended in
+`sharing`, where a page may connect to in `gate`, and what clears up after a killed caller in `lifeline`.
+
+Playwright's driver takes the folder for its temporary files, and its cache, from the environment alone. So
+that is set for the moment in which the driver is started; everything the browser writes is then in one
+folder, and goes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import anyio
+
+from chatgptt._errors import BrowserError, ChatGpttError, PageError
+from chatgptt._models import StoredCookie
+from chatgptt.protocols.urls import origin, without_credentials
+from chatgptt.tokens.gate import Gate, Upstream
+from chatgptt.tokens.installed import INSTALL_HINT, Found
+from chatgptt.tokens.lifeline import Lifeline
+from chatgptt.tokens.net_failures import map_failure, words_of
+from chatgptt.tokens.unneeded import NOT_LOADED, TRACKERS, is_tracker
+
+if TYPE_CHECKING:
+    from playwright.async_api import (
+        Browser,
+        BrowserContext,
+        CDPSession,
+        Frame,
+        Page,
+        Playwright,
+        ProxySettings,
+        Request,
+        Response,
+    )
+
+__all__ = ["Chromium", "Crashed", "Disguise", "Document", "Listener", "Tab"]
+
+_log = logging.getLogger("chatgptt.browser")
+_Value = TypeVar("_Value")
+
+_START_TIMEOUT = 30.0
+_CLOSE_TIMEOUT = 3.0
+_MOST_REPLY_BYTES = 2**20
+
+_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",  # its UDP would go past the gate, and so would WebRTC's
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--force-webrtc-ip-handling-policy",
+    "--disable-sync",
+    "--disable-domain-reliability",
+    "--disable-client-side-phishing-detection",
+    "--dns-prefetch-disable",
+    "--disable-remote-fonts",
+    "--no-pings",
+    # One process for a page and all its frames: there is nothing in it but this one site's cookies, each
+    # frame costs a process otherwise, and so one debugging session sees every frame's requests.
+    "--disable-site-isolation-trials",
+    # What Playwright sets, which this one replaces, and no pictures.
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4,"
+    "imagesEnabled=false",
+)
+
+_TOGGLES = ".wpaicg_toggle, .wpaicg-chatbox-toggle, .aipkit_popup_trigger, .aipkit_chat_popup_trigger"
+_PRESS = """selector => {
+    for (const toggle of document.querySelectorAll(selector)) { toggle.click(); return true; }
+    return false;
+}"""
+_SCROLL = """selector => {
+    const box = document.querySelector(selector);
+    if (box) box.scrollIntoView({block: "center"}); else scrollTo(0, document.documentElement.scrollHeight);
+}"""
+_BOXES = ".wpaicg-chat-shortcode, .wpaicg-chatbox, .aipkit_chat_container, .aipkit_popup_wrapper"
+
+
+class Crashed(BrowserError):
+    """The browser, or the page's process in it, died under a visit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disguise:
+    """As whom pages are visited: the same visitor as on every other hop.
+
+    `headers` go to the page's own origin only, since they may hold credentials. `proxy` is a URL with any
+    login.
+    """
+
+    user_agent: str
+    headers: tuple[tuple[str, str], ...] = ()
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A document of the page itself: its reply's head, and where it is an error page its body."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: str = ""
+
+
+class Listener:
+    """Is told what happens in a tab; what matters is overridden. The calls are short and don't wait."""
+
+    def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
+        """The watching script in a frame told what it sees."""
+
+    def frame_left(self, frame: object) -> None:
+        """A frame is gone."""
+
+    def request_went(self, url: str, body: str) -> None:
+        """The page sent a request to WordPress' message endpoint."""
+
+    def reply_came(self, url: str, body: str, request_body: str) -> None:
+        """The page's scripts were given JSON."""
+
+    def document_came(self, document: Document) -> None:
+        """The page itself goes to another document."""
+
+    def script_failed(self, message: str) -> None:
+        """A script of the page threw."""
+
+    def page_died(self) -> None:
+        """The page's process crashed, or the browser is gone."""
+
+
+class Chromium:
+    """One running browser."""
+
+    def __init__(
+        self, found: Found, *, is_headed: bool = False, trace: Path | None = None, cache: Path | None = None
+    ) -> None:
+        self._found = found
+        self._is_headed = is_headed
+        self._trace = trace
+        self._cache = cache
+        self._lifeline: Lifeline | None = None
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+        self._tabs: set[Tab] = set()
+        self._gone = asyncio.Event()
+        self._is_closed = False
+        self._binding = f"_{os.urandom(8).hex()}"
+        script = files("chatgptt.tokens").joinpath("watch.js").read_text("utf-8")
+        self._script = script.replace("BINDING", self._binding)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return not self._is_closed and self._browser is not None and self._browser.is_connected()
+
+    async def start(self) -> None:
+        """Starts Playwright's driver, and by it the browser.
+
+        Raises:
+            BrowserError: where it does not start.
+        """
+        self._lifeline = Lifeline()
+        try:
+            self._playwright = await self._start_driver(self._lifeline.folder)
+            self._browser = await self._launch(self._lifeline.folder, is_sandboxed=_may_sandbox())
+            self._browser.on("disconnected", lambda _: self._gone.set())
+        except Exception as error:
+            raise BrowserError(
+                f"the browser {self._found.path} does not start: {words_of(error)}",
+                hint=f"name another one in CHATGPTT_BROWSER, or {INSTALL_HINT}",
+            ) from error
+
+    async def _start_driver(self, folder: Path) -> Playwright:
+        from playwright.async_api import async_playwright  # here, since it takes a tenth of a second
+
+        extra = {"TMPDIR": str(folder)}
+        if self._cache is not None:
+            extra["NODE_COMPILE_CACHE"] = str(self._cache)
+        with _environment(extra):
+            starting = asyncio.ensure_future(async_playwright().start())
+            for _ in range(3):  # it reads the environment before it waits for anything
+                await asyncio.sleep(0)
+        if self._lifeline is not None:
+            self._lifeline.watch()  # now, while the driver gets ready
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                return await asyncio.shield(starting)
+        except BaseException:
+            # It can only be stopped once it stands.
+            with anyio.CancelScope(shield=True):
+                await _attempt(_stop(starting))
+            raise
+
+    async def _launch(self, folder: Path, *, is_sandboxed: bool) -> Browser:
+        assert self._playwright is not None
+        try:
+            return await self._playwright.chromium.launch(
+                executable_path=self._found.path,
+                headless=not self._is_headed,
+                args=_FLAGS,
+                chromium_sandbox=is_sandboxed,
+                timeout=_START_TIMEOUT * 1000,
+                handle_sigint=False,  # Ctrl-C is the caller's, who then closes the browser
+                env={**os.environ, "TMPDIR": str(folder)},
+            )
+        except Exception as error:
+            if not is_sandboxed or "sandbox" not in str(error).lower():
+                raise
+            _warn_of_no_sandbox("this system allows none")
+            return await self._launch(folder, is_sandboxed=False)
+
+    async def open_tab(self, disguise: Disguise) -> Tab:
+        """An empty tab.
+
+        Raises:
+            BrowserError: where the browser fails.
+        """
+        assert self._browser is not None
+        tab = Tab(disguise, self._trace, self._tabs, self._gone)
+        try:
+            opening = tab.open(self._browser, binding=self._binding, script=self._script)
+            async with asyncio.timeout(_START_TIMEOUT):
+                await _unless(self._gone, opening)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await tab.close()
+            if isinstance(error, Exception) and not isinstance(error, ChatGpttError):
+                raise Crashed(words_of(error)) from error
+            raise
+        return tab
+
+    async def is_responding(self) -> bool:
+        """Whether it runs and answers."""
+        if not self.is_alive or self._browser is None:
+            return False
+        session = await _attempt(self._browser.new_browser_cdp_session())
+        if session is None:
+            return False
+        await _attempt(session.detach())
+        return True
+
+    async def close(self) -> None:
+        """Ends every process and removes what they wrote, however far the start came."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._browser is not None:
+            await _attempt(self._browser.close())
+        if self._playwright is not None:
+            await _attempt(self._playwright.stop())
+        for tab in list(self._tabs):
+            await tab.disconnect()
+        if self._lifeline is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._lifeline.close)
+
+    def abandon(self) -> None:
+        """Leaves the clearing up to the lifeline: for when the event loop that closing takes is gone."""
+        self._is_closed = True
+        if self._lifeline is not None:
+            self._lifeline.cut()
+
+
+class Tab:
+    """One page in a context of its own."""
+
+    def __init__(
+        self, disguise: Disguise, trace: Path | None, open_tabs: set[Tab], gone: asyncio.Event
+    ) -> None:
+        self.listener = Listener()
+        self._gone = gone
+        self._open_tabs = open_tabs
+        self.disguise = disguise
+        self._trace = trace
+        self._gate: Gate | None = None
+        self._context: BrowserContext | None = None
+        self._opened: Page | None = None
+        self._session: CDPSession | None = None
+        self._home = ""
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._has_crashed = False
+
+    async def open(self, browser: Browser, *, binding: str, script: str) -> None:
+        """Opens context and page."""
+        self._open_tabs.add(self)
+        context = self._context = await browser.new_context(
+            user_agent=self.disguise.user_agent,
+            accept_downloads=False,
+            service_workers="block",
+            proxy=await self._open_gate(),
+        )
+        if self._trace is not None:
+            await context.tracing.start(screenshots=True, snapshots=True)
+        await asyncio.gather(context.expose_binding(binding, self._told), context.add_init_script(script))
+        page = self._opened = await context.new_page()
+        context.on("page", lambda other: self._spawn(other.close()))
+        page.on("crash", lambda _: self._died())
+        page.on("close", lambda _: self._died())
+        page.on("pageerror", lambda error: self.listener.script_failed(str(error)))
+        page.on("framedetached", lambda frame: self.listener.frame_left(frame))
+        page.on("request", self._went)
+        page.on("response", lambda response: self._spawn(self._came(response)))
+        session = self._session = await context.new_cdp_session(page)
+        session.on("Fetch.requestPaused", lambda event: self._spawn(self._decide(event)))
+        patterns = [{"urlPattern": "*", "resourceType": kind} for kind in sorted(NOT_LOADED)]
+        patterns += [{"urlPattern": f"*://*{host}/*"} for host in TRACKERS]
+        if self.disguise.headers:
+            patterns += [
+                {"urlPattern": "*", "resourceType": kind} for kind in ("Document", "XHR", "Fetch", "Script")
+            ]
+        await session.send("Fetch.enable", {"patterns": patterns})
+
+    async def _open_gate(self) -> ProxySettings:
+        proxy = self.disguise.proxy
+        if proxy is not None and not proxy.startswith("socks"):
+            parts = urlsplit(proxy)
+            settings: ProxySettings = {"server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"}
+            if parts.username:
+                settings["username"] = unquote(parts.username)
+                settings["password"] = unquote(parts.password or "")
+            return settings
+        self._gate = Gate(None if proxy is None else Upstream.of(proxy))
+        return {"server": f"socks5://127.0.0.1:{await self._gate.open()}"}
+
+    # What is done in it
+
+    async def goto(self, url: str, cookies: tuple[StoredCookie, ...], *, is_fresh: bool) -> Document:
+        """Goes to a page, and gives its document as soon as its head is there.
+
+        Args:
+            url: the page.
+            cookies: what the visitor has of its site.
+            is_fresh: whether caches on the way are to be asked to stand aside.
+
+        Raises:
+            TransportError: where the site can't be reached.
+            PageError: where the address is no page.
+            BrowserError: where the browser fails.
+        """
+        self._home = origin(url)
+        if self._gate is not None:
+            self._gate.admit(urlsplit(url).hostname or "")
+        page, context = self._page, self._context
+        assert context is not None
+        assert self._session is not None
+        await self._add_cookies(cookies)
+        if is_fresh:
+            await self._ask(self._session.send("Network.setCacheDisabled", {"cacheDisabled": True}))
+        response = await self._ask(page.goto(url, wait_until="commit", timeout=0), url)
+        if response is None:
+            raise PageError("the address answers with no web page", url=without_credentials(url))
+        body = "" if response.status < 400 else await self._ask(response.text(), url)
+        return Document(
+            url=without_credentials(page.url),
+            status=response.status,
+            headers=response.headers,
+            body=body,
+        )
+
+    async def _add_cookies(self, cookies: tuple[StoredCookie, ...]) -> None:
+        assert self._context is not None
+        kept = [
+            {
+                "name": cookie.name,
+                "value": cookie.value,
+                "domain": cookie.domain.removesuffix(".local") if _is_bare(cookie.domain) else cookie.domain,
+                "path": cookie.path,
+                "secure": cookie.is_secure,
+            }
+            for cookie in cookies
+        ]
+        named = dict(self.disguise.headers).get("cookie", "")
+        for pair in filter(str.strip, named.split(";")):
+            name, _, value = pair.strip().partition("=")
+            kept.append({"name": name, "value": value, "url": self._home})
+        if kept:
+            await self._ask(self._context.add_cookies(kept))  # type: ignore[arg-type] # its type has no public name
+
+    async def content(self) -> str:
+        """The document as it is now."""
+        return await self._ask(self._page.content())
+
+    async def move_about(self) -> None:
+        """What a visitor's hands do without choosing anything: pointer, wheel, a key, a touch that is no
+        tap.
+        """
+        page, session = self._page, self._session
+        assert session is not None
+        await self._ask(page.mouse.move(200, 200))
+        await self._ask(page.mouse.move(320, 240))
+        await self._ask(page.mouse.wheel(0, 240))
+        await self._ask(page.keyboard.press("Shift"))
+        point = {"x": 300, "y": 300}
+        for kind, points in (
+            ("touchStart", [point]),
+            ("touchMove", [{"x": 300, "y": 280}]),
+            ("touchCancel", []),
+        ):
+            await self._ask(session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}))
+
+    async def scroll_to_box(self) -> None:
+        """Brings the box into view, in every frame; where none is there, the page's end."""
+        for frame in self._page.frames:
+            await _attempt(frame.evaluate(_SCROLL, _BOXES))
+
+    async def press_toggle(self) -> bool:
+        """Opens a popup chat by its own button, which is pressed itself: no layer above it can be meant."""
+        pressed = [await _attempt(frame.evaluate(_PRESS, _TOGGLES)) for frame in self._page.frames]
+        return any(pressed)
+
+    async def cookies(self, *urls: str) -> tuple[StoredCookie, ...]:
+        """The cookies that requests to these addresses would carry."""
+        assert self._context is not None
+        return tuple(
+            StoredCookie(
+                name=cookie.get("name", ""),
+                value=cookie.get("value", ""),
+                domain=_for_jar(cookie.get("domain", "")),
+                path=cookie.get("path", "/"),
+                is_secure=cookie.get("secure", False),
+            )
+            for cookie in await self._ask(self._context.cookies(list(urls)))
+        )
+
+    async def keep_trace(self) -> None:
+        """Writes the trace of a visit that failed, where one is wanted."""
+        if self._trace is not None and self._context is not None:
+            trace, self._trace = self._trace, None
+            await _attempt(self._context.tracing.stop(path=trace))
+
+    async def close(self) -> None:
+        """Closes the page, and every connection it has."""
+        self.listener = Listener()
+        if self._context is not None:
+            await _attempt(self._context.close())
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Ends what the tab has outside of the browser."""
+        self._open_tabs.discard(self)
+        for task in self._tasks:
+            task.cancel()
+        if self._gate is not None:
+            await self._gate.close()
+
+    @property
+    def _page(self) -> Page:
+        assert self._opened is not None
+        return self._opened
+
+    async def _ask(self, call: Awaitable[_Value], url: str = "") -> _Value:
+        """The result of one awaited call to the browser, with its exceptions mapped."""
+        try:
+            return await _unless(self._gone, call)
+        except Exception as error:
+            raise self._map(error, url) from error
+
+    def _map(self, error: Exception, url: str) -> ChatGpttError:
+        is_closed = self._gone.is_set() or self._page.is_closed() or "has been closed" in str(error)
+        if self._has_crashed or is_closed:
+            return Crashed(f"the browser died: {words_of(error)}", url=without_credentials(url) or None)
+        if "Download is starting" in str(error):
+            return map_failure("ERR_ABORTED", url, {})
+        failure = re.search(r"net::(ERR_\w+)", str(error))
+        if failure is None:
+            return BrowserError(
+                f"the browser failed: {words_of(error)}",
+                hint="run again with -vv",
+                url=without_credentials(url),
+            )
+        return map_failure(failure[1], url, self._gate.failures if self._gate else {})
+
+    # What happens in it
+
+    def _spawn(self, work: Coroutine[object, object, object]) -> None:
+        task: asyncio.Task[object] = asyncio.ensure_future(_attempt(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _died(self) -> None:
+        self._has_crashed = True
+        self.listener.page_died()
+
+    def _told(self, source: Mapping[str, object], text: object) -> None:
+        frame: Frame = source["frame"]  # type: ignore[assignment]
+        url = frame.url
+        parent = frame.parent_frame
+        while parent is not None and not url.startswith("http"):
+            url, parent = parent.url, parent.parent_frame
+        if isinstance(text, str) and url.startswith("http"):
+            url = without_credentials(url.partition("#")[0])
+            self.listener.frame_showed(frame, url, is_main=frame == self._page.main_frame, text=text)
+
+    def _went(self, request: Request) -> None:
+        if "admin-ajax.php" in request.url:
+            self.listener.request_went(request.url, _posted(request))
+
+    async def _came(self, response: Response) -> None:
+        request = response.request
+        if request.is_navigation_request():
+            if response.frame == self._page.main_frame and not 300 <= response.status < 400:
+                document = Document(url=response.url, status=response.status, headers=response.headers)
+                self.listener.document_came(document)
+            return
+        size = response.headers.get("content-length", "0")
+        if request.resource_type in ("xhr", "fetch") and size.isdigit() and int(size) <= _MOST_REPLY_BYTES:
+            kind = response.headers.get("content-type", "")
+            if "json" in kind or ("html" in kind and "admin-ajax.php" in request.url):
+                self.listener.reply_came(response.url, await response.text(), _posted(request))
+
+    async def _decide(self, event: Mapping[str, object]) -> None:
+        """Whether one of the requests that are looked at goes out, and with what."""
+        session, request = self._session, event["request"]
+        assert session is not None
+        assert isinstance(request, dict)
+        which = {"requestId": event["requestId"]}
+        url, kind = str(request["url"]), event["resourceType"]
+        if kind == "Stylesheet":  # an empty one, since scripts wait for it to be loaded
+            style = {"responseCode": 200, "responseHeaders": [{"name": "content-type", "value": "text/css"}]}
+            await session.send(
+                "Fetch.fulfillRequest", {**which, **style, "body": base64.b64encode(b"").decode()}
+            )
+        elif kind in NOT_LOADED or is_tracker(url):
+            await session.send("Fetch.failRequest", {**which, "errorReason": "BlockedByClient"})
+        elif self.disguise.headers and origin(url) == self._home:
+            own = {
+                name: value for name, value in self.disguise.headers if name not in ("cookie", "user-agent")
+            }
+            there = {
+                str(name): str(value)
+                for name, value in request["headers"].items()
+                if str(name).lower() not in own
+            }
+            headers = [{"name": name, "value": value} for name, value in (there | own).items()]
+            await session.send("Fetch.continueRequest", {**which, "headers": headers})
+        else:
+            await session.send("Fetch.continueRequest", which)
+
+
+# What goes wrong
+
+
+async def _unless(gone: asyncio.Event, call: Awaitable[_Value]) -> _Value:
+    """The result of a call to a browser that may die meanwhile: Playwright leaves some calls waiting then."""
+    calling, leaving = asyncio.ensure_future(call), asyncio.ensure_future(gone.wait())
+    try:
+        await asyncio.wait((calling, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if calling.done():
+            return calling.result()
+        raise ConnectionError("the browser is gone")
+    finally:
+        leaving.cancel()
+        if not calling.done():
+            calling.cancel()
+            await asyncio.wait((calling,))
+
+
+async def _attempt(work: Awaitable[_Value]) -> _Value | None:
+    """The result of a call whose failure changes nothing: the tab or the browser is gone, or about to be."""
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            return await work
+    except Exception as error:  # noqa: BLE001 - see above
+        _log.debug("the browser: %s", words_of(error))
+        return None
+
+
+async def _stop(starting: asyncio.Future[Playwright]) -> None:
+    await (await starting).stop()
+
+
+def _posted(request: Request) -> str:
+    try:
+        return request.post_data or ""
+    except Exception as error:  # noqa: BLE001 - whatever it holds, it is no form
+        _log.debug("the body of a request is no text: %s", words_of(error))
+        return ""
+
+
+def _is_bare(domain: str) -> bool:
+    return domain.count(".") == 1 and domain.endswith(".local")
+
+
+def _for_jar(domain: str) -> str:
+    """As Python's cookie jar has it: a host without a dot is `.local` there."""
+    return domain if "." in domain else f"{domain}.local"
+
+
+# The system
+
+
+_environment_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _environment(extra: Mapping[str, str]) -> Iterator[None]:
+    with _environment_lock:
+        before = {name: os.environ.get(name) for name in extra}
+        os.environ.update(extra)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+def _may_sandbox() -> bool:
+    """Chromium refuses its sandbox to root."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        _warn_of_no_sandbox("the user is root")
+        return False
+    return True
+
+
+_said: set[str] = set()
+
+
+def _warn_of_no_sandbox(why: str) -> None:
+    if why not in _said:
+        _said.add(why)
+        _log.warning("the browser runs without its sandbox: %s", why)

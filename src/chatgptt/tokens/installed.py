@@ -1,0 +1,254 @@
+"""Which browser to run: one that was named, Playwright's own, or one that is on the machine already.
+
+A headless shell is Chromium without windows: it starts in a third of the time, so it comes first where both
+are there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chatgptt._errors import BrowserError
+
+__all__ = ["INSTALL_HINT", "Found", "Installed", "find_browser", "install_browser", "maybe_browser"]
+
+INSTALL_HINT = "get one with: chatgptt install-browser"
+
+_SHELLS = ("chromium-headless-shell", "chrome-headless-shell", "headless_shell")
+_BROWSERS = (
+    "google-chrome-stable",
+    "google-chrome",
+    "chrome",
+    "chromium",
+    "chromium-browser",
+    "microsoft-edge-stable",
+    "microsoft-edge",
+)
+_ELSEWHERE = {
+    "linux": (
+        # Debian's command is a shell script around this one, which would stand between us and the browser.
+        "/usr/lib/chromium/chromium-headless-shell",
+        "/opt/google/chrome/chrome",
+        "/usr/lib/chromium/chromium",
+        "/opt/microsoft/msedge/msedge",
+        "/snap/bin/chromium",
+    ),
+    "darwin": (
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    ),
+    "win32": (
+        r"%ProgramFiles%\Google\Chrome\Application\chrome.exe",
+        r"%ProgramFiles(x86)%\Google\Chrome\Application\chrome.exe",
+        r"%LocalAppData%\Google\Chrome\Application\chrome.exe",
+        r"%ProgramFiles(x86)%\Microsoft\Edge\Application\msedge.exe",
+    ),
+}
+_PLAYWRIGHT = (
+    # A newer Playwright names the folders after the platform.
+    "chromium_headless_shell-*/chrome-*/*headless*shell*",
+    "chromium-*/chrome-*/chrome",
+    "chromium-*/chrome-*/chrome.exe",
+    "chromium-*/chrome-*/*.app/Contents/MacOS/*",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A browser that can be run, and how it was found."""
+
+    path: str
+    by: Literal["named", "playwright", "machine"]
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether it is a headless shell, which has no windows to show."""
+        return re.search(r"headless[-_]shell", Path(self.path).name) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """The browser that will be used, and what was done to get it (nothing where it was there already)."""
+
+    found: Found
+    steps: tuple[str, ...]
+
+
+def find_browser(named: str | None = None, *, needs_window: bool = False) -> Found:
+    """The browser to run.
+
+    Args:
+        named: its executable; None heeds `CHATGPTT_BROWSER`.
+        needs_window: whether it is to be watched, which a headless shell cannot be.
+
+    Raises:
+        BrowserError: `browser_missing`, with the command that helps.
+    """
+    named = named or os.environ.get("CHATGPTT_BROWSER") or None
+    if named is not None:
+        path = shutil.which(os.path.expanduser(named))
+        if path is None:
+            raise BrowserError(
+                f"the browser {named!r} is no executable file",
+                code="browser_missing",
+                hint=f"name another one, or unset CHATGPTT_BROWSER; {INSTALL_HINT}",
+            )
+        return Found(path=os.path.abspath(path), by="named")
+    found = maybe_browser(needs_window=needs_window)
+    if found is None:
+        raise BrowserError(
+            "no Chromium, Chrome or Edge was found on this machine",
+            code="browser_missing",
+            hint=INSTALL_HINT,
+        )
+    return found
+
+
+def maybe_browser(*, needs_window: bool = False) -> Found | None:
+    """The browser that is used when none is named; None where there is none."""
+    for path in _playwrights_own():
+        found = Found(path=str(path), by="playwright")
+        if not (needs_window and found.is_shell):
+            return found
+    for candidate in _on_this_machine():
+        found = Found(path=candidate, by="machine")
+        if not (needs_window and found.is_shell):
+            return found
+    return None
+
+
+def _playwrights_own() -> Iterator[Path]:
+    folder = _playwright_folder()
+    for pattern in _PLAYWRIGHT:
+        try:
+            paths = [path for path in folder.glob(pattern) if _is_executable(path)]
+        except OSError:
+            continue
+        yield from sorted(paths, key=lambda path: _revision(folder, path), reverse=True)
+
+
+def _playwright_folder() -> Path:
+    named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    if named and named != "0":
+        return Path(named)
+    match sys.platform:
+        case "win32":
+            return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "ms-playwright"
+        case "darwin":
+            return Path("~/Library/Caches/ms-playwright").expanduser()
+        case _:
+            return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ms-playwright"
+
+
+def _revision(folder: Path, path: Path) -> int:
+    found = re.search(r"-(\d{1,9})$", path.relative_to(folder).parts[0])
+    return int(found[1]) if found else 0
+
+
+def _on_this_machine() -> Iterator[str]:
+    elsewhere = [os.path.expandvars(path) for path in _ELSEWHERE.get(sys.platform, ())]
+    shells = [path for path in elsewhere if "headless" in path]
+    for path in [*shells, *_SHELLS, *_BROWSERS, *(path for path in elsewhere if path not in shells)]:
+        found = shutil.which(path)
+        if found is not None and not _is_stub(found):
+            yield found
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+def _is_stub(path: str) -> bool:
+    """Ubuntu's `chromium-browser` may be a script that only tells how to get the real one."""
+    try:
+        with open(path, "rb") as file:
+            beginning = file.read(4096)
+    except OSError:
+        return True
+    return beginning.startswith(b"#!") and b"snap install chromium" in beginning
+
+
+def install_browser(say: Callable[[str], None] = lambda _: None) -> Installed:
+    """Gets a browser where there is none; safe to repeat.
+
+    Playwright's own download is tried first. Where that is not to be had, and the user may install packages
+    on Debian or Ubuntu, the distribution's package.
+
+    Args:
+        say: is told each step as it begins.
+
+    Raises:
+        BrowserError: `browser_missing`, where none of it worked; the message says what was tried.
+    """
+    found = maybe_browser()
+    if found is not None:
+        return Installed(found=found, steps=())
+    steps: list[str] = []
+    tried: list[str] = []
+    for name, commands in _ways():
+        say(name)
+        steps.append(name)
+        failure = next((words for words in map(_run, commands) if words), "")
+        found = maybe_browser()
+        if found is not None and not failure:
+            failure = _run([found.path, "--headless", "--no-sandbox", "--version"])
+            if not failure:
+                return Installed(found=found, steps=tuple(steps))
+        tried.append(f"{name}: {failure or 'no browser came of it'}")
+    raise BrowserError(
+        "no browser could be installed: " + "; ".join(tried),
+        code="browser_missing",
+        hint="install Chrome or Chromium by hand; if it is not found then, name it in CHATGPTT_BROWSER",
+    )
+
+
+def _ways() -> Iterator[tuple[str, list[list[str]]]]:
+    yield (
+        "Playwright's download of Chromium's headless shell",
+        [[sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]],
+    )
+    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get") and _is_debian():
+        install = ["apt-get", "install", "-y", "--no-install-recommends"]
+        yield (
+            "the package chromium-headless-shell",
+            [["apt-get", "update"], [*install, "chromium-headless-shell"]],
+        )
+        yield "the package chromium", [[*install, "chromium"]]
+
+
+def _is_debian() -> bool:
+    try:
+        release = Path("/etc/os-release").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return re.search(r"^ID(?:_LIKE)?=.*\b(?:debian|ubuntu)\b", release, re.M) is not None
+
+
+def _run(command: list[str]) -> str:
+    """Runs a command to its end; "" where it succeeded, else what it said last."""
+    try:
+        done = subprocess.run(  # noqa: S603 - one of the commands above
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            timeout=900,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    lines = [line.strip() for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
+    telling = [line for line in lines if re.match(r"(?:Error|E:|W: Failed)", line)]
+    return (telling or lines or [f"exit code {done.returncode}"])[-1][:300]

@@ -1,0 +1,69 @@
+"""What Chromium calls a failed navigation, in the terms of this package."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
+from chatgptt.protocols.urls import origin, without_credentials
+
+__all__ = ["map_failure", "words_of"]
+
+_TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
+_PROXY_HINT = "check the proxy's address and login"
+
+_TABLE: tuple[tuple[str, ErrorCode, str], ...] = (
+    # beginning of Chromium's name, code, hint
+    ("ERR_NAME_", "dns_error", "check the host name and this machine's network"),
+    ("ERR_CERT_", "tls_error", _TLS_HINT),
+    ("ERR_SSL_", "tls_error", _TLS_HINT),
+    ("ERR_BAD_SSL_", "tls_error", _TLS_HINT),
+    ("ERR_TIMED_OUT", "timeout", "the site is slow; allow more time with timeout"),
+    ("ERR_CONNECTION_TIMED_OUT", "timeout", "the site's server does not answer; try again later"),
+    ("ERR_PROXY_", "connect_error", _PROXY_HINT),
+    ("ERR_TUNNEL_", "connect_error", _PROXY_HINT),
+    ("ERR_", "connect_error", "check the address, that the site is up, and the proxy if there is one"),
+)
+_NO_PAGE = frozenset(
+    {
+        "ERR_ABORTED",  # a download, or no content
+        "ERR_TOO_MANY_REDIRECTS",
+        "ERR_INVALID_RESPONSE",
+        "ERR_INVALID_REDIRECT",
+        "ERR_UNSAFE_REDIRECT",
+    }
+)
+
+
+def map_failure(name: str, url: str, at_gate: Mapping[str, OSError | str]) -> ChatGpttError:
+    """The error for a navigation that ended in Chromium's `name`, such as `ERR_CONNECTION_RESET`.
+
+    Args:
+        name: without the `net::` in front.
+        url: where it went.
+        at_gate: why connections to a host failed, which Chromium behind the gate does not know.
+    """
+    shown = without_credentials(url)
+    if name in _NO_PAGE:
+        return PageError(
+            f"the browser cannot show the page ({name})",
+            hint="check the page's address in a browser",
+            url=shown,
+        )
+    code, hint = next((code, hint) for beginning, code, hint in _TABLE if name.startswith(beginning))
+    why = at_gate.get(urlsplit(url).hostname or "", name)
+    if isinstance(why, OSError):
+        code = "dns_error" if isinstance(why, socket.gaierror) else code
+        why = why.strerror or str(why)
+    return TransportError(
+        f"the browser cannot talk to {origin(url)}: {why}", code=code, hint=hint, url=shown, is_sent=True
+    )
+
+
+def words_of(error: BaseException) -> str:
+    """The first line of a Playwright exception that says something, without its drawings."""
+    lines = [re.sub(r"[^\w\s.,:;/()'\"=-]", "", line).strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line), type(error).__name__)[:300]

@@ -1,0 +1,401 @@
+"""The last rung: runs the page in a browser until its scripts have made the tokens.
+
+It waits for a plausible and stable value, never for "load" or "idle", which some pages don't reach. Scripts
+that wait for a visitor get real input after a moment, then a popup's own button is pressed. Nothing is agreed
+to: a chat that waits for consent is reported, and so is a challenge, as soon as it is recognised.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+
+from chatgptt._errors import (
+    BrowserError,
+    ChallengeError,
+    ChatBoxNotFoundError,
+    ChatGpttError,
+    PageError,
+    RefusedError,
+    TransportError,
+)
+from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
+from chatgptt._retry import RetryPolicy, retry
+from chatgptt.protocols.challenge import maybe_challenge
+from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
+from chatgptt.protocols.urls import without_credentials
+from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
+from chatgptt.tokens.installed import INSTALL_HINT
+from chatgptt.tokens.ladder import Climb, past_caches
+from chatgptt.tokens.sharing import SharedBrowser
+from chatgptt.tokens.sightings import Seen, Sightings, blocked_by_consent, hints_at_chat, needs_scripts
+
+__all__ = ["BrowserRung", "disguise_for"]
+
+# Seconds.
+_BEFORE_INPUT = 0.3
+"""After the document is there: scripts that only need a moment are done by then."""
+_BETWEEN_INPUTS = 0.7
+_PATIENCE = 12.0
+"""After all input, where a box is there: scripts may wait for others that load."""
+_PATIENCE_WITHOUT_BOX = 3.0
+_PATIENCE_FOR_CONSENT = 1.0
+"""A script that waits for the visitor to agree waits for ever here."""
+_SLOW_DOCUMENT = 5.0
+"""A document that is not complete by now gets its input all the same."""
+
+
+def disguise_for(
+    page: str,
+    *,
+    user_agent: str,
+    headers: Mapping[str, str],
+    auth: tuple[str, str] | None,
+    proxy: str | None,
+) -> Disguise:
+    """As whom `page` is visited: with the client's own headers and login, and the proxy that httpx would use.
+
+    Args:
+        page: its URL.
+        user_agent: the client's, unless `headers` has another.
+        headers: with lower-case names.
+        auth: user and password for HTTP basic authentication.
+        proxy: its URL; None heeds the environment, as httpx does.
+    """
+    own = dict(headers)
+    if auth is not None:
+        own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
+    agent = own.pop("user-agent", user_agent)
+    if proxy is None:
+        parts = urlsplit(page)
+        named = getproxies()
+        if not proxy_bypass(parts.hostname or ""):
+            proxy = named.get(parts.scheme) or named.get("all")
+        if proxy is not None and "://" not in proxy:
+            proxy = f"http://{proxy}"
+    return Disguise(user_agent=agent, headers=tuple(sorted(own.items())), proxy=proxy)
+
+
+class BrowserRung:
+    """Runs the page in a browser.
+
+    Args:
+        browser: where the tabs come from.
+        disguise: as whom a page is visited, by its URL.
+        policy: how often and how patiently a visit that fails for a passing reason is repeated.
+        cookies_for: what the visitor has of a page's site.
+        clock: Unix time in seconds.
+        sleep: waits that many seconds.
+    """
+
+    name: Rung = "browser"
+
+    def __init__(
+        self,
+        browser: SharedBrowser,
+        disguise: Callable[[str], Disguise],
+        policy: RetryPolicy,
+        *,
+        cookies_for: Callable[[str], tuple[StoredCookie, ...]],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._browser = browser
+        self._disguise = disguise
+        self._policy = policy
+        self._cookies_for = cookies_for
+        self._clock = clock
+        self._sleep = sleep
+
+    async def climb(self, climb: Climb) -> Tokens | None:
+        """See RungOfLadder."""
+        if climb.missing is not None and climb.page is not None and not climb.is_last_resort:
+            if climb.boxes:
+                return None  # the page has its boxes, and not the wanted one
+            if not hints_at_chat(climb.page):
+                climb.saw(self.name, "not run: nothing on the page hints at a chat that scripts make")
+                return None
+        try:
+            return await retry(
+                lambda: self._visit(climb),
+                is_message=False,
+                policy=self._policy,
+                remaining=climb.deadline.remaining,
+                sleep=self._sleep,
+            )
+        except BrowserError as error:
+            if error.code != "browser_missing" or climb.missing is None or climb.page is None:
+                raise
+            if climb.box is not None or needs_scripts(climb.page):
+                raise
+            # Little says that scripts would make a box here: that there is none is the better answer.
+            climb.saw(self.name, f"not run: {error.message}")
+            climb.missing.hint = f"{climb.missing.hint}; if scripts make its chat box, {INSTALL_HINT}"
+            return None
+
+    async def _visit(self, climb: Climb) -> Tokens | None:
+        try:
+            with anyio.fail_after(climb.deadline.remaining()):
+                try:
+                    return await self._visit_once(climb)
+                except Crashed as error:
+                    climb.saw(self.name, f"{error.message}; started anew")
+                    return await self._visit_once(climb)
+        except TimeoutError as error:
+            raise TransportError(
+                f"the time limit of {climb.deadline.seconds:g} s passed while a browser ran the page",
+                code="timeout",
+                hint="allow more time with timeout",
+                url=climb.wanted.page,
+                is_sent=True,
+            ) from error
+
+    async def _visit_once(self, climb: Climb) -> Tokens | None:
+        page = climb.wanted.page
+        async with self._browser.tab(self._disguise(page)) as tab:
+            visit = _Visit(tab, climb)
+            climb.requests += 1
+            is_fresh = bool(climb.rejected)
+            await visit.arrive(
+                await tab.goto(
+                    past_caches(page) if is_fresh else page, self._cookies_for(page), is_fresh=is_fresh
+                )
+            )
+            seen = await visit.look()
+            if seen is not None:
+                visit.conclude()
+                return await self._make_tokens(tab, seen)
+            await visit.explain()
+            seen = visit.least_bad()
+            if seen is not None:
+                climb.again = await self._make_tokens(tab, seen)
+            await tab.keep_trace()
+            return None
+
+    async def _make_tokens(self, tab: Tab, seen: Seen) -> Tokens:
+        return Tokens(
+            box=seen.box,
+            nonce=seen.nonce,
+            page=seen.page,
+            rung=self.name,
+            acquired_at=self._clock(),
+            user_agent=tab.disguise.user_agent,
+            cookies=await tab.cookies(seen.page, seen.box.ajax_url),
+        )
+
+
+class _Visit(Listener):
+    """One visit: what it saw, what it did, and how it ends."""
+
+    def __init__(self, tab: Tab, climb: Climb) -> None:
+        self._tab = tab
+        self._climb = climb
+        self._sightings = Sightings(
+            page=climb.wanted.page,
+            bot=climb.wanted.bot,
+            wrong=climb.rejected | {box.nonce for box in climb.boxes if box.nonce is not None},
+            is_static_known=climb.page is not None,
+        )
+        self._bell = anyio.Event()
+        self._parsed = anyio.Event()
+        self._failure: ChatGpttError | None = None
+        self._script_error = ""
+        self._began = time.monotonic()
+        self._acted: float | None = None
+        self._patience = _PATIENCE
+        tab.listener = self
+
+    async def arrive(self, document: Document) -> None:
+        """Judges the page's own document.
+
+        Raises:
+            ChallengeError: where it is a bot protection's.
+            ChatGpttError: where it is an error page, or no page.
+        """
+        self._judge(document)
+        if self._failure is not None:
+            raise self._failure
+
+    async def look(self) -> Seen | None:
+        """Tokens as soon as they are there; None where patience ends."""
+        seen: Seen | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._act)
+            while seen is None and self._failure is None and not self._is_hopeless():
+                self._bell = anyio.Event()
+                seen = self._sightings.choose(time.monotonic())
+                if seen is None:
+                    with anyio.move_on_after(0.01 if self._sightings.is_settling else 0.1):
+                        await self._bell.wait()
+            tasks.cancel_scope.cancel()
+        if seen is None and self._failure is not None:
+            raise self._failure
+        return seen
+
+    def conclude(self) -> None:
+        """Leaves what it saw for whoever comes after."""
+        self._climb.boxes = self._sightings.boxes or self._climb.boxes
+        self._climb.box = self._sightings.box or self._climb.box
+
+    async def explain(self) -> None:
+        """Says what was there instead of tokens.
+
+        Raises:
+            ChallengeError: where the page ended as a bot protection's.
+            RefusedError: where the chat waits for the visitor's consent.
+        """
+        self.conclude()
+        climb, sightings = self._climb, self._sightings
+        content = await self._tab.content()
+        if sightings.box is None:
+            self._refuse_challenge(content)
+        if blocked_by_consent(content):
+            raise RefusedError(
+                "the page's chat starts only after the visitor has agreed to something",
+                reason="consent_required",
+                hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
+                url=climb.wanted.page,
+            )
+        if climb.box is None and climb.missing is None:
+            climb.missing = ChatBoxNotFoundError(
+                "the page has no chat box of the AI Power plugin, even after its scripts ran",
+                hint="check in a browser that the page shows the chat; give the URL of the page that does",
+                url=climb.wanted.page,
+            )
+        climb.saw("browser", self._words())
+
+    def least_bad(self) -> Seen | None:
+        """Tokens that are known to be wrong, where the page shows no others."""
+        return self._sightings.least_bad()
+
+    # What it is told
+
+    def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
+        """See Listener."""
+        self._sightings.frame_showed(frame, url, is_main=is_main, text=text)
+        if self._sightings.state in ("interactive", "complete"):
+            self._parsed.set()
+        self._bell.set()
+
+    def frame_left(self, frame: object) -> None:
+        """See Listener."""
+        self._sightings.frame_left(frame)
+
+    def request_went(self, url: str, body: str) -> None:
+        """See Listener."""
+        self._sightings.request_went(url, body)
+        self._bell.set()
+
+    def reply_came(self, url: str, body: str, request_body: str) -> None:
+        """See Listener."""
+        self._sightings.reply_came(url, body, request_body)
+        self._bell.set()
+
+    def document_came(self, document: Document) -> None:
+        """See Listener."""
+        self._judge(document, is_first=False)
+        self._bell.set()
+
+    def script_failed(self, message: str) -> None:
+        """See Listener."""
+        self._script_error = self._script_error or " ".join(message.split())[:150]
+
+    def page_died(self) -> None:
+        """See Listener."""
+        self._failure = Crashed("the page's process died")
+        self._bell.set()
+
+    # What it does
+
+    async def _act(self) -> None:
+        """What a visitor does who waits for the chat."""
+        with anyio.move_on_after(_SLOW_DOCUMENT):
+            await self._parsed.wait()
+        await anyio.sleep(_BEFORE_INPUT)
+        try:
+            if self._sightings.box is None:
+                self._refuse_challenge(await self._content_of_stranger())
+            await self._tab.move_about()
+            await anyio.sleep(_BETWEEN_INPUTS)
+            await self._tab.scroll_to_box()
+            await self._tab.move_about()
+            await anyio.sleep(_BETWEEN_INPUTS)
+            await self._tab.press_toggle()
+            if blocked_by_consent(await self._tab.content()):
+                self._patience = _PATIENCE_FOR_CONSENT
+        except ChatGpttError as error:
+            # A page that is busy or on its way elsewhere takes no input; a challenge ends the visit.
+            if isinstance(error, ChallengeError | Crashed):
+                self._failure = error
+                self._bell.set()
+        self._acted = time.monotonic()
+
+    async def _content_of_stranger(self) -> str:
+        """The document, if it is none of WordPress': a challenge's marks prove nothing in a page of the
+        site.
+        """
+        content = await self._tab.content()
+        return "" if "/wp-content/" in content or "/wp-includes/" in content else content
+
+    def _is_hopeless(self) -> bool:
+        if self._acted is None:
+            return False
+        has_box = self._sightings.box is not None or self._climb.box is not None
+        patience = _PATIENCE if has_box else _PATIENCE_WITHOUT_BOX
+        return time.monotonic() - self._acted > min(self._patience, patience)
+
+    def _age(self) -> float:
+        return time.monotonic() - self._began
+
+    # What it makes of it
+
+    def _judge(self, document: Document, *, is_first: bool = True) -> None:
+        head = ReplyHead(
+            status=document.status,
+            headers={name.lower(): value for name, value in document.headers.items()},
+            url=without_credentials(document.url),
+            received_at=time.time(),
+        )
+        challenge = maybe_challenge(head.headers, document.body)
+        media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if challenge is not None:
+            self._failure = self._challenged(challenge, head)
+        elif is_first and head.status >= 400:
+            self._failure = read_failure(head, document.body)
+        elif is_first and media_type not in ("", "text/html", "application/xhtml+xml"):
+            self._failure = PageError(
+                f"the address answers with no web page: it is {media_type}",
+                hint="give the address of the page that shows the chat",
+                url=head.url,
+                status=head.status,
+            )
+
+    def _refuse_challenge(self, content: str) -> None:
+        challenge = maybe_challenge({}, content[: 64 * 1024])
+        if challenge is not None:
+            raise self._challenged(challenge, None)
+
+    def _challenged(self, challenge: str, head: ReplyHead | None) -> ChallengeError:
+        self._climb.saw("browser", f"a challenge: {challenge}")
+        return ChallengeError(
+            f"a bot protection answered instead of the page: {challenge}",
+            hint=CHALLENGE_HINT,
+            url=self._climb.wanted.page if head is None else head.url,
+            status=None if head is None else head.status,
+        )
+
+    def _words(self) -> str:
+        boxes = self._sightings.boxes
+        what = f"{len(boxes)} chat box{'es' if len(boxes) != 1 else ''}, none with a usable nonce"
+        if not boxes:
+            what = "no chat box"
+        if self._sightings.suspects:
+            what += "; it shows only a nonce that is known not to do"
+        if self._script_error:
+            what += f"; a script of the page failed: {self._script_error}"
+        return f"ran the page for {self._age():.1f} s: {what}"

@@ -1,0 +1,80 @@
+"""The ladder with the browser at its top, put together as the client does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import anyio
+import httpx
+
+from chatgptt._models import Strategy, Timeouts
+from chatgptt._retry import RetryPolicy
+from chatgptt._transport import DEFAULT_USER_AGENT, Deadline, Transport
+from chatgptt.tokens.browser import Disguise
+from chatgptt.tokens.endpoint import EndpointRung
+from chatgptt.tokens.ladder import Acquired, Ladder, Wanted
+from chatgptt.tokens.sharing import BrowserOptions, SharedBrowser
+from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
+from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.visit import BrowserRung
+
+
+class Acquiring:
+    def __init__(
+        self,
+        options: BrowserOptions | None = None,
+        *,
+        disguise: Callable[[str], Disguise] = lambda page: Disguise(user_agent=DEFAULT_USER_AGENT),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.browser = SharedBrowser(options or BrowserOptions())
+        self._disguise = disguise
+        self._http = httpx.AsyncClient()
+        self.transport = Transport(
+            lambda: self._http,
+            home="http://127.0.0.1/",
+            headers=headers or {},
+            user_agent=DEFAULT_USER_AGENT,
+            auth=None,
+            proxy=None,
+            timeouts=Timeouts(),
+            clock=time.time,
+        )
+        self._policy = RetryPolicy(attempts=1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.browser.close()
+        await self._http.aclose()
+
+    async def acquire(
+        self,
+        page: str,
+        *,
+        strategy: Strategy = "auto",
+        rejected: frozenset[str] = frozenset(),
+        is_last_resort: bool = False,
+        bot: str | None = None,
+        timeout: float = 60.0,
+    ) -> Acquired:
+        reader = PageReader(self.transport, self._policy, clock=time.time, sleep=anyio.sleep)
+        rung = BrowserRung(
+            self.browser,
+            self._disguise,
+            self._policy,
+            cookies_for=self.transport.cookies_for,
+            clock=time.time,
+            sleep=anyio.sleep,
+        )
+        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader, anyio.sleep), rung)
+        ladder = Ladder(rungs, TokenStore(None, time.time), strategy)
+        return await ladder.acquire(
+            Wanted(page=page, bot=bot), Deadline(timeout), rejected, is_last_resort=is_last_resort
+        )

@@ -1,0 +1,84 @@
+"""The command with a browser under it: the whole way to the answer, and every way to be stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from browser.processes import Traces
+
+from chatgptt.demo import DemoSite
+
+
+def start(*arguments: str, traces: Traces, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "chatgptt", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(traces.folder), **environment},
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "rung"),
+    [
+        ("browser/fetched/", "browser"),
+        ("browser/placeholder/", "browser"),
+        ("browser/frame-elsewhere/", "browser"),
+        ("browser-2x/embed/", "browser"),
+        ("wpaicg/", "html"),
+    ],
+)
+def test_the_answer_comes_over_the_clients_own_connection(
+    traces: Traces, demo: DemoSite, path: str, rung: str
+) -> None:
+    command = start("ask", "--site", demo.page(path), "--json", "Hello", traces=traces)
+    out, error = command.communicate(timeout=60)
+    assert command.returncode == 0, error
+    assert json.loads(out)["tokens_from"] == rung
+    assert "You wrote: Hello" in json.loads(out)["text"]
+    asked = demo.messages[-1]
+    assert "python-httpx" not in asked.headers["user-agent"]
+    assert "sec-fetch-mode" not in asked.headers  # which every browser sends
+
+
+def test_a_machine_without_a_browser_is_told_the_command(
+    traces: Traces, demo: DemoSite, tmp_path: Path
+) -> None:
+    command = start(
+        "ask",
+        "--site",
+        demo.page("browser/fetched/"),
+        "Hello",
+        traces=traces,
+        CHATGPTT_BROWSER=str(tmp_path / "none"),
+    )
+    _, error = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert b"chatgptt install-browser" in error
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_is_stopped_leaves_nothing(
+    traces: Traces, demo: DemoSite, how: signal.Signals
+) -> None:
+    page = demo.page("browser/never/")
+    command = start("ask", "--site", page, "--strategy", "browser", "Hello", traces=traces)
+    end = time.monotonic() + 20
+    while not traces.browsers() and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    assert traces.browsers()
+    os.killpg(command.pid, how) if how is signal.SIGINT else os.kill(command.pid, how)
+    _, error = command.communicate(timeout=15)
+    if how is signal.SIGINT:
+        assert command.returncode == 130
+        assert b"Traceback" not in error
+    traces.assert_none_within(10.0)

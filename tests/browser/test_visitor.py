@@ -1,0 +1,189 @@
+"""The browser is the same visitor as the rest of the client, goes where it may, and says what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from browser.acquiring import Acquiring
+from browser.processes import Traces
+from proxies import _join, _listening
+
+from chatgptt import BrowserError, ChatGpttError, PageError, TransportError
+from chatgptt._models import StoredCookie
+from chatgptt._transport import DEFAULT_USER_AGENT
+from chatgptt.demo import DemoSite
+from chatgptt.tokens.browser import Disguise
+from chatgptt.tokens.sharing import BrowserOptions
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_user_agent_headers_and_cookies_are_the_clients(traces: Traces, demo: DemoSite) -> None:
+    demo.clear()
+    disguise = Disguise(
+        user_agent="Mozilla/5.0 (test) Chrome/156.0.0.0",
+        headers=(("authorization", "Basic Zm9vOmJhcg=="), ("x-own", "1"), ("cookie", "named=2")),
+    )
+    async with Acquiring(disguise=lambda page: disguise) as acquiring:
+        acquiring.transport.add_cookies(
+            [StoredCookie(name="kept", value="3", domain="127.0.0.1", path="/", is_secure=False)]
+        )
+        acquired = await acquiring.acquire(demo.page("browser/heavy/"), strategy="browser")
+    assert acquired.tokens.user_agent == disguise.user_agent
+    assert {(cookie.name, cookie.value) for cookie in acquired.tokens.cookies} == {
+        ("named", "2"),
+        ("kept", "3"),
+    }
+    page = next(seen for seen in demo.requests if seen.path == "/browser/heavy/")
+    ajax = next(seen for seen in demo.requests if "admin-ajax" in seen.path)
+    for seen in (page, ajax):
+        assert seen.headers["user-agent"] == disguise.user_agent
+        assert seen.headers["authorization"] == "Basic Zm9vOmJhcg=="
+        assert seen.headers["x-own"] == "1"
+        assert set(seen.headers["cookie"].split("; ")) == {"named=2", "kept=3"}
+    elsewhere = next(seen for seen in demo.requests if seen.path.endswith("elsewhere.js"))
+    assert not {"authorization", "x-own", "cookie"} & elsewhere.headers.keys()
+
+
+async def test_a_cookie_that_the_page_set_is_handed_on(acquiring: Acquiring, demo: DemoSite) -> None:
+    acquired = await acquiring.acquire(demo.page("cookies/"), strategy="browser")
+    assert [cookie.name for cookie in acquired.tokens.cookies] == ["demo_visitor"]
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://127.0.0.1:{closed}/", "connect_error"),
+        ("http://no-such-host.invalid/", "dns_error"),
+        ("{demo}/status/404/", "http_error"),
+        ("{demo}/status/500/", "http_error"),
+        ("{demo}/status/429/", "rate_limited"),
+        ("{demo}/pdf/", "http_error"),
+        ("{demo}/json-page/", "http_error"),
+        ("{demo}/loop/", "http_error"),
+    ],
+)
+async def test_failures_have_the_codes_of_the_static_rungs(
+    acquiring: Acquiring, demo: DemoSite, url: str, code: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = server.getsockname()[1]
+    with pytest.raises(ChatGpttError) as caught:
+        await acquiring.acquire(url.format(demo=demo.url, closed=closed), strategy="browser")
+    assert caught.value.code == code
+
+
+async def test_the_deadline_holds(acquiring: Acquiring, demo: DemoSite) -> None:
+    for seconds in (0.05, 0.5, 2.0):
+        with pytest.raises(TransportError) as caught:
+            await acquiring.acquire(demo.page("browser/never/"), strategy="browser", timeout=seconds)
+        assert caught.value.code == "timeout"
+
+
+async def test_a_browser_that_is_none(traces: Traces, demo: DemoSite) -> None:
+    async with Acquiring(BrowserOptions(executable="/bin/false")) as acquiring:
+        with pytest.raises(BrowserError) as caught:
+            await acquiring.acquire(demo.page("browser/fetched/"))
+    assert caught.value.code == "browser_failed"
+    async with Acquiring(BrowserOptions(executable="/nowhere/chromium")) as acquiring:
+        with pytest.raises(BrowserError) as caught:
+            await acquiring.acquire(demo.page("browser/fetched/"))
+        assert caught.value.code == "browser_missing"
+        assert "chatgptt install-browser" in caught.value.hint
+        with pytest.raises(ChatGpttError) as other:
+            await acquiring.acquire(demo.page("browser/nochat/"))
+        assert other.value.code == "no_chat_box"
+
+
+@contextlib.asynccontextmanager
+async def socks_proxy(user: bytes, password: bytes, seen: list[bytes]) -> AsyncIterator[int]:
+    """A SOCKS5 proxy with a login, which leads to this machine whatever it is asked for."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, count = await reader.readexactly(2)
+        await reader.readexactly(count)
+        writer.write(b"\x05\x02")
+        _, length = await reader.readexactly(2)
+        given = await reader.readexactly(length)
+        secret = await reader.readexactly((await reader.readexactly(1))[0])
+        writer.write(b"\x01\x00" if (given, secret) == (user, password) else b"\x01\x01")
+        await reader.readexactly(4)
+        seen.append(await reader.readexactly((await reader.readexactly(1))[0]))
+        there = await asyncio.open_connection("127.0.0.1", int.from_bytes(await reader.readexactly(2)))
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        await _join((reader, writer), there)
+
+    async with _listening(serve) as port:
+        yield port
+
+
+async def test_a_socks_proxy_with_a_login(traces: Traces, demo: DemoSite) -> None:
+    seen: list[bytes] = []
+    page = demo.page("browser/fetched/").replace("127.0.0.1", "site.example")
+    async with socks_proxy(b"ada", b"p@ss", seen) as port:
+        disguise = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"socks5://ada:p%40ss@127.0.0.1:{port}")
+        async with Acquiring(disguise=lambda page: disguise) as acquiring:
+            acquired = await acquiring.acquire(page, strategy="browser")
+        wrong = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"socks5://ada:no@127.0.0.1:{port}")
+        async with Acquiring(disguise=lambda page: wrong) as acquiring:
+            with pytest.raises(TransportError) as caught:
+                await acquiring.acquire(page, strategy="browser")
+    assert acquired.tokens.rung == "browser"
+    assert set(seen) == {b"site.example"}
+    assert "login" in caught.value.message
+    assert "p@ss" not in str(caught.value.as_dict())
+
+
+@contextlib.asynccontextmanager
+async def http_proxy(login: str, seen: list[str]) -> AsyncIterator[int]:
+    """An HTTP proxy that asks for a login, and leads to this machine whatever it is asked for."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if f"proxy-authorization: basic {login}".lower() not in head.lower():
+            challenge = (
+                "HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic realm=x\r\nConnection: close\r\n"
+            )
+            writer.write(f"{challenge}Content-Length: 0\r\n\r\n".encode())
+            return
+        method, url, _ = head.split(" ", 2)
+        seen.append(url)
+        host, _, path = url.removeprefix("http://").partition("/")
+        there = await asyncio.open_connection("127.0.0.1", int(host.rpartition(":")[2]))
+        there[1].write(f"{method} /{path} HTTP/1.0\r\n{head.partition(chr(10))[2]}".encode())
+        await _join((reader, writer), there)
+
+    async with _listening(serve) as port:
+        yield port
+
+
+async def test_an_http_proxy_with_a_login(traces: Traces, demo: DemoSite) -> None:
+    seen: list[str] = []
+    page = demo.page("browser/fetched/").replace("127.0.0.1", "site.example")
+    async with http_proxy("YWRhOnBAc3M=", seen) as port:
+        disguise = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"http://ada:p%40ss@127.0.0.1:{port}")
+        async with Acquiring(disguise=lambda page: disguise) as acquiring:
+            acquired = await acquiring.acquire(page, strategy="browser")
+    assert acquired.tokens.page == page
+    assert page in seen
+
+
+async def test_a_redirect_in_a_circle_is_no_page(acquiring: Acquiring, demo: DemoSite) -> None:
+    with pytest.raises(PageError):
+        await acquiring.acquire(demo.page("loop/"), strategy="browser")
+
+
+async def test_only_a_failed_visit_leaves_a_trace(traces: Traces, demo: DemoSite, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.zip"
+    async with Acquiring(BrowserOptions(trace=trace)) as acquiring:
+        await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
+        assert not trace.exists()
+        with pytest.raises(ChatGpttError):
+            await acquiring.acquire(demo.page("browser/nochat/"), strategy="browser")
+        assert zipfile.is_zipfile(trace)
