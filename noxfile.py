@@ -47,7 +47,7 @@ def examples(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test the built package, with branch coverage; `nox -s tests -- -k retry` runs some, without."""
     install(session, "test", extras="demo,socks")
-    session.run("pytest", "--ignore=tests/browser", *(session.posargs or ["--cov", "--cov-report=term"]))
+    session.run("pytest", "--ignore=tests/browser", "--ignore=tests/wordpress", *(session.posargs or ["--cov", "--cov-report=term"]))
 
 
 @nox.session
@@ -56,6 +56,14 @@ def browser(session: nox.Session) -> None:
     install(session, "test", extras="demo,socks")
     session.run("chatgptt", "install-browser")
     session.run("pytest", *(session.posargs or ["tests/browser"]))
+
+
+@nox.session
+def wordpress(session: nox.Session) -> None:
+    """Ask a real WordPress, of Debian's packages, on loopback; installs what is missing where it is root."""
+    install(session, "test", "wordpress")
+    session.run("python", "tests/wordpress/debian.py")
+    session.run("pytest", "--wordpress", *(session.posargs or ["tests/wordpress"]))
 
 
 @nox.session

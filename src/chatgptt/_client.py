@@ -14,7 +14,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +40,7 @@ from chatgptt._models import (
 from chatgptt._retry import RetryPolicy
 from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, Deadline, Transport
 from chatgptt.protocols.prompt import check_message, fold, read_turns
-from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.protocols.urls import is_same_site, page_url, without_credentials
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
 from chatgptt.tokens.sharing import BrowserOptions, SharedBrowser
@@ -144,12 +144,13 @@ class AsyncClient:
         self._own_http: httpx.AsyncClient | None = None
         self._http = http_client
         self._is_closed = False
+        own_headers = _check_headers(headers or {})
         if http_client is None:
-            self._own_http = self._make_http()
+            self._own_http = self._make_http(own_headers.pop("cookie", ""))
         transport = Transport(
             self._get_http,
             home=self.page,
-            headers=_check_headers(headers or {}),
+            headers=own_headers,
             user_agent=_check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
             auth=auth,
             proxy=self._proxy,
@@ -376,11 +377,12 @@ class AsyncClient:
             )
         return http
 
-    def _make_http(self) -> httpx.AsyncClient:
+    def _make_http(self, cookies: str) -> httpx.AsyncClient:
         try:
             return httpx.AsyncClient(
                 verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
                 proxy=self._proxy,
+                event_hooks={"request": [_adds_cookies(cookies, self.page)] if cookies else []},
                 limits=httpx.Limits(
                     max_connections=None,
                     max_keepalive_connections=100,
@@ -486,6 +488,22 @@ def _tls(*named: str | None) -> ssl.SSLContext:
     httpx reads the variables in `named`; they are the key here.
     """
     return httpx.create_ssl_context()
+
+
+def _adds_cookies(named: str, home: str) -> Callable[[httpx.Request], Awaitable[None]]:
+    """Puts the caller's cookies beside those of the jar, at every hop (docs/protocols.md C2).
+
+    httpx sends a header or the jar, never both, and follows a redirect without the header.
+    """
+    names = {pair.partition("=")[0].strip() for pair in named.split(";")}
+
+    async def add(request: httpx.Request) -> None:
+        if is_same_site(str(request.url), home):
+            kept = request.headers.get("cookie", "").split("; ")
+            others = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
+            request.headers["cookie"] = "; ".join((named, *others))
+
+    return add
 
 
 def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:

@@ -436,6 +436,10 @@ def _map(error: Exception, url: str, proxy: str | None = None) -> ChatGpttError:
         return TransportError(
             f"no safe connection to {where}", code="tls_error", hint=_TLS_HINT, url=url, is_sent=is_sent
         )
+    if any(isinstance(cause, BrokenPipeError) for cause in chain):
+        # The server had closed before it had all of the request, so it cannot have acted on it.
+        hint = "the site's server hung up; try again"
+        return TransportError(f"cannot talk to {where}", code="connect_error", hint=hint, url=url)
     for kind, code, is_sent, hint in _TABLE:
         if isinstance(error, kind):
             return TransportError(f"cannot talk to {where}", code=code, hint=hint, url=url, is_sent=is_sent)

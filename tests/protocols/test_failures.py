@@ -59,8 +59,9 @@ def test_a_busy_site_says_when_to_come_back(status: int, value: str) -> None:
     ("status", "body", "code", "hint"),
     [
         (400, "0", "unreadable_answer", "updated"),
-        (200, " 0\n", "unreadable_answer", "updated"),
-        (200, "\ufeff0", "unreadable_answer", "updated"),
+        (400, "\ufeff 0\n", "unreadable_answer", "updated"),
+        (200, " 0\n", "unreadable_answer", "owner"),
+        (200, "\ufeff0", "unreadable_answer", "owner"),
         (403, "-1", "token_rejected", "page cache"),
         (403, "0", "http_error", "firewall"),
         (200, "-1", "unreadable_answer", "inspect"),

@@ -87,9 +87,17 @@ def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
             retry_after=maybe_retry_after(head),
         )
     text = body.strip("\ufeff \t\r\n")
-    if text == "0" and head.status in (200, 400):
+    if text == "0" and head.status == 200:
+        # The action's handler took the message and returned, so a second one may be billed as well (C1).
         return AnswerError(
-            f"the site does not know the chat's ajax action (HTTP {head.status}, body 0)",
+            "the site took the message and answered nothing (HTTP 200, body 0)",
+            hint="the chat plugin, or another one in its way, is at fault; tell the site's owner",
+            url=head.url,
+            status=head.status,
+        )
+    if text == "0" and head.status == 400:
+        return AnswerError(
+            "the site does not know the chat's ajax action (HTTP 400, body 0)",
             hint="the plugin is switched off, or was updated to another generation since the page was cached",
             url=head.url,
             status=head.status,

@@ -261,10 +261,15 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
                 return answer, thread_id[:200] if isinstance(thread_id, str) else ""
         if not body.strip("\ufeff \t\r\n"):
             raise empty_answer(head)
+        if _EXPIRED in body[-2000:] and not is_html(body):
+            raise nonce_rejected(head, _EXPIRED)
         if head.headers.get("content-type", "").startswith("text/event-stream") and "<" in body:
             raise provider_failed(head, f"the AI service answered the site with a web page{said(body)}")
     raise read_failure(head, body)
 
+
+_EXPIRED = "The link you followed has expired."
+"""WordPress's refusal (W7). Behind PHP's own output its status 403 cannot be set any more."""
 
 _KNOWN_KEYS = frozenset(
     {"status", "msg", "data", "error", "tokenLimitReached", "success", "ipBanned", "messageFlagged"}

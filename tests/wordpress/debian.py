@@ -1,0 +1,78 @@
+"""Sees to it that the Debian packages are there which the tests of this folder start; exits with 1 where it can't.
+
+MariaDB and PHP are taken without the packages that would run them as services of the system. nginx has no such
+package, so Debian's own switch against starting what is being installed is set meanwhile (invoke-rc.d(8)).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGES = (
+    "libnginx-mod-http-brotli-filter",
+    "mariadb-server-core",
+    "nginx",
+    "php",
+    "php-cgi",
+    "php-mysql",
+    "util-linux",
+    "wordpress",
+    "wordpress-theme-twentytwentythree",
+)
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def find_missing() -> list[str]:
+    """The packages that are not installed.
+
+    Raises:
+        FileNotFoundError: where this is no Debian.
+    """
+    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *PACKAGES]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    installed = {line.partition(" ")[2] for line in shown.splitlines() if line.startswith("installed ")}
+    return [package for package in PACKAGES if package not in installed]
+
+
+@contextlib.contextmanager
+def no_service_started() -> Iterator[None]:
+    """Inside the block installing starts nothing; a machine's own policy for that is left as it is."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def main() -> str | None:
+    """What is wrong; None for nothing."""
+    try:
+        missing = find_missing()
+    except FileNotFoundError:
+        return "the tests with a real WordPress need Debian's packages, and dpkg to look for them"
+    if not missing:
+        return None
+    install = ["apt-get", "install", "--yes", "-qq", "--no-install-recommends", *missing]
+    if os.geteuid() != 0:
+        return f"the tests with a real WordPress need some packages; as root: {' '.join(install)}"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with no_service_started():
+        for step in (["apt-get", "update", "-qq"], install):
+            done = subprocess.run(step, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+            if done.returncode != 0:
+                return f"{' '.join(step)} failed with {done.returncode}:\n{done.stdout}"
+    still = find_missing()
+    return f"still not installed: {', '.join(still)}" if still else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

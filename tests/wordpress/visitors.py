@@ -1,0 +1,35 @@
+"""People with an account at the site, as they log in with a browser."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import httpx
+import pytest
+from wordpress.installation import Site, WordPress
+
+__all__ = ["log_in", "log_out", "only_1x", "only_2x"]
+
+only_1x = pytest.mark.parametrize("generation", ["wpaicg"])
+only_2x = pytest.mark.parametrize("generation", ["aipkit"])
+
+
+async def log_in(wordpress: WordPress, http: httpx.AsyncClient, site: Site = "pretty") -> None:
+    """Fills in WordPress's own form as Ada; the cookies are then in the client's jar."""
+    address = wordpress.url(site, "/wp-login.php")
+    await http.get(address)  # sets the cookie by which WordPress sees that cookies work
+    fields = {"log": "ada", "pwd": "password of ada", "wp-submit": "Log In", "testcookie": "1"}
+    reply = await http.post(address, data=fields)
+    assert reply.status_code == 302, reply.text
+    assert any(name.startswith("wordpress_logged_in_") for name in http.cookies)
+
+
+async def log_out(wordpress: WordPress, http: httpx.AsyncClient, site: Site = "pretty") -> None:
+    """Follows the link in Ada's own page: her session ends at the site."""
+    page = await http.get(wordpress.chat(site))
+    link = re.search(r"""href=["']([^"']*wp-login\.php\?action=logout[^"']*)["']""", page.text)
+    assert link, page.text
+    async with httpx.AsyncClient(cookies=http.cookies) as elsewhere:  # this jar would lose them at once
+        reply = await elsewhere.get(html.unescape(link[1]))
+    assert reply.status_code == 302, reply.text
