@@ -14,7 +14,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"  # comes with nox, needs nothing of the machine
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "examples", "browser", "tests"]  # the tests' summary is read last
+nox.options.sessions = ["lint", "examples", "tests"]  # the tests' summary is read last
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -45,17 +45,31 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Test the built package, with branch coverage; `nox -s tests -- -k retry` runs some, without."""
+    """Test the built package, browser included, with branch coverage; `-- -k retry` runs some, without."""
     install(session, "test", extras="demo,socks")
-    session.run("pytest", "--ignore=tests/browser", "--ignore=tests/wordpress", *(session.posargs or ["--cov", "--cov-report=term"]))
+    session.run("chatgptt", "install-browser")
+    session.run(
+        "pytest",
+        "--ignore=tests/wordpress",
+        "--ignore=tests/fixtures",
+        *(session.posargs or ["--cov", "--cov-report=term"]),
+    )
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the browser rung in a real Chromium, which the project's own command finds or gets first."""
+    """Test the browser rung alone, in a real Chromium, which the project's own command finds or gets."""
     install(session, "test", extras="demo,socks")
     session.run("chatgptt", "install-browser")
     session.run("pytest", *(session.posargs or ["tests/browser"]))
+
+
+@nox.session
+def fixtures(session: nox.Session) -> None:
+    """Replay every recorded case through the whole client, and print the catalogue."""
+    install(session, "test", extras="demo,socks")
+    session.run("pytest", *(session.posargs or ["tests/fixtures"]))
+    session.run("python", "tests/fixtures/table.py")
 
 
 @nox.session

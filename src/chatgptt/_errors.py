@@ -13,7 +13,7 @@
     ├── ProviderError                            provider_error
     ├── AnswerError                              empty_answer unreadable_answer
     ├── StreamInterruptedError                   stream_interrupted
-    └── BrowserError                             browser_missing browser_failed
+    └── BrowserError (also RuntimeError)         browser_missing browser_failed
 
 A message says what was attempted and what was seen; the hint says what to do next. Neither ever
 holds a nonce, a cookie, a client id or a proxy's password. Programs read the fields, never the text.
@@ -267,7 +267,10 @@ class StreamInterruptedError(ChatGpttError):
     default_code = "stream_interrupted"
 
 
-class BrowserError(ChatGpttError):
-    """No browser to run (`browser_missing`), or it failed (`browser_failed`)."""
+class BrowserError(ChatGpttError, RuntimeError):
+    """No browser to run (`browser_missing`), or it failed (`browser_failed`).
+
+    It stands in for the tokens that only a browser could have found, hence a RuntimeError like their error.
+    """
 
     default_code = "browser_failed"

@@ -168,7 +168,7 @@ def test_second_process_needs_no_page(site: DemoSite, state_dir: Path, page: str
 def test_error_goes_to_stderr_with_its_hint(run: Run, site: DemoSite) -> None:
     done = run("ask", "--site", site.page("wpaicg/nochat/"), "Hello")
     assert (done.code, done.out) == (1, "")
-    first, finding, hint = done.err.splitlines()
+    first, finding, *_, hint = done.err.splitlines()
     assert first == "error: the page has no chat box of the AI Power plugin"
     assert finding.startswith("  html: ")
     assert hint.startswith("hint: ")
@@ -178,7 +178,7 @@ def test_error_goes_to_stderr_with_its_hint(run: Run, site: DemoSite) -> None:
     ("page", "message", "code", "reason"),
     [
         ("wpaicg/nochat/", "Hello", "no_chat_box", None),
-        ("never/", "Hello", "tokens_missing", None),
+        ("never/", "Hello", "browser_missing", None),
         ("wpaicg/", "QUOTA", "refused", "quota"),
         ("aipkit/", "BANWORD", "refused", "banned_words"),
         ("wpaicg/", "PROVIDER500", "provider_error", None),

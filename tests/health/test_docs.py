@@ -42,7 +42,6 @@ class Shell:
             PAGE: self._demo.page("wpaicg/"),
             "https://ping.example": self._demo.url,
             "/var/lib/node_exporter": str(self.folder),
-            "/tmp/": f"{self.folder}/",
         }
         return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
 

@@ -34,7 +34,16 @@ from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import origin
 from chatgptt.tokens.store import TokenStore
 
-__all__ = ["Acquired", "Climb", "Ladder", "RungOfLadder", "Wanted", "past_caches", "without_mark"]
+__all__ = [
+    "NOT_FOUND",
+    "Acquired",
+    "Climb",
+    "Ladder",
+    "RungOfLadder",
+    "Wanted",
+    "past_caches",
+    "without_mark",
+]
 
 _log = logging.getLogger("chatgptt.tokens")
 

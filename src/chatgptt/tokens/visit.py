@@ -31,7 +31,7 @@ from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
 from chatgptt.tokens.installed import INSTALL_HINT
-from chatgptt.tokens.ladder import Climb, past_caches
+from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches
 from chatgptt.tokens.sharing import SharedBrowser
 from chatgptt.tokens.sightings import Seen, Sightings, blocked_by_consent, hints_at_chat, needs_scripts
 
@@ -129,9 +129,14 @@ class BrowserRung:
                 sleep=self._sleep,
             )
         except BrowserError as error:
-            if error.code != "browser_missing" or climb.missing is None or climb.page is None:
+            if error.code != "browser_missing" or climb.page is None:
                 raise
-            if climb.box is not None or needs_scripts(climb.page):
+            if climb.box is not None:
+                error.message = f"{NOT_FOUND}, and {error.message}"
+                error.args = (error.message,)
+                error.url = error.url or climb.wanted.page
+                raise
+            if climb.missing is None or needs_scripts(climb.page):
                 raise
             # Little says that scripts would make a box here: that there is none is the better answer.
             climb.saw(self.name, f"not run: {error.message}")
