@@ -73,6 +73,9 @@ class Connection:
                 pass
 
 
+_BACKLOG = 500
+"""Connections that may wait to be accepted; one more would be tried again after a second, at the earliest."""
+
 Answer = Callable[[Connection, Got], Awaitable[bool | None]]
 """Answers one request; True keeps the connection for another one."""
 
@@ -114,7 +117,7 @@ async def serving(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Async
                 server.got.append(got)
                 if not await answer(connection, got):
                     break
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             pass  # the client has gone
         finally:
             server.open_connections -= 1
@@ -127,7 +130,7 @@ async def serving(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Async
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    listening = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls, backlog=_BACKLOG)
     port = listening.sockets[0].getsockname()[1]
     server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}", port)
     try:

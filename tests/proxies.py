@@ -36,7 +36,9 @@ async def http_proxy(*, login: str = "") -> AsyncIterator[Proxy]:
         )
         if login and given != expected:
             proxy.denied += 1
-            writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+            writer.write(
+                b'HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n'
+            )
             return
         proxy.targets.append(target)
         url = urlsplit(f"//{target}" if method == "CONNECT" else target)

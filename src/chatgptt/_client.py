@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
+from http.cookiejar import CookieJar
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, get_args
@@ -38,20 +39,22 @@ from chatgptt._models import (
     Turn,
 )
 from chatgptt._retry import RetryPolicy
-from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, Deadline, Transport
+from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, CookieRules, Deadline, Transport
 from chatgptt.protocols.prompt import check_message, fold, read_turns
-from chatgptt.protocols.urls import is_same_site, page_url, without_credentials
+from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
-from chatgptt.tokens.sharing import BrowserOptions, SharedBrowser
+from chatgptt.tokens.on_demand import BrowserOnDemand
 from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
 from chatgptt.tokens.store import TokenStore, default_folder
-from chatgptt.tokens.visit import BrowserRung, disguise_for
 
 if TYPE_CHECKING:
     import ssl
 
+    from chatgptt._network import Network
+    from chatgptt.health.history import History
     from chatgptt.health.report import HealthReport, Level
+    from chatgptt.tokens.sharing import BrowserOptions
 
 __all__ = [
     "DEFAULT_SITE",
@@ -145,8 +148,16 @@ class AsyncClient:
         self._http = http_client
         self._is_closed = False
         own_headers = _check_headers(headers or {})
+        self._network: Network | None = None
         if http_client is None:
+            # Here: they load httpcore, which httpx too does only for its first client.
+            from chatgptt._network import Network
+            from chatgptt._pool import widen
+
             self._own_http = self._make_http(own_headers.pop("cookie", ""))
+            widen(self._own_http)
+            self._network = Network()
+            self._network.carry(self._own_http)
         transport = Transport(
             self._get_http,
             home=self.page,
@@ -156,32 +167,33 @@ class AsyncClient:
             proxy=self._proxy,
             timeouts=self._timeouts,
             clock=time.time,
+            endpoint=self._ajax_url,
             keeps_cookies=http_client is None,
+            network=self._network,
         )
         policy = retry or RetryPolicy()
         self._folder = _folder(state_dir)
+        self._history: History | None = None
         store = TokenStore(self._folder, time.time)
         self._reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
         self._html = HtmlRung(self._reader)
-        self._browser = SharedBrowser(_with_cache(browser or BrowserOptions(), self._folder))
+        self._browser = BrowserOnDemand(
+            browser,
+            folder=self._folder,
+            user_agent=user_agent or DEFAULT_USER_AGENT,
+            headers=_check_headers(headers or {}),
+            auth=auth,
+            proxy=self._proxy,
+            policy=policy,
+            cookies_for=transport.cookies_for,
+            clock=time.time,
+            sleep=anyio.sleep,
+        )
         rungs = (
             self._html,
             ScriptRung(self._reader),
             EndpointRung(self._reader, anyio.sleep),
-            BrowserRung(
-                self._browser,
-                functools.partial(
-                    disguise_for,
-                    user_agent=user_agent or DEFAULT_USER_AGENT,
-                    headers=_check_headers(headers or {}),
-                    auth=auth,
-                    proxy=self._proxy,
-                ),
-                policy,
-                cookies_for=transport.cookies_for,
-                clock=time.time,
-                sleep=anyio.sleep,
-            ),
+            self._browser,
         )
         self._rungs = rungs
         self._context = Context(
@@ -206,9 +218,15 @@ class AsyncClient:
         """Closes the connections, and the browser if one was started. Calls after it fail."""
         self._is_closed = True
         with anyio.CancelScope(shield=True):
-            await self._browser.close()
-            if self._own_http is not None:
-                await self._own_http.aclose()
+            try:
+                if self._network is not None:
+                    await self._network.close()
+            finally:  # asyncio's own cancellation knows no shield
+                try:
+                    await self._browser.close()
+                finally:
+                    if self._own_http is not None:
+                        await self._own_http.aclose()
 
     async def ask(
         self,
@@ -315,6 +333,7 @@ class AsyncClient:
         """
         # Here, since most programs never check: the history needs sqlite3.
         from chatgptt.health.check import DEFAULT_MESSAGE, Plan
+        from chatgptt.health.history import History
         from chatgptt.health.recorded import check_and_record
 
         plan = Plan(
@@ -326,8 +345,9 @@ class AsyncClient:
             timeout=self._timeouts.total if timeout is None else _check_timeout(timeout),
         )
         self._get_http()
+        self._history = self._history or History(self._folder)
         return await check_and_record(
-            self._context, self._wanted(None), plan, look=self._html.look, folder=self._folder
+            self._context, self._wanted(None), plan, look=self._html.look, history=self._history
         )
 
     async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
@@ -382,6 +402,7 @@ class AsyncClient:
             return httpx.AsyncClient(
                 verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
                 proxy=self._proxy,
+                cookies=CookieJar(CookieRules()),
                 event_hooks={"request": [_adds_cookies(cookies, self.page)] if cookies else []},
                 limits=httpx.Limits(
                     max_connections=None,
@@ -498,7 +519,7 @@ def _adds_cookies(named: str, home: str) -> Callable[[httpx.Request], Awaitable[
     names = {pair.partition("=")[0].strip() for pair in named.split(";")}
 
     async def add(request: httpx.Request) -> None:
-        if is_same_site(str(request.url), home):
+        if may_carry_credentials(str(request.url), home):
             kept = request.headers.get("cookie", "").split("; ")
             others = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
             request.headers["cookie"] = "; ".join((named, *others))
@@ -539,13 +560,6 @@ def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
                 hint="use printable ASCII, without blanks around it",
             )
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _with_cache(options: BrowserOptions, folder: Path | None) -> BrowserOptions:
-    """With a place for what the browser's driver compiles, which saves a tenth of a second a start."""
-    if options.cache is not None or folder is None:
-        return options
-    return dataclasses.replace(options, cache=folder / "playwright-cache")
 
 
 def _folder(state_dir: str | os.PathLike[str] | StateDir | None) -> Path | None:

@@ -13,9 +13,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, assert_never
+from typing import Self, TypeVar, assert_never
 
 import anyio
+import anyio.to_thread
 
 from chatgptt._errors import (
     BrowserError,
@@ -30,7 +31,7 @@ from chatgptt._errors import (
 )
 from chatgptt._models import Ending, Question, Reply, Timeouts, Tokens
 from chatgptt._retry import RetryPolicy, retry
-from chatgptt._transport import Deadline, OpenReply, Transport
+from chatgptt._transport import Deadline, OpenReply, Transport, in_time
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES
 from chatgptt.protocols.prompt import check_message
@@ -41,8 +42,12 @@ from chatgptt.tokens.store import TokenStore, Visitor
 __all__ = ["AsyncReplyStream", "Context"]
 
 _log = logging.getLogger("chatgptt.client")
+_Value = TypeVar("_Value")
 _dice = random.SystemRandom()
 _LOWER = string.ascii_lowercase + string.digits
+
+_LARGE_BYTES = 256 * 1024
+"""Answers are some kilobytes. From this size on one made to be slow takes some hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,7 @@ class AsyncReplyStream:
         self._conversation_id = ""
         self._ready: list[str] = []
         self._failure: ChatGpttError | None = None
+        self._received_bytes = 0
         self._pieces: list[str] = []
         self._attempts = 0
         self._page_requests = 0
@@ -171,7 +177,12 @@ class AsyncReplyStream:
     async def _start(self) -> None:
         """Opens the answer; newer tokens, and a message that the site lost, each get one more try."""
         await self._take_turn()
-        self._visitor = await self._context.store.visitor(origin(self._wanted.page))
+        self._visitor = await in_time(
+            self._context.store.visitor(origin(self._wanted.page)),
+            self._deadline,
+            doing="the state folder was read",
+            url=self._wanted.page,
+        )
         acquired = self._first or await self._acquire(frozenset())
         self._page_requests = acquired.requests
         rejected: frozenset[str] = frozenset()
@@ -259,6 +270,7 @@ class AsyncReplyStream:
 
     async def _send_once(self, tokens: Tokens, question: Question) -> None:
         await self._close()
+        self._received_bytes = 0
         match tokens.box.protocol:
             case "wpaicg":
                 await self._send_wpaicg(tokens, question)
@@ -318,14 +330,16 @@ class AsyncReplyStream:
         reader = self._reader
         try:
             data = await self._open.receive()
-        except TransportError as error:
+        except (TransportError, InvalidInputError) as error:
             await self._close()
-            raise self._broken(error) from error
+            await self._end_broken(reader, error)
+            return
+        self._received_bytes += len(data)
         if data:
-            self._add(reader.receive(data))
+            self._add(await self._aside(lambda: reader.receive(data)))
         if reader.is_finished or not data:
             try:
-                pieces, ending = reader.end()
+                pieces, ending = await self._aside(reader.end)
                 await self._open.finish()
             except ChatGpttError as error:
                 if not self._ready:
@@ -337,12 +351,37 @@ class AsyncReplyStream:
             self._add(pieces)
             self._finish(reader, ending)
 
+    async def _end_broken(
+        self, reader: wpaicg.ReplyReader | aipkit.ReplyReader, error: TransportError | InvalidInputError
+    ) -> None:
+        """Makes the reply of an answer that was whole before its connection broke: a wrong length, say."""
+        try:
+            pieces, ending = await self._aside(reader.end)
+        except ChatGpttError:
+            raise self._broken(error) from error
+        self._add(pieces)
+        self._finish(reader, ending)
+
+    async def _aside(self, work: Callable[[], _Value]) -> _Value:
+        """What the reader makes of what came; that of a large answer comes from a thread: it may take longer
+        than the call has, and cannot be stopped, only left.
+        """
+        if self._received_bytes < _LARGE_BYTES:
+            return work()
+        reading = anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        try:
+            return await in_time(
+                reading, self._deadline, doing="a large answer was read", url=self._wanted.page
+            )
+        except TransportError as error:
+            raise self._broken(error) from error
+
     def _add(self, pieces: list[str]) -> None:
         if pieces and self.first_text_at is None:
             self.first_text_at = self._deadline.elapsed()
         self._ready += pieces
 
-    def _broken(self, error: TransportError) -> ChatGpttError:
+    def _broken(self, error: TransportError | InvalidInputError) -> ChatGpttError:
         """A connection that broke: before the first text it may be tried again, after it not."""
         assert self._reader is not None
         text = self._reader.text

@@ -6,9 +6,11 @@ Its exit code is the worst verdict's, and 3 for a call that cannot work: monitor
 from __future__ import annotations
 
 import json
+import logging
 import random
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 import anyio
 
 from chatgptt import _terminal
-from chatgptt._client import DEFAULT_SITE, AsyncClient
+from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._models import Strategy
 from chatgptt.health.check import DEFAULT_MESSAGE, Plan
@@ -33,6 +35,7 @@ from chatgptt.health.report import (
     Level,
     Status,
     Verdict,
+    broken_off,
     iso,
     not_checked,
     reports_as_json,
@@ -40,7 +43,7 @@ from chatgptt.health.report import (
     worst,
 )
 from chatgptt.health.sites import Site, read_sites
-from chatgptt.health.trends import Trend, read_trend
+from chatgptt.health.trends import Trend, alike, read_trend
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.tokens.store import default_folder
 
@@ -51,11 +54,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "HealthCommand"]
 
+_log = logging.getLogger("chatgptt.health")
+
 Format = Literal["text", "json", "nagios", "prometheus", "junit"]
 
 _DAY = 86_400.0
 _WIDTH = 10_000
 """Columns of a pipe or a file: wide enough to fold no line, so that what is searched for is found."""
+_SKEW = 60.0
+"""Seconds by which clocks of machines that share a folder may differ."""
 _JITTER = 0.1
 """Share of the waiting time: many machines that watch a site don't come all at once."""
 
@@ -87,6 +94,7 @@ class HealthCommand:
     watch: float | None = None
     failures: int | None = None
     ping_url: str = ""
+    replay: Path | None = None
     sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
 
     def run(self) -> int:
@@ -96,9 +104,12 @@ class HealthCommand:
             if self.shows_history:
                 self._show_history()
                 return 0
+            if self.replay is not None:
+                return self._run_replayed(self.replay)
             return anyio.run(self._run)
         except BrokenPipeError:
-            raise
+            _terminal.abandon_stdout()
+            return EXIT_CODES["unknown"]
         except OSError as error:  # of our own output, a full disk say
             _terminal.print_failure(error)
             return EXIT_CODES["unknown"]
@@ -108,13 +119,38 @@ class HealthCommand:
             else:
                 _terminal.print_error(error)
             return EXIT_CODES["unknown"]
+        except Exception as error:  # noqa: BLE001 - Python would exit with 1, which says that the site works
+            _log_failure(error)
+            _terminal.print_error(_own_failure(error))
+            return EXIT_CODES["unknown"]
 
     def _check_options(self) -> None:
         if self.ping_url:
-            ping_target(self.ping_url, is_working=True)
+            for is_working in (True, False):
+                ping_target(self.ping_url, is_working=is_working)
+        for file in (self.output, self.report):
+            if file is not None and (file.is_dir() or not file.parent.is_dir()):
+                raise InvalidInputError(
+                    f"cannot write {str(file)!r}", hint="name a file in a folder that can be written"
+                )
         is_sane = (self.watch is None or self.watch > 0) and (self.failures is None or self.failures > 0)
         if not is_sane or not self.days > 0:
             raise InvalidInputError("watch, failures and days have to be above 0", hint="mend the number")
+
+    def _run_replayed(self, folder: Path) -> int:
+        """Checks a recorded case, which answers its own messages alone and leaves no trace in the history."""
+        from chatgptt.fixtures import read_case, serve_case
+
+        if self.urls or self.sites_file is not None or self.report is not None:
+            raise InvalidInputError(
+                "--replay checks one recorded case", hint="leave out URLs, --sites and --report"
+            )
+        case = read_case(folder)
+        message = self.message or next(iter(case.messages), "")
+        level: Level = self.level if message or self.level != "full" else "tokens"
+        with serve_case(case) as served:
+            check = replace(self, site=served.page, bot=self.bot or case.bot, level=level, message=message)
+            return anyio.run(check._run)
 
     def _sites(self) -> list[Site]:
         plan = Plan(
@@ -132,14 +168,13 @@ class HealthCommand:
     async def _run(self) -> int:
         sites = self._sites()
         failures = [0] * len(sites)
+        trouble = ""
         while True:
             started = time.monotonic()
             reports = await self._check_all(sites)
             shown = [self._softened(report, place, failures) for place, report in enumerate(reports)]
             verdict = worst(report.verdict for report in shown)
-            self._show(shown)
-            if self.report is not None:
-                self._write_report([report.site for report in reports])
+            trouble = self._put_out(shown, trouble)
             if self.ping_url:
                 is_working = verdict in ("ok", "warning")
                 await ping(self.ping_url, is_working=is_working, proxy=self.proxy, sleep=self.sleep)
@@ -148,13 +183,33 @@ class HealthCommand:
             pause = self.watch * random.uniform(1 - _JITTER, 1 + _JITTER)
             await self.sleep(max(0.0, pause - (time.monotonic() - started)))
 
+    def _put_out(self, shown: Sequence[HealthReport], trouble: str) -> str:
+        """Shows a round; gives what kept it from being written, "" for nothing.
+
+        A watch goes on then, since disks are cleared up, and says it once: `trouble` is the last round's.
+        """
+        try:
+            self._show(shown)
+            if self.report is not None:
+                self._write_report([report.site for report in shown])
+        except BrokenPipeError:
+            raise
+        except (OSError, InvalidInputError) as error:
+            if self.watch is None:
+                raise
+            words = str(error)
+            if words != trouble:
+                _print_trouble(error)
+            return words
+        return ""
+
     async def _check_all(self, sites: Sequence[Site]) -> list[HealthReport]:
         """Checks the sites side by side; the reports are in their order."""
         reports: dict[int, HealthReport] = {}
         with _LiveTable(sites, is_shown=self._is_at_terminal()) as update:
 
             async def check(place: int, site: Site) -> None:
-                reports[place] = await _check(site)
+                reports[place] = await _check(site, is_kept=self.replay is None)
                 update(reports)
 
             async with anyio.create_task_group() as tasks:
@@ -172,7 +227,7 @@ class HealthCommand:
         if report.verdict != "critical" or self.failures in (None, 1):
             return report
         needed = self.failures or 1
-        counted = History(default_folder()).failures_in_a_row(report.site, report.level)
+        counted = History(default_folder()).failures_in_a_row(report.site, report.level, report.bot)
         # None counted though this one failed: there is no history, and what cannot be counted is not a blip.
         return soften(report, failures_before=counted - 1 if counted else needed, needed=needed)
 
@@ -211,9 +266,10 @@ class HealthCommand:
     # Earlier checks
 
     def _show_history(self) -> None:
-        history, since = History(default_folder()), self._since(time.time())
+        history, until = History(default_folder()), self._until()
         wanted = self._wanted_pages() or history.sites()
-        trends = [read_trend(checks) for checks in (history.read(site, since) for site in wanted) if checks]
+        kept = [history.read(site, self._since(until), until) for site in wanted]
+        trends = [read_trend(checks) for page in kept for checks in alike(page)]
         if self.format == "json":
             text = json.dumps([trend.as_dict() for trend in trends], indent=2) + "\n"
         elif self.format == "text":
@@ -231,6 +287,10 @@ class HealthCommand:
         if self.report is not None:
             self._write_report(wanted)
 
+    def _until(self) -> float:
+        """The end of what is shown: what is dated later was kept before the clock was set back."""
+        return time.time() + _SKEW
+
     def _since(self, until: float) -> float:
         return max(0.0, until - self.days * _DAY)
 
@@ -242,14 +302,20 @@ class HealthCommand:
         assert self.report is not None
         history, until = History(default_folder()), time.time()
         since = self._since(until)
-        histories = [history.read(page, since) for page in dict.fromkeys(pages)]
+        histories = [history.read(page, since, self._until()) for page in dict.fromkeys(pages)]
         replace_file(self.report, report_page(histories, since=since, until=until))
 
 
-async def _check(site: Site) -> HealthReport:
+async def _check(site: Site, *, is_kept: bool) -> HealthReport:
     plan = site.plan
     try:
-        async with AsyncClient(site.url, bot=site.bot, strategy=site.strategy, proxy=site.proxy) as client:
+        async with AsyncClient(
+            site.url,
+            bot=site.bot,
+            strategy=site.strategy,
+            proxy=site.proxy,
+            state_dir=StateDir.DEFAULT if is_kept else None,
+        ) as client:
             return await client.health_check(
                 plan.level,
                 message=plan.message,
@@ -260,7 +326,30 @@ async def _check(site: Site) -> HealthReport:
             )
     except InvalidInputError as error:
         shown = without_credentials(site.url)
-        return not_checked(shown, error, checked_at=time.time(), level=plan.level)
+        return not_checked(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+    except Exception as error:  # noqa: BLE001 - it leaves no other site unchecked and ends no watch
+        _log_failure(error)
+        shown = without_credentials(site.url)
+        return broken_off(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+
+
+def _log_failure(error: Exception) -> None:
+    """Where it happened, without its words: those of a stranger may hold a login."""
+    where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    _log.debug("the check broke with %s:\n%s", type(error).__name__, where)
+
+
+def _own_failure(error: Exception) -> ChatGpttError:
+    return ChatGpttError(
+        f"this program failed ({type(error).__name__})", hint="run again with -vv, and report what it prints"
+    )
+
+
+def _print_trouble(error: OSError | InvalidInputError) -> None:
+    if isinstance(error, OSError):
+        _terminal.print_failure(error)
+    else:
+        _terminal.print_error(error)
 
 
 # What people see. Words of a site are not to be trusted with a terminal
@@ -374,7 +463,8 @@ def _print_trends(console: Console, trends: Sequence[Trend], days: float) -> Non
     if not trends:
         console.print(_text(f"no checks in the last {days:g} days"))
     for trend in trends:
-        console.print(_text(f"{trend.verdict.upper():9}", _COLOURS[trend.verdict]), _text(trend.site))
+        name = f"{trend.site} ({trend.scope})"
+        console.print(_text(f"{trend.verdict.upper():9}", _COLOURS[trend.verdict]), _text(name))
         share = "-" if trend.availability is None else f"{trend.availability * 100:.2f} %"
         period = f"{_day(trend.since)} to {_day(trend.until)} UTC"
         console.print(_text(f"available {share}, checks: {trend.checks}, {period}"))
@@ -398,7 +488,7 @@ def _print_trends(console: Console, trends: Sequence[Trend], days: float) -> Non
 def _text(words: str, style: str = "") -> Text:
     from rich.text import Text
 
-    return Text(_terminal.escape(words), style=style)
+    return Text(_terminal.on_one_line(words), style=style)
 
 
 def _seconds(seconds: float | None) -> str:

@@ -1,6 +1,7 @@
 """The values that travel between the parts: frozen, without behaviour of their own.
 
-Seconds are floats without a suffix. A `url` never holds credentials.
+Seconds are floats without a suffix. A `url` never holds credentials. A repr shows nothing that tells who
+somebody is: reprs end in logs and in the traces of error trackers.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class ChatBox:
     bot_id: int
     post_id: int | None
     ajax_url: str
-    nonce: str | None
+    nonce: str | None = field(repr=False)
     found_by: Rung
     name: str = ""
     page_url: str = ""
@@ -83,7 +84,7 @@ class StoredCookie:
     """A cookie that came with the tokens and must go out with them."""
 
     name: str
-    value: str
+    value: str = field(repr=False)
     domain: str
     path: str
     is_secure: bool
@@ -94,7 +95,7 @@ class Tokens:
     """What a message needs: the box with a plausible nonce, and where it came from."""
 
     box: ChatBox
-    nonce: str
+    nonce: str = field(repr=False)
     page: str
     """The page's URL after redirects; sent as Referer."""
     rung: Rung
@@ -123,8 +124,8 @@ class Question:
 
     text: str
     history: tuple[Turn, ...] = ()
-    conversation_id: str = ""
-    thread_id: str = ""
+    conversation_id: str = field(default="", repr=False)
+    thread_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +140,8 @@ class Request:
     accept: str
     origin: str = ""
     """What to send as Origin where it is not simply the URL's own."""
-    params: tuple[tuple[str, str], ...] = ()
-    fields: tuple[tuple[str, str], ...] = ()
+    params: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,7 @@ class ReplyHead:
     """What is known of an HTTP reply before its body: header names are lower case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     url: str
     received_at: float = 0.0
     """Unix time in seconds; a Retry-After that is a date is read against it."""
@@ -160,7 +161,7 @@ class ReplyHead:
 class Ending:
     """How a reply ended: properly, or a reader would have raised instead."""
 
-    thread_id: str = ""
+    thread_id: str = field(default="", repr=False)
     """1.x assistant bots: to be sent back with the next message."""
     message_id: str = ""
     """2.x: the site's id of its answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
@@ -20,6 +21,7 @@ from chatgptt._client import (
     ClientOptions,
     client_is_closed,
 )
+from chatgptt._errors import InvalidInputError
 from chatgptt._exchange import AsyncReplyStream
 from chatgptt._models import ChatBox, MessageInput, Reply
 
@@ -165,7 +167,12 @@ class ReplyStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.run(lambda: self._stream.__aexit__(kind, error, trace))
+        try:
+            self._loop.run(lambda: self._stream.__aexit__(kind, error, trace))
+        except InvalidInputError:
+            if not self._loop.is_stopped:
+                raise
+            # The client was closed, and its connections with it: what the block ended in is what counts.
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -191,9 +198,18 @@ class _Loop:
         future = self._started().start_task_soon(call)
         try:
             return future.result()
+        except CancelledError:
+            if self._is_stopped:  # by another thread, which closed the client
+                raise client_is_closed() from None
+            raise
         except BaseException:
             future.cancel()
             raise
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was ended."""
+        return self._is_stopped
 
     def stop(self) -> None:
         """Ends the thread; what still runs in it is cancelled."""

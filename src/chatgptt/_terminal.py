@@ -15,6 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from chatgptt._errors import ChatGpttError, InvalidInputError
@@ -22,6 +23,8 @@ from chatgptt._errors import ChatGpttError, InvalidInputError
 if TYPE_CHECKING:
     from chatgptt._models import ChatBox, Reply
     from chatgptt._sync import Conversation, ReplyStream
+    from chatgptt.fixtures.recorder import Recorded
+    from chatgptt.fixtures.replay import ReplayedSite
 
 __all__ = [
     "abandon_stdout",
@@ -29,12 +32,16 @@ __all__ = [
     "end_interrupted_line",
     "escape",
     "logging_to_stderr",
+    "on_one_line",
     "print_answer",
     "print_boxes",
     "print_browser",
+    "print_drift",
     "print_error",
     "print_failure",
     "print_json",
+    "print_recorded",
+    "print_replay",
     "read_message",
     "write_text",
 ]
@@ -44,6 +51,9 @@ _log = logging.getLogger("chatgptt.cli")
 _UNSAFE = re.compile(
     "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but tab and line ends
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, embeddings, overrides, isolates
+    # What cannot be seen and may hide words; scripts and emoji need the joiners, \u200c and \u200d.
+    "\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+    "\u2028\u2029"  # lines that only some programs see
     "\ud800-\udfff]"  # lone surrogates, which no terminal can show
 )
 
@@ -51,6 +61,11 @@ _UNSAFE = re.compile(
 def escape(text: str) -> str:
     r"""`text` with what could act on a terminal shown as `\x1b` or `\u202e`."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def on_one_line(text: str) -> str:
+    """`text`, escaped, with its line ends as well: nothing in it can look like a line of our own."""
+    return escape(text).replace("\n", "\\n").replace("\r", "\\r").replace("\t", " ")
 
 
 def write_text(text: str, file: TextIO) -> None:
@@ -215,7 +230,7 @@ def print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
         table.add_column(name, overflow="fold")
     for box in boxes:
         cells = (box.bot_id, box.name, box.protocol, box.kind, box.post_id, box.nonce, box.found_by)
-        table.add_row(*(Text(escape("-" if cell in (None, "") else str(cell))) for cell in cells))
+        table.add_row(*(Text(on_one_line("-" if cell in (None, "") else str(cell))) for cell in cells))
     # The environment may ask for colour; a pipe gets none all the same.
     console = Console(
         highlight=False,
@@ -225,8 +240,8 @@ def print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
     )
     with console.capture() as captured:
         console.print(table)
-    lines = [f"page: {escape(page)}"]
-    lines += [f"messages go to: {escape(url)}" for url in dict.fromkeys(box.ajax_url for box in boxes)]
+    lines = [f"page: {on_one_line(page)}"]
+    lines += [f"messages go to: {on_one_line(url)}" for url in dict.fromkeys(box.ajax_url for box in boxes)]
     lines += ["", *(line.rstrip() for line in captured.get().splitlines())]
     if len(boxes) > 1:
         lines += ["", f"Without --bot, {default.kind} bot {default.bot_id} is asked."]
@@ -252,6 +267,37 @@ def print_browser(path: str, found_by: str, steps: tuple[str, ...], *, as_json: 
     write_text(f"{path} ({ways.get(found_by, found_by)}); {done}\n", sys.stdout)
 
 
+def print_recorded(recorded: Recorded, folder: Path, *, as_json: bool) -> None:
+    """What was recorded where, and on stderr what was replaced in it."""
+    from chatgptt.fixtures.commands import as_dict
+
+    if as_json:
+        print_json(as_dict(folder, recorded))
+        return
+    asks = ", ".join(
+        f"{ask.outcome} ({ask.reason})" if ask.reason else ask.outcome for ask in recorded.case.asks
+    )
+    write_text(f"{folder}: {len(recorded.case.exchanges)} exchanges, {asks}\n", sys.stdout)
+    write_text("".join(f"  {line}\n" for line in recorded.report.lines()), sys.stderr)
+
+
+def print_drift(folder: Path, drift: Sequence[str], *, as_json: bool) -> None:
+    """What has changed since a case was recorded."""
+    if as_json:
+        print_json({"folder": str(folder), "drift": list(drift)})
+    else:
+        write_text("".join(f"{line}\n" for line in drift) or "nothing has changed\n", sys.stdout)
+
+
+def print_replay(site: ReplayedSite, *, as_json: bool) -> None:
+    """Where a case is served, and what it answers."""
+    if as_json:
+        print_json({"url": site.url, "page": site.page, "messages": list(site.messages)})
+        return
+    messages = "".join(f"  {message}\n" for message in site.messages) or "  no message: only the boxes\n"
+    write_text(f"{site.page}\nCtrl-C ends it. What it answers:\n{messages}", sys.stdout)
+
+
 def print_error(error: ChatGpttError) -> None:
     """Prints an error to stderr: its message, what the rungs saw, and the hint."""
     lines = [f"error: {error.message}"]
@@ -260,7 +306,7 @@ def print_error(error: ChatGpttError) -> None:
     ]
     if error.hint:
         lines.append(f"hint: {error.hint}")
-    write_text("\n".join(escape(line) for line in lines) + "\n", sys.stderr)
+    write_text("\n".join(map(on_one_line, lines)) + "\n", sys.stderr)
 
 
 def print_failure(error: OSError) -> None:
@@ -275,6 +321,7 @@ def logging_to_stderr(level: int) -> Iterator[None]:
     before = log.level
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_EscapingFormatter("%(name)s: %(message)s"))
+    handler.addFilter(_Once())
     log.addHandler(handler)
     log.setLevel(level)
     try:
@@ -284,9 +331,25 @@ def logging_to_stderr(level: int) -> Iterator[None]:
         log.removeHandler(handler)
 
 
+class _Once(logging.Filter):
+    """Lets what is said of the state on disk pass once, though each of many clients finds it out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        words = record.getMessage()
+        if record.name != "chatgptt.store":
+            return True
+        is_new = words not in self._said
+        self._said.add(words)
+        return is_new
+
+
 class _EscapingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return escape(super().format(record))
+        return escape(super().format(record)).replace("\n", "\n  ")
 
 
 def end_interrupted_line() -> None:

@@ -7,26 +7,44 @@ is mapped by one table, around the single awaited call. No cancel scope ever spa
 from __future__ import annotations
 
 import logging
-import math
+import re
 import socket
 import ssl
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from http.cookiejar import Cookie
+from http.cookiejar import Cookie, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
+import anyio.lowlevel
 import httpx
 
+from chatgptt._decoding import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyError
 from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageError, TransportError
 from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
-from chatgptt.protocols.urls import is_same_site, origin, without_credentials
+from chatgptt._until import until
+from chatgptt.protocols.addresses import Space, is_further_in, space_of
+from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
-__all__ = ["CREDENTIALS", "DEFAULT_USER_AGENT", "Deadline", "OpenReply", "Trace", "Transport", "causes"]
+if TYPE_CHECKING:
+    from chatgptt._network import Network
+
+__all__ = [
+    "CREDENTIALS",
+    "DEFAULT_USER_AGENT",
+    "CookieRules",
+    "Deadline",
+    "OpenReply",
+    "Trace",
+    "Transport",
+    "causes",
+    "in_time",
+]
 
 _log = logging.getLogger("chatgptt.transport")
 _Value = TypeVar("_Value")
@@ -42,6 +60,23 @@ DEFAULT_USER_AGENT = (
 
 CREDENTIALS = ("authorization", "cookie")
 """Headers that say who somebody is."""
+
+
+class _WithoutQuery(logging.Filter):
+    """httpx logs each request's URL, and that of a 2.x message holds the nonce and the visitor's id (A4)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                value.copy_with(query=None)
+                if isinstance(value, httpx.URL) and b"nonce=" in value.query
+                else value
+                for value in record.args
+            )
+        return True
+
+
+logging.getLogger("httpx").addFilter(_WithoutQuery())
 
 
 class Deadline:
@@ -80,6 +115,21 @@ class Deadline:
         return max(0.0, self.seconds - self.elapsed())
 
 
+async def in_time(work: Awaitable[_Value], deadline: Deadline, *, doing: str, url: str) -> _Value:
+    """The result of work within this machine, which may take longer than the call has.
+
+    Raises:
+        TransportError: where the deadline passes while `doing` it.
+    """
+    try:
+        with anyio.fail_after(deadline.remaining()):
+            return await work
+    except TimeoutError as error:
+        raise TransportError(
+            f"the {deadline.name} passed while {doing}", code="timeout", hint=deadline.hint, url=url
+        ) from error
+
+
 _MAX_REDIRECTS = 20
 """As httpx and browsers have it."""
 
@@ -87,36 +137,57 @@ _FAREWELL = 0.02
 """Seconds to wait for a body's end behind its last word: less than the handshakes of a new connection."""
 
 
-_BROKEN = (httpx.HTTPError, httpx.StreamError)
+# The last one says that the client was closed meanwhile.
+_BROKEN = (httpx.HTTPError, httpx.StreamError, UndecodableBodyError, OSError, InvalidInputError)
 
 
 class OpenReply:
     """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end.
 
-    `silence` is after how many seconds without a byte httpx gives up by itself, infinite where that is not
-    sure. While the deadline is further away than that, it needs no timer of its own around each read.
+    Each wait for our own `network` ends at the deadline by itself, and needs no timer around each read.
     """
 
     def __init__(
-        self, response: httpx.Response, head: ReplyHead, deadline: Deadline, *, silence: float
+        self,
+        response: httpx.Response,
+        head: ReplyHead,
+        deadline: Deadline,
+        *,
+        decoder: BodyDecoder,
+        network: Network | None,
     ) -> None:
         self.head = head
         self._response = response
         self._deadline = deadline
-        self._silence = silence
-        self._chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        self._decoder = decoder
+        self._network = network
+        # A handed-in client has a network of its own, and bytes may take long to decompress to nothing.
+        self._is_bounded = network is not None and not decoder.is_encoded
+        # A handed-in client's own hooks may have read it all.
+        is_read = response.is_stream_consumed
+        self._chunks: AsyncIterator[bytes] = response.aiter_bytes() if is_read else response.aiter_raw()
 
     async def receive(self) -> bytes:
-        """The next bytes of the body, decompressed; b"" where it is complete.
+        """The next bytes of the body, decompressed, a bounded piece of it; b"" where it is complete.
 
         Raises:
             TransportError: where the connection breaks or the deadline passes.
         """
-        is_bounded = self._deadline.remaining() > self._silence
-        return await _mapped(self._next, self.head.url, self._deadline, is_bounded=is_bounded)
+        return await _mapped(self._next, self.head.url, self._deadline, is_bounded=self._is_bounded)
 
     async def _next(self) -> bytes:
-        return await anext(self._chunks, b"")
+        while True:
+            data = self._decoder.take()
+            if data is None:
+                arrived = await anext(self._chunks, b"")
+                if not arrived:
+                    self._decoder.end()
+                    return b""
+                self._decoder.feed(arrived)
+            elif self._decoder.is_encoded:
+                await anyio.lowlevel.checkpoint()  # a few bytes may hold hours of work
+            if data:
+                return data
 
     async def finish(self) -> None:
         """Takes the end of a body that has said all, so that its connection can serve the next request.
@@ -134,12 +205,12 @@ class OpenReply:
             if not data:
                 break
             body += data
-        return bytes(body[:limit_bytes])
+        del body[limit_bytes:]
+        return bytes(body)
 
     async def close(self) -> None:
         """Gives the connection back, or closes it where the body was not read to its end."""
-        with anyio.CancelScope(shield=True):
-            await self._response.aclose()
+        await _give_back(self._response, self._network)
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,7 +224,9 @@ class OpenReply:
 class Transport:
     """Sends requests as one visitor: the same cookies, user agent, proxy and extra headers on every hop.
 
-    What was given to prove who we are goes to the site of `home` alone, wherever its pages may redirect.
+    What was given to prove who we are goes to the site of `home` alone, wherever its pages may redirect, and
+    never without TLS where `home` has it. Nor do they lead further in than where `home` itself was found: see
+    docs/decisions.md.
     """
 
     def __init__(
@@ -167,17 +240,24 @@ class Transport:
         proxy: str | None,
         timeouts: Timeouts,
         clock: Callable[[], float],
+        endpoint: str = "",
         keeps_cookies: bool = True,
+        network: Network | None = None,
     ) -> None:
         self._http = http
         self._home = home
+        self._named_hosts = {_host(url) for url in (home, endpoint) if url}
+        self._home_space: Space | None = None
         self._headers = dict(headers)
         self._user_agent = user_agent
         self._auth = httpx.BasicAuth(*auth) if auth else None
         self._proxy = proxy
+        # Read once, as httpx does: to ask the environment for each request takes longer than to build it.
+        self._proxies = {} if proxy is not None else getproxies()
         self._timeouts = timeouts
         self._clock = clock
         self._keeps_cookies = keeps_cookies
+        self._network = network
 
     async def get_page(
         self, url: str, *, deadline: Deadline, is_fresh: bool = False, trace: Trace | None = None
@@ -264,9 +344,13 @@ class Transport:
                 method,
                 address.copy_merge_params(params) if params else address,
                 data=dict(fields) if fields else None,
-                headers={"user-agent": self._user_agent, **headers, **self._headers},
+                headers={
+                    "user-agent": self._user_agent,
+                    "accept-encoding": ACCEPT_ENCODING,
+                    **headers,
+                    **self._headers,
+                },
                 timeout=httpx.Timeout(silence, connect=min(limits.connect, left), pool=left),
-                extensions={"trace": trace} if trace else None,
             )
         except (httpx.InvalidURL, UnicodeError, TypeError) as error:
             raise InvalidInputError(
@@ -278,16 +362,16 @@ class Transport:
 
         async def send() -> httpx.Response:
             nonlocal hops
-            response = await self._send_once(http, request)
+            response = await self._attempt(http, request, trace)
             while is_page and response.next_request is not None:
+                await _give_back(response, self._network)
                 if hops == _MAX_REDIRECTS:
                     raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
                 hops += 1
-                await response.aclose()
-                response = await self._send_once(http, response.next_request)
+                response = await self._attempt(http, response.next_request, trace)
             return response
 
-        proxy = maybe_proxy(url, self._proxy) if self._keeps_cookies else None
+        proxy = self._maybe_proxy(url) if self._keeps_cookies else None
         response = await _mapped(send, without_credentials(url), deadline, proxy=proxy)
         head = ReplyHead(
             status=response.status_code,
@@ -304,19 +388,158 @@ class Transport:
             head.status,
             head.headers.get("content-type", "no content type"),
         )
-        # A handed-in client may not heed timeouts, and bytes that decompress to nothing reset them.
-        is_sure = self._keeps_cookies and "content-encoding" not in head.headers
-        return OpenReply(response, head, deadline, silence=silence if is_sure else math.inf)
+        try:
+            codings = "" if response.is_stream_consumed else head.headers.get("content-encoding", "")
+            decoder = BodyDecoder(codings)
+        except UndecodableBodyError as error:
+            await _give_back(response, self._network)
+            raise _undecodable(error, head.url) from error
+        return OpenReply(response, head, deadline, decoder=decoder, network=self._network)
 
-    async def _send_once(self, http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    async def _attempt(
+        self, http: httpx.AsyncClient, request: httpx.Request, trace: Trace | None
+    ) -> httpx.Response:
+        """One hop that leaves no socket behind where it fails."""
+        if self._network is None:
+            return await self._send_once(http, request, trace)
+        return await self._network.attempt(lambda: self._send_once(http, request, trace))
+
+    async def _send_once(
+        self, http: httpx.AsyncClient, request: httpx.Request, trace: Trace | None
+    ) -> httpx.Response:
         """One hop; elsewhere than at home it carries nothing that the caller gave us."""
-        is_home = is_same_site(str(request.url), self._home)
-        if not is_home:
-            for name in self._headers.keys() - {"user-agent"}:
-                request.headers.pop(name, None)
-        # Without a login of our own, that of a client that was handed in is used.
-        auth = self._auth if self._auth and is_home else httpx.USE_CLIENT_DEFAULT
-        return await http.send(request, stream=True, follow_redirects=False, auth=auth)
+        url = str(request.url)
+        if (request.url.port or 0) > 65535:  # httpx lets that pass, and sockets don't
+            raise httpx.InvalidURL(f"there is no port {request.url.port}")
+        if self._is_behind_proxy(url):
+            self._judge_name(url)
+        request.extensions = {**request.extensions, "trace": self._guarded(url, trace)}
+        if may_carry_credentials(url, self._home):
+            # Without a login of our own, that of a client that was handed in is used.
+            auth = self._auth or httpx.USE_CLIENT_DEFAULT
+            return await http.send(request, stream=True, follow_redirects=False, auth=auth)
+        for name in (self._headers.keys() | http.headers.keys() | {"authorization"}) - _EVERYBODYS:
+            request.headers.pop(name, None)
+        _drop_cookies(request, {cookie.name for cookie in http.cookies.jar if not cookie.domain})
+        return await http.send(request, stream=True, follow_redirects=False, auth=None)
+
+    # Where pages may lead
+
+    def _is_behind_proxy(self, url: str) -> bool:
+        """Whether someone else may look up the names; what a handed-in client does, nobody knows."""
+        return not self._keeps_cookies or self._maybe_proxy(url) is not None
+
+    def _maybe_proxy(self, url: str) -> str | None:
+        """The proxy that a request to `url` takes: the named one, else the environment's; None for none."""
+        if self._proxy is not None:
+            return self._proxy
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        if proxy is None or proxy_bypass(parts.hostname or ""):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
+
+    def _judge_name(self, url: str) -> None:
+        """By what a host says by itself, which is all that can be judged where names are looked up elsewhere.
+
+        Raises:
+            PageError: where it is further in than home.
+        """
+        if _host(url) not in self._named_hosts and is_further_in(_host(url), _host(self._home)):
+            raise _inward(url)
+
+    def _guarded(self, url: str, trace: Trace | None) -> Trace:
+        """Judges a connection, by the addresses of the name before it and by the one it came to after it."""
+        host = _host(url)
+        is_direct = False
+
+        async def guard(event: str, info: Mapping[str, object]) -> None:
+            nonlocal is_direct
+            match event:
+                case "connection.connect_tcp.started":
+                    is_direct = info.get("host") == host
+                    if not is_direct:
+                        self._judge_name(url)
+                    elif host not in self._named_hosts:
+                        home = await self._find_home_space()
+                        if min(await _spaces_of(host), default=Space.PUBLIC) < home:
+                            raise _inward(url)
+                case "connection.connect_tcp.complete" if is_direct:
+                    import httpcore  # here, since httpx too loads it only when it is used
+
+                    stream = info.get("return_value")
+                    assert isinstance(stream, httpcore.AsyncNetworkStream)
+                    if not self._is_outward(host, stream.get_extra_info("server_addr")):
+                        await stream.aclose()
+                        raise _inward(url)
+            if trace is not None:
+                await trace(event, info)
+
+        return guard
+
+    def _is_outward(self, host: str, peer: object) -> bool:
+        """Whether a connection is no further in than home was at first; the first one to home says that."""
+        if not isinstance(peer, tuple):
+            return True
+        space = space_of(str(peer[0]))
+        if self._home_space is None and host == _host(self._home):
+            self._home_space = space
+        is_endpoint = host in self._named_hosts and host != _host(self._home)
+        return is_endpoint or self._home_space is None or space >= self._home_space
+
+    async def _find_home_space(self) -> Space:
+        if self._home_space is None:
+            self._home_space = max(await _spaces_of(_host(self._home)), default=Space.PUBLIC)
+        return self._home_space
+
+
+_EVERYBODYS = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
+"""Headers that say nothing about who somebody is."""
+
+
+def _host(url: str) -> str:
+    """The host as connections are made to it, lower case."""
+    return httpx.URL(url).raw_host.decode("ascii")
+
+
+async def _spaces_of(host: str) -> list[Space]:
+    from chatgptt._network import look_up  # here: see AsyncClient
+
+    try:
+        found = await look_up(host, 0)
+    except OSError:  # whoever connects will say so
+        return []
+    return [space_of(address) for address in found]
+
+
+def _inward(url: str) -> PageError:
+    return PageError(
+        f"the site leads to {origin(url)}, which is further inside this network than the site itself",
+        hint="no page may lead there; if you mean that address, give it as the page's",
+        url=without_credentials(url),
+    )
+
+
+def _drop_cookies(request: httpx.Request, names: set[str]) -> None:
+    """Takes cookies out of a request by name."""
+    pairs = request.headers.pop("cookie", "").split("; ")
+    kept = [pair for pair in pairs if pair and pair.partition("=")[0] not in names]
+    if kept:
+        request.headers["cookie"] = "; ".join(kept)
+
+
+class CookieRules(DefaultCookiePolicy):
+    """Which cookies of a site are taken: beyond Python's own rules, none that browsers refuse."""
+
+    def set_ok(self, cookie: Cookie, request: urllib.request.Request) -> bool:
+        """See CookiePolicy."""
+        words = f"{cookie.name}={cookie.value or ''}"
+        is_sane = len(words) <= _MAX_COOKIE_CHARACTERS and not re.search("[\x00-\x1f\x7f]", words)
+        return is_sane and super().set_ok(cookie, request)
+
+
+_MAX_COOKIE_CHARACTERS = 4096
+"""RFC 6265, section 6.1."""
 
 
 def _jar_cookie(cookie: StoredCookie) -> Cookie:
@@ -348,9 +571,9 @@ _TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
     (httpx.TimeoutException, "timeout", True, "the site is slow; allow more time with timeout"),
     (httpx.ConnectError, "connect_error", False, "check the address, and that the site is up"),
     (httpx.ProxyError, "connect_error", False, "check the proxy's address and login"),
-    (httpx.DecodingError, "connect_error", True, "the site sent a body that cannot be decompressed"),
     (httpx.StreamError, "connect_error", True, "the connection was closed"),
     (httpx.HTTPError, "connect_error", True, "the connection broke; try again"),
+    (OSError, "connect_error", True, "the connection broke; try again"),  # bytes that are no TLS, for one
 )
 _WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """No failure, but how TLS waits for the network: in the chain of whatever ends that wait."""
@@ -368,14 +591,17 @@ async def _mapped(
 ) -> _Value:
     """The result of one awaited call on the network, with its exceptions mapped.
 
-    It runs under the deadline, unless it `is_bounded` to end before that by itself.
+    It runs under the deadline, unless it `is_bounded` to end by then by itself.
     """
     try:
-        if is_bounded:
-            return await call()
-        with anyio.fail_after(deadline.remaining()):
-            return await call()
-    except TimeoutError as error:
+        with until(deadline.remaining):
+            if is_bounded:
+                return await call()
+            with anyio.fail_after(deadline.remaining()):
+                return await call()
+    except (TimeoutError, httpx.TimeoutException) as error:
+        if isinstance(error, httpx.TimeoutException) and deadline.remaining() > 0.0:
+            raise _map(error, url, proxy) from error
         raise TransportError(
             f"the {deadline.name} passed while talking to {origin(url)}",
             code="timeout",
@@ -393,7 +619,9 @@ async def _mapped(
             hint="check the page's address in a browser",
             url=url,
         ) from error
-    except (httpx.HTTPError, httpx.StreamError) as error:
+    except UndecodableBodyError as error:
+        raise _undecodable(error, url) from error
+    except (httpx.HTTPError, httpx.StreamError, OSError) as error:
         raise _map(error, url, proxy) from error
     except (httpx.InvalidURL, httpx.CookieConflict, UnicodeError) as error:
         raise PageError(
@@ -403,16 +631,24 @@ async def _mapped(
         ) from error
 
 
-def maybe_proxy(url: str, named: str | None) -> str | None:
-    """The proxy that a request to `url` takes: the named one, else the environment's; None for none."""
-    if named is not None:
-        return named
-    parts = urlsplit(url)
-    found = getproxies()
-    proxy = found.get(parts.scheme) or found.get("all")
-    if proxy is None or proxy_bypass(parts.hostname or ""):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+async def _give_back(response: httpx.Response, network: Network | None) -> None:
+    """Gives a reply's connection back, or closes it where the body was not read to its end."""
+    try:
+        with anyio.CancelScope(shield=True):
+            await response.aclose()
+    finally:
+        if network is not None:
+            await network.release(response)
+
+
+def _undecodable(error: UndecodableBodyError, url: str) -> TransportError:
+    return TransportError(
+        f"cannot read what {origin(url)} sent: {error}",
+        code="connect_error",
+        hint="the site, or something on the way, compresses its replies wrongly; try again",
+        url=url,
+        is_sent=True,
+    )
 
 
 def _map(error: Exception, url: str, proxy: str | None = None) -> ChatGpttError:

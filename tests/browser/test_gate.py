@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
-from chatgptt.tokens.gate import Gate, Space, space_of
+from chatgptt.protocols.addresses import Space, space_of
+from chatgptt.tokens.gate import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -68,3 +70,20 @@ async def test_what_a_site_may_connect_to(home: str, host: str, reply: int) -> N
     gate.admit(home)
     assert await ask(gate, host, server.sockets[0].getsockname()[1]) == reply
     server.close()
+
+
+async def test_a_gate_that_is_left_while_it_opens_leaves_no_socket() -> None:
+    open_before = len(os.listdir("/proc/self/fd"))
+    turn, is_open = 0, False
+    while not is_open:  # until it opens within so many turns of the event loop
+        gate = Gate()
+        opening = asyncio.ensure_future(gate.open())
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        is_open = opening.done()
+        opening.cancel()
+        await asyncio.wait((opening,))
+        await gate.close()
+        turn += 1
+    assert turn > 1
+    assert len(os.listdir("/proc/self/fd")) == open_before

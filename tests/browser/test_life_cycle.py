@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ from browser.processes import Traces
 
 from chatgptt import BrowserError, TransportError
 from chatgptt.demo import DemoSite
+from chatgptt.tokens.ladder import Acquired
 from chatgptt.tokens.sharing import BrowserOptions
 
 anyio_test = pytest.mark.anyio
@@ -45,6 +47,24 @@ async def test_an_idle_browser_is_ended_and_started_again(traces: Traces, demo: 
                 await anyio.sleep(0.05)
         await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
         assert len(traces.browsers()) == 1
+
+
+def test_two_clients_start_their_browsers_at_the_same_time(traces: Traces, demo: DemoSite) -> None:
+    """Each sets the environment of the process for a moment; blocking for it would stop their common event loop."""
+    found: list[Acquired] = []
+
+    async def acquire() -> None:
+        async with Acquiring() as one, Acquiring() as other:
+            page = demo.page("browser/fetched/")
+            found.extend(
+                await asyncio.gather(*(each.acquire(page, strategy="browser") for each in (one, other)))
+            )
+
+    thread = threading.Thread(target=lambda: asyncio.run(acquire()), daemon=True)
+    thread.start()
+    thread.join(60.0)
+    assert len(found) == 2, "they wait for each other"
+    assert found[0].tokens.nonce == found[1].tokens.nonce
 
 
 @anyio_test

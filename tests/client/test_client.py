@@ -462,6 +462,25 @@ async def test_a_proxy_that_is_not_there_or_says_no_is_a_failure_before_anything
 
 
 @pytest.mark.anyio
+async def test_the_environments_proxy_is_that_of_the_moment_at_which_the_client_was_made(
+    demo: DemoSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with http_proxy() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        async with client_of(demo.page("wpaicg/")) as client:
+            monkeypatch.delenv("http_proxy")
+            assert (await client.ask("Hello")).text == f"{ECHO}Hello"
+            assert len(proxy.targets) == len(demo.requests) == 2
+    monkeypatch.setenv("http_proxy", proxy.url)
+    async with client_of(demo.page("wpaicg/")) as client:
+        monkeypatch.delenv("http_proxy")
+        with pytest.raises(TransportError, match="through the proxy"):
+            await client.ask("Hello")
+
+
+@pytest.mark.anyio
 async def test_a_client_that_is_handed_in_is_used_with_its_own_settings_and_not_closed(
     demo: DemoSite,
 ) -> None:

@@ -25,6 +25,19 @@ def test_importing_it_loads_nothing_that_only_its_parts_need() -> None:
     assert run(script) == "[]\n"
 
 
+def test_the_client_s_parts_are_loaded_when_they_are_used() -> None:
+    parts = ["httpcore", "tenacity", "platformdirs", "sqlite3", "prometheus_client"]
+    parts += [
+        f"chatgptt.{part}" for part in ("health", "fixtures", "demo", "cli", "provider", "_network", "_pool")
+    ]
+    parts += [
+        f"chatgptt.tokens.{part}"
+        for part in ("visit", "sharing", "browser", "gate", "sightings", "installed")
+    ]
+    script = f"import sys; from chatgptt import Client; print([name for name in {[*HEAVY, *parts]} if name in sys.modules and name != 'rich'])"
+    assert run(script) == "[]\n"
+
+
 def test_asking_loads_no_browser_no_terminal_and_no_server() -> None:
     script = (
         f"import sys, chatgptt; [getattr(chatgptt, name) for name in chatgptt.__all__]; "

@@ -237,6 +237,18 @@ COSTLY = [
     pytest.param(numbered("<body a{}=1>", 20_000), True, id="bodies"),
     pytest.param(b"<select>" + b"<option>" * 20_000, True, id="choices"),
     pytest.param(b"<div>" * 4000 + b"</p>" * 100_000, True, id="closed far up"),
+    pytest.param(b"<ul><li>" * 9000, True, id="lists in lists"),
+    pytest.param(b"<ul></p>" * 9000, True, id="lists with ends of something else"),
+    pytest.param(b"<!>" * 400_000, True, id="comments"),
+    pytest.param(b"<p a b c d e f g h>" * 40_000, True, id="attributes of many elements"),
+    pytest.param(b"</p a b c d e f g h>" * 40_000, True, id="attributes of end tags"),
+    pytest.param(b"a<br>" * 200_000, True, id="lines of a letter"),
+    pytest.param(b"<" * 2_000_000, True, id="broken tags"),
+    pytest.param(b"<p a=" + b'"' * 2_000_000 + b">", True, id="quotes"),
+    pytest.param(b"\0" * 2_000_000, True, id="nothing but NUL"),
+    pytest.param(b"<p class=a id=b>some words of a text</p>" * 60_000, False, id="2 MB of paragraphs"),
+    pytest.param(b"<script>" + b"a = {'b': \"c\"};" * 500_000 + b"</script>", True, id="8 MB of a script's quotes"),
+    pytest.param(b"<style>.a .b { color: #123456; margin: 0 auto }</style>" * 140_000, False, id="7.5 MB of styles"),
     pytest.param(numbered("<b id={}><p></p></b>"), False, id="closed formatting"),
     pytest.param(numbered("<a id={}>x<p>y</p>"), False, id="links that the next one closes"),
     pytest.param(numbered("<p title='a > \"b{}\" <i>'>"), False, id="formatting in attributes"),
@@ -257,6 +269,19 @@ def test_what_costs_the_parser_too_much_is_cut_off(body: bytes, is_cut: bool) ->
 
 def test_few_of_very_many_elements_are_read() -> None:
     assert len(Page(b"<i class=a></i>" * 10_000, PAGE).select(".a")) == 200
+
+
+def test_a_large_script_in_an_address_is_passed_over() -> None:
+    small, large = ("a" * size for size in (1000, 400_000))
+    found = Page(
+        f"<script src='data:text/javascript,{small}'></script><script src='data:text/javascript,{large}'></script>".encode(),
+        PAGE,
+    )
+    assert "".join(found.scripts) == small
+
+
+def test_a_member_is_found_behind_a_name_of_any_length() -> None:
+    assert read_assigned_object(f"x = {{{'a' * 10_000}, nonce: 'b'}}", "x") == {"nonce": "b"}
 
 
 @given(

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatgptt.protocols.text import SurrogateJoiner, find_objects, loads, read_object, without_surrogates
+from chatgptt.protocols.text import (
+    SurrogateJoiner,
+    find_objects,
+    lines_of,
+    loads,
+    loads_frame,
+    read_object,
+    unescape,
+    without_surrogates,
+)
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=20)
 
@@ -93,3 +102,42 @@ def test_any_text_is_searched_without_an_error(text: str) -> None:
         assert isinstance(found, dict)
     loads(text)
     read_object(text)
+
+
+def test_json_of_more_values_than_any_reply_is_none() -> None:
+    many = f'{{"a":[{"1," * 100_000}1]}}'
+    assert loads(many) is None
+    assert read_object(many) is None
+    assert list(find_objects(many)) == []
+    assert loads(f'{{"a":[{"1," * 90_000}1]}}') == {"a": [1] * 90_001}
+
+
+def test_a_large_body_is_not_read_again_for_each_brace() -> None:
+    stray = '{"a":[' * 10 + f'"{"x" * 1_000_000}"' + "!"
+    assert list(find_objects(stray + '{"b":1}')) == []
+    assert list(find_objects('{"a":[' * 10 + "!" + '{"b":1}')) == [{"b": 1}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r'{"a":"\ud83dx"}', r'{"a":"\uD83Dx"}', '{"a":"\ud83dx"}'],
+    ids=["escaped", "in capitals", "as it stands"],
+)
+def test_half_a_character_is_replaced_everywhere_but_in_frames(text: str) -> None:
+    assert loads(text) == read_object(text) == {"a": "\ufffdx"}
+    assert list(find_objects(text)) == [{"a": "\ufffdx"}]
+    assert loads_frame(text) == {"a": "\ud83dx"}
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [("a &amp; b", "a & b"), ("&#38;", "&"), ("&#" + "0" * 50 + "38;", "&"), ("&#" + "9" * 5000 + ";", "\ufffd"), ("&#xD800;", "\ufffd")],
+    ids=["a name", "a number", "many noughts", "5,000 digits", "half a character"],
+)  # fmt: skip
+def test_references_are_replaced(text: str, plain: str) -> None:
+    assert unescape(text) == plain
+
+
+@given(st.text(st.sampled_from("a\n\r")))
+def test_lines_are_those_of_split(text: str) -> None:
+    assert list(lines_of(text)) == text.split("\n")

@@ -451,6 +451,7 @@ class _Checkup:
             elapsed=elapsed,
             phases=tuple(phases),
             level=self._plan.level,
+            bot=self._wanted.bot or "",
             protocol=box.protocol if box is not None else None,
             rung=self._acquired.tokens.rung if self._acquired is not None else None,
             certificate_expires_at=connection.certificate_expires_at if connection is not None else None,

@@ -2,17 +2,19 @@
 
 As with all state, the disk is a help and never a condition: a file that is damaged is put aside, one of a
 later version is left alone, and a folder that cannot be used is said once. No write waits for the disk
-itself: a power cut may cost the history, never a check.
+itself: a power cut may cost the history, never a check. Which check is the last one is told by the order in
+which they were added: clocks are set back.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
+import math
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +26,11 @@ from chatgptt._models import Protocol, Rung
 from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
 from chatgptt.health.trends import Check, PhaseSeen
 from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.tokens.store import UNUSABLE, check_owner, is_trusted
 
 __all__ = ["FILE_NAME", "History", "Remembered"]
 
-_log = logging.getLogger("chatgptt.health")
+_log = logging.getLogger("chatgptt.store")
 _Value = TypeVar("_Value")
 
 FILE_NAME = "health.sqlite3"
@@ -41,7 +44,7 @@ _LEVELS: tuple[Level, ...] = get_args(Level)
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _STATUSES: tuple[Status, ...] = get_args(Status)
 
-_FORMAT = 1
+_FORMAT = 2
 _PATIENCE = 10.0
 """Seconds to wait for other writers, each of which takes some milliseconds."""
 _SCHEMA = f"""
@@ -51,6 +54,7 @@ CREATE TABLE IF NOT EXISTS checks (
     site TEXT NOT NULL,
     checked_at REAL NOT NULL,
     level TEXT NOT NULL,
+    bot TEXT NOT NULL DEFAULT '',
     verdict TEXT NOT NULL,
     code TEXT,
     summary TEXT NOT NULL,
@@ -65,6 +69,13 @@ CREATE INDEX IF NOT EXISTS checks_by_time ON checks (checked_at);
 PRAGMA user_version = {_FORMAT};
 COMMIT;
 """
+_UPGRADE = (
+    "ALTER TABLE checks ADD COLUMN bot TEXT NOT NULL DEFAULT ''",
+    f"PRAGMA user_version = {_FORMAT}",
+)
+_UNUSABLE = "the history of checks %s cannot be used, working on without it: %s"
+_AS_UPGRADED = "CREATE TEMP VIEW checks AS SELECT *, '' AS bot FROM main.checks"
+"""A file of the first format, which knew no bots, for those who only read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +108,13 @@ class History:
         if rows:
             self._use(insert, None, is_writing=True)
 
-    def recall(self, site: str, since: float) -> Remembered:
-        """What is known of a page from earlier checks; of its rung from those since a Unix time."""
-        static = f"site = ? AND rung IN ('html', 'script', 'endpoint') AND checked_at >= {since:.3f}"
+    def recall(self, site: str, since: float, bot: str = "") -> Remembered:
+        """What is known of a page from earlier checks; of a bot's rung from those since a Unix time."""
+        static = "site = ? AND bot = ? AND checked_at >= ? AND rung IN ('html', 'script', 'endpoint')"
 
         def ask(database: sqlite3.Connection) -> Remembered:
             return Remembered(
-                static_rung=_one_of(_RUNGS, _newest(database, "rung", static, site)),
+                static_rung=_one_of(_RUNGS, _newest(database, "rung", static, site, bot, since)),
                 protocol=_one_of(
                     _PROTOCOLS, _newest(database, "protocol", "site = ? AND protocol IS NOT NULL", site)
                 ),
@@ -127,8 +138,8 @@ class History:
         verdict = self._use(lambda database: _newest(database, "verdict", where, base), None)
         return verdict in ("ok", "warning")
 
-    def failures_in_a_row(self, site: str, level: Level) -> int:
-        """How often checks of this level found the page critical since one last did not.
+    def failures_in_a_row(self, site: str, level: Level, bot: str = "") -> int:
+        """How often checks of this level and bot found the page critical since one last did not.
 
         What is unknown does not count, nor do other levels: a page may have its tokens and still not answer.
         """
@@ -136,9 +147,9 @@ class History:
         def count(database: sqlite3.Connection) -> int:
             failures = 0
             for (verdict,) in database.execute(
-                "SELECT verdict FROM checks WHERE site = ? AND level = ? AND verdict <> 'unknown'"
-                " ORDER BY checked_at DESC, id DESC LIMIT 1000",
-                (site, level),
+                "SELECT verdict FROM checks WHERE site = ? AND level = ? AND bot = ? AND verdict <> 'unknown'"
+                " ORDER BY id DESC LIMIT 1000",
+                (site, level, bot),
             ):
                 if verdict != "critical":
                     break
@@ -157,13 +168,14 @@ class History:
 
         return self._use(ask, [])
 
-    def read(self, site: str, since: float) -> list[Check]:
-        """The checks of a page from `since` (Unix time) on, oldest first."""
+    def read(self, site: str, since: float, until: float = math.inf) -> list[Check]:
+        """The checks of a page from `since` to `until` (Unix times), oldest first."""
 
         def ask(database: sqlite3.Connection) -> list[Check]:
             rows = database.execute(
-                f"SELECT {_COLUMNS} FROM checks WHERE site = ? AND checked_at >= ? ORDER BY checked_at, id",  # noqa: S608 - constants
-                (site, since),
+                f"SELECT {_COLUMNS} FROM checks WHERE site = ? AND checked_at BETWEEN ? AND ?"  # noqa: S608 - constants
+                " ORDER BY checked_at, id",
+                (site, since, until),
             )
             return [check for check in map(_as_check, rows) if check is not None]
 
@@ -173,50 +185,73 @@ class History:
         self, work: Callable[[sqlite3.Connection], _Value], otherwise: _Value, *, is_writing: bool = False
     ) -> _Value:
         path = self._path
-        if path is None or (not is_writing and not path.exists()):
+        if path is None:
             return otherwise
         for _ in range(2):
             try:
+                if not is_writing and not os.path.lexists(path):
+                    return otherwise
+                check_owner(path.parent)
+                if is_writing:
+                    _create(path)
+                _check_file(path)
                 with _opened(path, is_writing=is_writing) as database:
                     return otherwise if database is None else work(database)
-            except sqlite3.DatabaseError as error:
+            except sqlite3.Error as error:
                 is_damaged = "malformed" in str(error) or "not a database" in str(error)
                 if is_damaged and _put_aside(path):
                     continue
-                _log.warning("the history of checks %s cannot be used: %s", path, error)
+                _log.warning(_UNUSABLE, path, error)
+            except _NotOurs as error:
+                _log.warning(_UNUSABLE, path, error)
             except OSError as error:
-                _log.warning("the history of checks %s cannot be used: %s", path, error)
+                _log.warning(UNUSABLE, path.parent, error.strerror or error)
             break
         self._path = None
         return otherwise
 
 
+class _NotOurs(Exception):
+    """A file that is neither read nor written; the words say why."""
+
+
 @contextlib.contextmanager
 def _opened(path: Path, *, is_writing: bool) -> Iterator[sqlite3.Connection | None]:
-    """The database in one transaction; None where a later version wrote it, or nobody did yet.
+    """The database in one transaction; None where nobody wrote it yet.
 
     Reading asks for nothing but to read: a folder may be read-only.
     """
-    if is_writing:
-        _create(path)
     mode = "rw" if is_writing else "ro"
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_PATIENCE, uri=True)
+    database.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
         (number,) = database.execute("PRAGMA user_version").fetchone()
         if number > _FORMAT:
-            _log.warning("%s was written by a later version; it is left alone", path)
-            yield None
-            return
+            raise _NotOurs("it was written by a later version, and is left alone")
         if number == 0 and not is_writing:
             yield None
             return
         database.execute("PRAGMA synchronous = OFF")
         if number == 0:
             database.executescript(_SCHEMA)
+        elif number < _FORMAT:
+            _upgrade(database, is_writing=is_writing)
         with database:
             yield database
     finally:
         database.close()
+
+
+def _upgrade(database: sqlite3.Connection, *, is_writing: bool) -> None:
+    if not is_writing:
+        database.execute(_AS_UPGRADED)
+        return
+    database.execute("BEGIN IMMEDIATE")
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    if number < _FORMAT:  # else another process was faster
+        for statement in _UPGRADE:
+            database.execute(statement)
+    database.commit()
 
 
 _creating = threading.Lock()
@@ -229,18 +264,27 @@ def _create(path: Path) -> None:
     threads' too, and another process would write in between (sqlite.org/howtocorrupt.html, section 2.2).
     """
     with _creating:
-        if path.is_symlink():
-            raise OSError(errno.ELOOP, "a symbolic link is in its place", str(path))
-        if not path.exists():
+        if not os.path.lexists(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):  # another process was faster
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _check_file(path: Path) -> None:
+    """Refuses what SQLite would follow elsewhere, wait for, or take somebody's word for."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise _NotOurs("it is no file")
+    if not is_trusted(found.st_uid):
+        raise _NotOurs("it belongs to somebody else")
 
 
 def _put_aside(path: Path) -> bool:
     aside = path.with_name(f"{path.name}.damaged")
     try:
         os.replace(path, aside)
+        # What was under way in the damaged one would be undone in the new one.
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
     except OSError:
         return False
     _log.warning("the history of checks was damaged; it is now %s, and a new one begins", aside)
@@ -248,11 +292,12 @@ def _put_aside(path: Path) -> bool:
 
 
 _COLUMNS = (
-    "site, checked_at, level, verdict, code, summary, elapsed, protocol, rung, certificate_expires_at, phases"
+    "site, checked_at, level, bot, verdict, code, summary, elapsed, protocol, rung, certificate_expires_at, "
+    "phases"
 )
-_MARKS = ", ".join("?" * 11)
+_MARKS = ", ".join("?" * 12)
 
-_Row = tuple[str, float, str, str, str | None, str, float, str | None, str | None, float | None, str]
+_Row = tuple[str, float, str, str, str, str | None, str, float, str | None, str | None, float | None, str]
 
 
 def _as_row(report: HealthReport) -> _Row:
@@ -261,10 +306,10 @@ def _as_row(report: HealthReport) -> _Row:
         report.site,
         report.checked_at,
         report.level,
+        _storable(report.bot),
         report.verdict,
         report.code,
-        # A site's words may hold lone surrogates, which a database cannot.
-        report.summary[:1000].encode("utf-8", "replace").decode(),
+        _storable(report.summary[:1000]),
         report.elapsed,
         report.protocol,
         report.rung,
@@ -273,9 +318,14 @@ def _as_row(report: HealthReport) -> _Row:
     )
 
 
+def _storable(text: str) -> str:
+    """A site's words may hold lone surrogates, which a database cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _as_check(row: Sequence[object]) -> Check | None:
     """A row as it was written; None for anything else."""
-    site, checked_at, level, verdict, code, summary, elapsed, protocol, rung, _, phases = row
+    site, checked_at, level, bot, verdict, code, summary, elapsed, protocol, rung, _, phases = row
     known_level, known_verdict = _one_of(_LEVELS, level), _one_of(_VERDICTS, verdict)
     if not isinstance(checked_at, float) or known_level is None or known_verdict is None:
         return None
@@ -283,6 +333,7 @@ def _as_check(row: Sequence[object]) -> Check | None:
         site=str(site),
         checked_at=checked_at,
         level=known_level,
+        bot=str(bot),
         verdict=known_verdict,
         code=str(code or ""),
         summary=str(summary),
@@ -309,10 +360,10 @@ def _read_phases(text: object) -> dict[PhaseName, PhaseSeen]:
     return phases
 
 
-def _newest(database: sqlite3.Connection, column: str, where: str, value: str) -> object:
+def _newest(database: sqlite3.Connection, column: str, where: str, *values: str | float) -> object:
     row = database.execute(
-        f"SELECT {column} FROM checks WHERE {where} ORDER BY checked_at DESC, id DESC LIMIT 1",  # noqa: S608 - constants
-        (value,),
+        f"SELECT {column} FROM checks WHERE {where} ORDER BY id DESC LIMIT 1",  # noqa: S608 - constants
+        values,
     ).fetchone()
     return None if row is None else row[0]
 

@@ -6,11 +6,11 @@ Colour never stands alone: what failed is taller, marked, and named in words.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chatgptt.health.report import Verdict, iso, worst
-from chatgptt.health.trends import Check, PhaseTimes, Trend, percentile, read_trend
+from chatgptt.health.trends import Check, PhaseTimes, Trend, alike, percentile, read_trend, standing
 
 __all__ = ["report_page"]
 
@@ -43,16 +43,17 @@ class _Bucket:
 def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: float) -> str:
     """The page for the checks of some sites, from `since` to `until` in Unix time.
 
-    A site without any is left out.
+    A site without any is left out; one that was checked in several ways has a section for each.
     """
-    shown = [checks for checks in histories if checks]
+    shown = [checks for history in histories for checks in alike(history)]
     trends = [read_trend(checks) for checks in shown]
     first = max(since, min((trend.since for trend in trends), default=since))
     sections = "".join(
         _section(trend, checks, first, until) for trend, checks in zip(trends, shown, strict=True)
     )
-    overall = worst(trend.verdict for trend in trends)
-    headline = "No checks yet" if not trends else f"{_MARKS[overall]} {_headline(trends)}"
+    verdicts = _verdicts(trends)
+    overall = worst(verdicts.values())
+    headline = "No checks yet" if not trends else f"{_MARKS[overall]} {_headline(verdicts)}"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -64,16 +65,24 @@ def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: fl
     )
 
 
-def _headline(trends: Sequence[Trend]) -> str:
-    working = sum(trend.verdict in ("ok", "warning") for trend in trends)
-    if len(trends) == 1:
-        return f"The site {_WORDS[trends[0].verdict]}"
-    return f"{working} of {len(trends)} sites work"
+def _verdicts(trends: Sequence[Trend]) -> dict[str, Verdict]:
+    """How each site stands: the worst of what was last seen of it."""
+    found: dict[str, list[Verdict]] = {}
+    for trend in standing(trends):
+        found.setdefault(trend.site, []).append(trend.verdict)
+    return {site: worst(verdicts) for site, verdicts in found.items()}
+
+
+def _headline(verdicts: Mapping[str, Verdict]) -> str:
+    working = sum(verdict in ("ok", "warning") for verdict in verdicts.values())
+    if len(verdicts) == 1:
+        return f"The site {_WORDS[worst(verdicts.values())]}"
+    return f"{working} of {len(verdicts)} sites work"
 
 
 def _section(trend: Trend, checks: Sequence[Check], first: float, until: float) -> str:
     buckets = _buckets(checks, first, until)
-    facts = [f"{trend.checks} check{'s' if trend.checks != 1 else ''}"]
+    facts = [f"{trend.checks} check{'s' if trend.checks != 1 else ''}", _safe(trend.scope)]
     if trend.availability is not None:
         facts.insert(0, f"<b>{_share(trend.availability)}</b> available")
     if trend.median is not None and trend.p95 is not None:

@@ -27,12 +27,19 @@ def ping_target(url: str, *, is_working: bool) -> str:
     Raises:
         InvalidInputError: for what is no http(s) URL.
     """
-    if not has_host(url):
-        raise InvalidInputError(f"cannot ping {url[:80]!r}", hint="give it as https://host/path")
-    if is_working:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/fail"))
+    target = url
+    try:
+        if not is_working:
+            parts = urlsplit(url)
+            target = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/fail"))
+        httpx.Request("GET", target)
+        is_sound = has_host(url)
+    except (httpx.InvalidURL, ValueError, TypeError):  # IDNAError and UnicodeError are ValueErrors
+        is_sound = False
+    if not is_sound:
+        # Not even a part of it is shown: it is a secret, and where its path begins cannot be told.
+        raise InvalidInputError("the URL to ping is none", hint="give it as https://host/path")
+    return target
 
 
 async def ping(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from chatgptt._exchange import Context
@@ -18,6 +18,9 @@ from chatgptt.tokens.ladder import Climb, Wanted
 __all__ = ["check_and_record"]
 
 
+_MOMENT = 0.25
+"""Seconds for the history where the check took all of its time; it needs some milliseconds."""
+
 _RECENT = 7 * 86_400.0
 """Seconds. A change that is older than a week is no news."""
 
@@ -28,10 +31,10 @@ async def check_and_record(
     plan: Plan,
     *,
     look: Callable[[Climb], Awaitable[None]],
-    folder: Path | None,
+    history: History,
     clock: Callable[[], float] = time.time,
 ) -> HealthReport:
-    """Checks one page and appends the report to the history of the state folder.
+    """Checks one page and appends the report to the history.
 
     A page that fails before its box shows keeps the protocol that it last spoke, so that what is counted by
     protocol goes on being counted. One that needs a browser and lately did without is a warning.
@@ -39,14 +42,15 @@ async def check_and_record(
     See `check` for the arguments.
     """
     report = await check(context, wanted, plan, look=look, clock=clock)
-    if folder is None:
-        return report
-    history = History(folder)
-    if report.protocol is None or report.rung == "browser":
-        since = report.checked_at - _RECENT
-        remembered = await anyio.to_thread.run_sync(history.recall, wanted.page, since)
-        report = _informed(report, remembered)
-    await anyio.to_thread.run_sync(history.add, [report])
+    # Whoever holds the file up does not hold the check up: the thread writes when it can.
+    with anyio.move_on_after(max(plan.timeout - report.elapsed, _MOMENT)):
+        if report.protocol is None or report.rung == "browser":
+            since = report.checked_at - _RECENT
+            remembered = await anyio.to_thread.run_sync(
+                history.recall, wanted.page, since, report.bot, abandon_on_cancel=True
+            )
+            report = _informed(report, remembered)
+        await anyio.to_thread.run_sync(history.add, [report], abandon_on_cancel=True)
     return report
 
 

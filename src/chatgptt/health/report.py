@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
-from chatgptt._errors import ErrorCode, InvalidInputError
+from chatgptt._errors import ChatGpttError, ErrorCode
 from chatgptt._models import Protocol, Rung
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "PhaseName",
     "Status",
     "Verdict",
+    "broken_off",
     "not_checked",
     "reports_as_json",
     "soften",
@@ -94,6 +95,7 @@ class HealthReport:
         elapsed: seconds that it took.
         phases: all nine, in order; those that were not reached are `skip`.
         level: how far the check was meant to go.
+        bot: the bot that was asked for, "" for the page's own choice.
         protocol: the chat box's, None where none was found.
         rung: what gave the tokens, None where nothing did.
         certificate_expires_at: Unix time in seconds, None without TLS.
@@ -108,6 +110,7 @@ class HealthReport:
     elapsed: float
     phases: tuple[Phase, ...]
     level: Level = "full"
+    bot: str = ""
     protocol: Protocol | None = None
     rung: Rung | None = None
     certificate_expires_at: float | None = field(default=None, repr=False)
@@ -179,17 +182,56 @@ def soften(report: HealthReport, *, failures_before: int, needed: int) -> Health
     return replace(report, verdict="warning", summary=f"{report.summary} ({count})")
 
 
-def not_checked(site: str, error: InvalidInputError, *, checked_at: float, level: Level) -> HealthReport:
+def not_checked(
+    site: str, error: ChatGpttError, *, checked_at: float, level: Level, bot: str = ""
+) -> HealthReport:
     """The report for a site that could not be checked, since the call itself is at fault."""
+    return _unknown(
+        site,
+        error.code,
+        f"not checked: {error.message}",
+        error.hint,
+        checked_at=checked_at,
+        level=level,
+        bot=bot,
+    )
+
+
+def broken_off(
+    site: str, error: Exception, *, checked_at: float, level: Level, bot: str = ""
+) -> HealthReport:
+    """The report for a site at which the check itself broke; not in its words, which may hold anything."""
+    return _unknown(
+        site,
+        None,
+        f"not checked: this program failed ({type(error).__name__})",
+        "run again with -vv, and report what it prints",
+        checked_at=checked_at,
+        level=level,
+        bot=bot,
+    )
+
+
+def _unknown(
+    site: str,
+    code: HealthCode | None,
+    summary: str,
+    hint: str,
+    *,
+    checked_at: float,
+    level: Level,
+    bot: str,
+) -> HealthReport:
     skipped = tuple(Phase(name=name, status="skip", detail="not reached") for name in PHASES)
     return HealthReport(
         site=site,
         verdict="unknown",
-        code=error.code,
-        summary=f"not checked: {error.message}",
-        hint=error.hint,
+        code=code,
+        summary=summary,
+        hint=hint,
         checked_at=checked_at,
         elapsed=0.0,
         phases=skipped,
         level=level,
+        bot=bot,
     )

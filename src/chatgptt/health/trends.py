@@ -1,15 +1,30 @@
-"""What many checks of a page say together: how often it worked, how long it took, what happened. Pure."""
+"""What many checks of a page say together: how often it worked, how long it took, what happened. Pure.
+
+Like is compared with like: a check of another level or of another bot takes another time and fails for other
+reasons, so it belongs to a trend of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from chatgptt._models import Protocol, Rung
 from chatgptt.health.report import PHASES, Level, PhaseName, Status, Verdict, iso
 
-__all__ = ["Change", "Check", "Incident", "PhaseSeen", "PhaseTimes", "Trend", "percentile", "read_trend"]
+__all__ = [
+    "Change",
+    "Check",
+    "Incident",
+    "PhaseSeen",
+    "PhaseTimes",
+    "Trend",
+    "alike",
+    "percentile",
+    "read_trend",
+    "standing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +42,7 @@ class Check:
     site: str
     checked_at: float
     level: Level
+    bot: str
     verdict: Verdict
     code: str
     summary: str
@@ -72,14 +88,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """The checks of one page.
+    """The checks of one page, all of one level and for one bot.
 
     Attributes:
+        bot: the one that was asked for, "" for the page's own choice.
         availability: the share of checks that found it working, of those that told anything; None for none.
         median: seconds of a check that found it working, and `p95` their 95th percentile.
     """
 
     site: str
+    level: Level
+    bot: str
     checks: int
     since: float
     until: float
@@ -91,10 +110,17 @@ class Trend:
     incidents: tuple[Incident, ...]
     changes: tuple[Change, ...]
 
+    @property
+    def scope(self) -> str:
+        """What was checked of the page, for people."""
+        return f"level {self.level}" + (f", bot {self.bot}" if self.bot else "")
+
     def as_dict(self) -> dict[str, object]:
         """The trend as `--history --json` prints it."""
         return {
             "site": self.site,
+            "level": self.level,
+            "bot": self.bot,
             "checks": self.checks,
             "since": iso(self.since),
             "until": iso(self.until),
@@ -128,13 +154,43 @@ class Trend:
         }
 
 
+def alike(checks: Sequence[Check]) -> list[list[Check]]:
+    """The checks of one page, those of one level and bot together; the deepest level first."""
+    found: dict[tuple[Level, str], list[Check]] = {}
+    for check in checks:
+        found.setdefault((check.level, check.bot), []).append(check)
+    return [found[key] for key in sorted(found, key=lambda key: (-_DEPTH.index(key[0]), key[1]))]
+
+
+def standing(trends: Sequence[Trend]) -> list[Trend]:
+    """The trends whose verdict still says something: those that no later check covers.
+
+    A check covers another one of the same page and bot if it went as far.
+    """
+    return [
+        trend
+        for trend in trends
+        if not any(
+            (other.site, other.bot) == (trend.site, trend.bot)
+            and other.until > trend.until
+            and _DEPTH.index(other.level) >= _DEPTH.index(trend.level)
+            for other in trends
+        )
+    ]
+
+
+_DEPTH: tuple[Level, ...] = get_args(Level)
+
+
 def read_trend(checks: Sequence[Check]) -> Trend:
-    """What the checks of one page say together; oldest first, at least one."""
+    """What checks of one page, level and bot say together; oldest first, at least one."""
     told = [check for check in checks if check.verdict != "unknown"]
     worked = [check for check in told if check.verdict != "critical"]
     times = [check.elapsed for check in worked]
     return Trend(
         site=checks[0].site,
+        level=checks[0].level,
+        bot=checks[0].bot,
         checks=len(checks),
         since=checks[0].checked_at,
         until=checks[-1].checked_at,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-import anyio
 import httpcore
 import httpx
+
+from chatgptt._network import look_up
 
 __all__ = ["Connection", "Wire"]
 
@@ -92,13 +94,10 @@ class Wire:
             return
         started = self._clock()
         connection.is_looking_up = True
-        try:
-            found = await anyio.getaddrinfo(host, number)
-        except OSError:  # the connection that follows fails for the same reason, and says it
-            found = []
+        with suppress(OSError):  # the connection that follows fails for the same reason, and says it
+            connection.addresses = tuple(await look_up(host, number))
         connection.is_looking_up = False
         connection.lookup = self._clock() - started
-        connection.addresses = tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
     def _connected(self, connection: Connection, stream: object) -> None:
         connection.tcp = self._clock() - self._started

@@ -8,7 +8,7 @@ its code where there is one, by its place before or after `message_start`, and o
 
 from __future__ import annotations
 
-import html
+import json
 import re
 from collections.abc import Iterable
 
@@ -36,9 +36,16 @@ from chatgptt.protocols.failures import (
     unreadable_frames,
     words_of,
 )
-from chatgptt.protocols.page import Page, maybe_nonce
+from chatgptt.protocols.page import MAX_NAME_CHARACTERS, Page, has_class, maybe_nonce
 from chatgptt.protocols.sse import Event, EventDecoder
-from chatgptt.protocols.text import SurrogateJoiner, find_objects, loads
+from chatgptt.protocols.text import (
+    SurrogateJoiner,
+    find_objects,
+    loads,
+    loads_frame,
+    unescape,
+    without_surrogates,
+)
 from chatgptt.protocols.urls import is_same_site, origin
 
 __all__ = [
@@ -68,7 +75,7 @@ def find_boxes(page: Page) -> list[ChatBox]:
         bot_id = _number(config.get("botId")) or _number(attributes.get("data-bot-id"))
         if bot_id is None:
             continue
-        is_popup = "aipkit_popup_wrapper" in (attributes.get("class") or "").split()
+        is_popup = has_class(attributes, "aipkit_popup_wrapper")
         box = ChatBox(
             protocol="aipkit",
             kind="popup" if is_popup else "inline",
@@ -77,7 +84,7 @@ def find_boxes(page: Page) -> list[ChatBox]:
             ajax_url=page.ajax_url(config.get("ajaxUrl")),
             nonce=maybe_nonce(config.get("nonce")),
             found_by="html",
-            name=html.unescape(_text(config.get("headerName"))),
+            name=unescape(_text(config.get("headerName"))[: 10 * MAX_NAME_CHARACTERS])[:MAX_NAME_CHARACTERS],
             is_streaming=config.get("streamEnabled") is not False,
             consent=_read_consent(config),
             origin=_read_origin(page, config),
@@ -98,10 +105,16 @@ def foreign_ajax_urls(page: Page) -> list[str]:
     return [url for url in named if isinstance(url, str) and page.names_foreign_ajax_url(url)]
 
 
+_MAX_ESCAPED_CHARACTERS = 2**20
+"""A bot's configuration is some 10 kB."""
+
+_MAX_TRIGGERS_CHARACTERS = 10_000
+
+
 def _read_config(text: str) -> dict[str, object]:
     value = loads(text)
-    if value is None and "&quot;" in text:
-        value = loads(html.unescape(text))  # a filter of the site escaped it once more
+    if value is None and len(text) <= _MAX_ESCAPED_CHARACTERS and "&quot;" in text:
+        value = loads(unescape(text))  # a filter of the site escaped it once more
     return value if isinstance(value, dict) else {}
 
 
@@ -133,7 +146,7 @@ def _read_consent(config: dict[str, object]) -> str:
 
 def _read_triggers(config: dict[str, object]) -> tuple[str, ...]:
     """Image commands begin with a slash; other words in the list are ordinary text (A7)."""
-    words = _text(config.get("imageTriggers")).split(",")
+    words = _text(config.get("imageTriggers"))[:_MAX_TRIGGERS_CHARACTERS].split(",")
     return tuple(word.strip().lower() for word in words if word.strip().startswith("/"))
 
 
@@ -150,19 +163,31 @@ def check_text(box: ChatBox, text: str) -> None:
             reason="consent_required",
             hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
         )
-    words = text.strip().lower()
+    words = text.strip(_TRIMMED).lower()
     for trigger in box.image_triggers:
         if words == trigger or words.startswith(f"{trigger} "):
             raise RefusedError(
                 f"the message begins with the site's image command {trigger!r}; only text can be asked for",
                 hint="begin the message with another word",
             )
-    value = loads(text)
-    if isinstance(value, dict) and "stream_context" in value:
+    if _has_stream_context(text):
         raise RefusedError(
             "the message is a JSON object with the key stream_context, which the site takes for a command",
             hint="put a word in front of it",
         )
+
+
+def _has_stream_context(text: str) -> bool:
+    """Whether the site, which trims and takes numbers of any length, reads it as an object with that key."""
+    try:
+        value = json.loads(text.strip(_TRIMMED), parse_int=float)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and "stream_context" in value
+
+
+_TRIMMED = "\0" + "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+"""What is cut off the ends of a message, here (see `build_upload`) and on the site."""
 
 
 # The requests
@@ -237,6 +262,10 @@ def maybe_fresh_nonce(head: ReplyHead, body: str) -> str | None:
 # The replies
 
 
+_MAX_KEY_CHARACTERS = 1000
+"""It goes into a query; real ones are some 50 characters long."""
+
+
 def read_cache_key(head: ReplyHead, body: str) -> str:
     """The key under which step 1 stored the message.
 
@@ -247,8 +276,9 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
         data = reply.get("data")
         data = data if isinstance(data, dict) else {}
         key = data.get("cache_key")
-        if head.status == 200 and reply.get("success") is True and isinstance(key, str) and key:
-            return key
+        is_key = isinstance(key, str) and 0 < len(key) <= _MAX_KEY_CHARACTERS
+        if head.status == 200 and reply.get("success") is True and is_key:
+            return str(key)
         words = words_of(data.get("message") or reply.get("message"))
         code = _text(data.get("code") or reply.get("code"))
         if reply.get("success") is False or words:
@@ -352,8 +382,8 @@ class ReplyReader:
         """The pieces of text that `data` completes."""
         if self.is_finished:
             return []
-        if not self._has_events and len(self._body) < _MAX_BODY_BYTES:
-            self._body += data
+        if not self._has_events:
+            self._body += data[: _MAX_BODY_BYTES - len(self._body)]
         if self.head.status != 200:
             self.is_finished = len(self._body) >= MAX_FAILURE_BYTES
             return []
@@ -395,7 +425,7 @@ class ReplyReader:
         return self._pieces[count:]
 
     def _read_event(self, event: Event) -> None:
-        data = loads(event.data)
+        data = loads_frame(event.data)
         frame = data if isinstance(data, dict) else {}
         match event.name:
             case "" | "message":
@@ -408,7 +438,7 @@ class ReplyReader:
                 if self._pieces:
                     self._say("\n\n")  # a trigger's greeting is a message of its own (A4)
                 self._has_start, self._has_begun = True, False
-                self._message_id = _text(frame.get("message_id"))[:200]
+                self._message_id = without_surrogates(_text(frame.get("message_id"))[:200])
             case "warning":
                 self._say(_text(frame.get("error")))
             case "error":

@@ -6,7 +6,6 @@ WordPress itself, its server, or a wall in front of it. The functions below it w
 
 from __future__ import annotations
 
-import html
 import re
 from calendar import timegm
 from email.utils import parsedate_tz
@@ -25,6 +24,7 @@ from chatgptt._errors import (
 )
 from chatgptt._models import ReplyHead
 from chatgptt.protocols.challenge import maybe_challenge
+from chatgptt.protocols.text import unescape, without_surrogates
 
 __all__ = [
     "CHALLENGE_HINT",
@@ -44,6 +44,9 @@ __all__ = [
 
 MAX_FAILURE_BYTES = 64 * 2**10
 """How much of an error page is read: the marks of a challenge are in its head."""
+
+_MAX_WORDS_CHARACTERS = 20_000
+"""How much of an error's words is looked at to find 1,000 characters behind escapes and blanks."""
 
 CHALLENGE_HINT = (
     "open the page in a browser, or ask the site's owner to let this client in; "
@@ -70,6 +73,7 @@ def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
     In order: a challenge (docs/protocols.md C4), a busy site, WordPress's own short bodies
     (C1), an error status, and last a page where an answer should be.
     """
+    body = body[:MAX_FAILURE_BYTES]
     challenge = maybe_challenge(head.headers, body)
     if challenge is not None:
         return ChallengeError(
@@ -130,7 +134,22 @@ def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
 
 def words_of(message: object) -> str:
     """An error's words on one line, at most 1,000 characters, "" for none; sites escape them as HTML (W6)."""
-    return " ".join(html.unescape(message).split())[:1000] if isinstance(message, str) else ""
+    if not isinstance(message, str):
+        return ""
+    words = " ".join(unescape(without_surrogates(message[:_MAX_WORDS_CHARACTERS])).split())
+    return _without_keys(words)[:1000]
+
+
+_KEY = re.compile(
+    r"(\b(?:sk|pk|rk)-(?:[a-z]{2,8}-)?|\bAIza|\b(?:gsk|hf|r8|sk_live|sk_test)_|\b(?:xai|nvapi|pplx)-"
+    r"|\b[Bb]earer\s|[?&](?:api[-_]?)?key=)[\w+/=.-]{12,}"
+)
+"""How the keys of known AI services look; services put them into their complaints, half hidden or not."""
+
+
+def _without_keys(words: str) -> str:
+    """A site's words without its key: they go on to logs, reports and whoever is asked for help."""
+    return _KEY.sub(r"\1***", words)
 
 
 _REASON_HINTS: dict[RefusalReason, str] = {
@@ -212,7 +231,7 @@ def said(body: str) -> str:
         if title
         else re.sub(r"<[^>]*>", " ", re.sub(r"(?is)<(script|style).*?</\1>", " ", body[:4000]))
     )
-    words = " ".join(html.unescape(text).split())
+    words = _without_keys(" ".join(unescape(text).split()))
     if not words:
         return ""
     return f": {words[:200]!r}"
@@ -237,11 +256,15 @@ def maybe_retry_after(head: ReplyHead) -> float | None:
     Of the three forms of an HTTP date one names no zone; all of them are UTC.
     """
     value = head.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{0,15})?", value):
-        return max(0.0, float(value))
+    if re.fullmatch(r"-?[0-9]+(?:\.[0-9]*)?", value):
+        return min(max(0.0, float(value)), _FOR_EVER)
     date = parsedate_tz(value)
     try:
         seconds = timegm(date[:9]) - (date[9] or 0) - head.received_at if date else None
     except (ValueError, OverflowError):
         return None
     return None if seconds is None else max(0.0, seconds)
+
+
+_FOR_EVER = 1e15
+"""Seconds; a header may hold more digits than any number has, and infinity is no JSON."""

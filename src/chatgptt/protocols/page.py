@@ -5,17 +5,18 @@ It trusts the parser alone. No pattern runs over the page's text: markup quoted 
 visitor gets. Scripts are read as text and never run.
 
 Bounds keep a hostile page from costing more than it is worth: what lies beyond `MAX_PAGE_BYTES`, nests
-deeper than `MAX_DEPTH`, or would cost the parser more than `_MAX_EFFORT`, is cut off and the page says so
-(`is_cut`). What it would cost is estimated before it is parsed, since the parser cannot be stopped; the
-estimate errs on the side of more.
+deeper than `MAX_DEPTH`, or would cost the parser more than `_MAX_EFFORT` or `_MAX_TREE_BYTES`, is cut off and
+the page says so (`is_cut`). What it would cost is estimated before it is parsed, since the parser cannot be
+stopped; the estimate errs on the side of more.
 """
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from urllib.parse import unquote_to_bytes, urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -23,7 +24,15 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from chatgptt.protocols.text import read_object
 from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
 
-__all__ = ["MAX_DEPTH", "MAX_PAGE_BYTES", "Page", "maybe_nonce", "read_assigned_object"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_NAME_CHARACTERS",
+    "MAX_PAGE_BYTES",
+    "Page",
+    "has_class",
+    "maybe_nonce",
+    "read_assigned_object",
+]
 
 MAX_PAGE_BYTES = 8 * 2**20
 """A page that shows a chat box is some 20 kB to 500 kB; reading stops here."""
@@ -34,8 +43,22 @@ MAX_DEPTH = 5_000
 MAX_ELEMENTS = 200
 """A page shows a handful of boxes; a page with thousands is hostile."""
 
+MAX_NAME_CHARACTERS = 200
+"""Of a bot's name, which people give it."""
+
 _MAX_ASSIGNMENTS = 20
-"""How many assignments to one name are read in a script; a page's own scripts have one."""
+"""How many assignments to one name are read in a page; its own scripts have one."""
+
+_MAX_SCRIPTS = 2_000
+"""How many scripts of a page are looked at; crowded ones have a hundred."""
+
+_MAX_DATA_URI_CHARACTERS = 300_000
+"""What WordPress prints into a page as a script is some kilobytes."""
+
+_MAX_TITLE_CHARACTERS = 2_000
+
+_MAX_CLASSES_CHARACTERS = 100_000
+"""Of one element; a crowded one has some hundred."""
 
 _MAX_SHAPES = 20_000
 """How many shapes of drawings are taken to close themselves; if all of them nest, parsing takes a second."""
@@ -47,7 +70,25 @@ _TAG_EFFORT = 600
 """What a tag costs in such steps at worst, a link in an open link, to the parser and to the estimate."""
 
 _REOPENING_EFFORT = 200
-"""What an element that is opened again costs in such steps: some 100 ns, and 450 bytes of memory."""
+"""What an element that is opened again costs in such steps: some 100 ns."""
+
+_MAX_TREE_BYTES = 48 * 2**20
+"""What the parser's tree may take beside the page's text; 8 MB of ordinary markup take some 30 MB."""
+
+# What each thing takes of that, measured with selectolax 1.0.
+_ELEMENT_BYTES = 180
+_TEXT_BYTES = 130
+_COMMENT_BYTES = 150
+_ATTRIBUTE_BYTES = 200
+_REOPENING_BYTES = 450
+
+_MAX_ERRORS = 1_500_000
+"""The parser notes every error in 18 bytes: of a page of nothing but `<`, each."""
+
+_MAY_BE_WRONG = b"\0<&\"'=`/"
+"""The tokenizer's errors are at these; in ordinary markup one byte in ten is one of them."""
+
+_BLOCK_BYTES = 2**18
 
 _MAX_ATTRIBUTES = 200
 """A chat box has about 70 (docs/protocols.md W1). The parser compares each with all others of its element."""
@@ -57,18 +98,19 @@ _MAX_ROOTS = 20
 """`<html>` and `<body>` tags: each one's attributes are compared with those of all others."""
 
 _SMALL_BYTES = 80_000
-"""Below this size only elements that the parser opens again can make a page costly."""
+_SMALL_OPENINGS = 6_000
+"""Below this size and this many openings only elements that the parser opens again can make a page costly."""
 
 _NONCE = re.compile(r"[0-9a-f]{10}")
 _PLACEHOLDERS = frozenset({"0123456789", "1234567890", "abcdef0123", "0a1b2c3d4e"})
 
 _TAG = re.compile(
-    rb"<!--(?:-?>|.*?(?:--!?>|\Z))|<[!?][^>]*|</[^a-zA-Z>][^>]*|"
+    rb"<!--|<[!?][^>]*|</[^a-zA-Z>][^>]*|"
     rb"<(/?)([a-zA-Z][^\s/>]*)"
-    rb"((?:[\s/]+|[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?)*+)",
-    re.S,
+    rb"((?:[\s/]+|[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?){0,1000}+)"
 )
-"""A comment or a tag with its attributes, as HTML's tokenizer reads them; nothing in it can fail late."""
+"""The beginning of a comment, or a tag with its attributes, as HTML's tokenizer reads them; nothing in it can fail
+late. What it reads of a tag is more than `_MAX_ATTRIBUTES`: no other thread runs while a pattern is matched."""
 
 _ATTRIBUTE = re.compile(rb"[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?")
 _LEFT_OPEN = re.compile(
@@ -103,8 +145,16 @@ _SHAPES = frozenset(b"circle ellipse image line path polygon polyline rect stop 
 """SVG elements that pages full of icons write as `<path .../>`, in thousands."""
 
 _INERT = frozenset({"noscript", "template", "noembed", "iframe"})
-_MEMBER = re.compile(r"""["']?([A-Za-z_]\w{0,60})["']?\s*:\s*(?:"([^"]*)"|'([^']*)')""")
+_MEMBER = re.compile(r"""(?<!\w)["']?([A-Za-z_]\w{0,60}+)["']?\s*+:\s*+(?:"([^"]*)"|'([^']*)')""")
+_ASSIGNED = re.compile(r"\s{0,1000}+=\s{0,1000}+(?=\{)")
+_PART_OF_NAME = re.compile(r"\w")
 _DATA_URI = re.compile(r"data:(?:text|application)/(?:x-)?(?:java|ecma)script[^,]{0,60},", re.I)
+
+
+def has_class(attributes: Mapping[str, str | None], name: str) -> bool:
+    """Whether an element with these attributes is of a class; it may be of millions."""
+    classes = (attributes.get("class") or "")[:_MAX_CLASSES_CHARACTERS]
+    return re.search(rf"(?<!\S){re.escape(name)}(?!\S)", classes) is not None
 
 
 def maybe_nonce(text: object) -> str | None:
@@ -146,7 +196,7 @@ class Page:
     def title(self) -> str:
         """The text of `<title>`, white space folded, at most 200 characters."""
         node = self._tree.css_first("title")
-        return "" if node is None else " ".join(node.text().split())[:200]
+        return "" if node is None else " ".join(node.text()[:_MAX_TITLE_CHARACTERS].split())[:200]
 
     @cached_property
     def scripts(self) -> tuple[str, ...]:
@@ -156,7 +206,7 @@ class Page:
         attribute, or turn its text into a `data:` URI (docs/protocols.md C3).
         """
         texts: list[str] = []
-        for node in self._tree.css("script"):
+        for node in self._tree.css("script")[:_MAX_SCRIPTS]:
             texts += (
                 _decode_data_uri(value)
                 for value in node.attributes.values()
@@ -174,7 +224,7 @@ class Page:
         Caches live outside of WordPress's and the plugins' own folders; those hold no per-site data.
         """
         found: dict[str, None] = {}
-        for node in self._tree.css("script"):
+        for node in self._tree.css("script")[:_MAX_SCRIPTS]:
             for value in node.attributes.values():
                 if not value or ".js" not in value or "\n" in value:
                     continue
@@ -199,7 +249,7 @@ class Page:
         of its scripts; where it does not, the page's origin stands in.
         """
         for selector, attribute, tail in _ROOT_MARKS:
-            for node in self._tree.css(selector):
+            for node in self._tree.css(selector)[:MAX_ELEMENTS]:
                 url = self.absolute(node.attributes.get(attribute) or "")
                 head, mark, _ = url.partition(tail)
                 if mark and is_same_site(head, self.url):
@@ -231,19 +281,15 @@ class Page:
 
         A minifier may have taken the quotes off the keys, so that it is no JSON any more.
         """
-        for script in self.scripts:
-            members = read_assigned_object(script, name)
-            if members:
-                return members
-        return {}
+        return _first_with_members(chain.from_iterable(_assigned(script, name) for script in self.scripts))
 
     @cached_property
     def plugin_version(self) -> str:
         """The chat plugin's version where an asset's address tells it, else "" (docs/protocols.md W8, A8)."""
-        for node in self._tree.css(_VERSION_MARKS):
+        for node in self._tree.css(_VERSION_MARKS)[:MAX_ELEMENTS]:
             attributes = node.attributes
             found = re.search(
-                r"[?&]ver=(\d+(?:\.\d+)+)", attributes.get("src") or attributes.get("href") or ""
+                r"[?&]ver=(\d{1,9}(?:\.\d{1,9}){1,5})", attributes.get("src") or attributes.get("href") or ""
             )
             if found:
                 return found[1]
@@ -280,6 +326,8 @@ def _is_inert(node: LexborNode) -> bool:
 
 def _decode_data_uri(uri: str) -> str:
     head, _, payload = uri.partition(",")
+    if len(payload) > _MAX_DATA_URI_CHARACTERS:
+        return ""
     data = unquote_to_bytes(payload.strip())
     if head.lower().rstrip().endswith(";base64"):
         try:
@@ -291,13 +339,22 @@ def _decode_data_uri(uri: str) -> str:
 
 def read_assigned_object(script: str, name: str) -> dict[str, str]:
     """The string members of the object literal that `script` assigns to `name`; empty where it does not."""
-    if name not in script:
-        return {}
-    for found in islice(re.finditer(rf"\b{re.escape(name)}\s*=\s*(?=\{{)", script), _MAX_ASSIGNMENTS):
-        members = _read_members(script[found.end() : found.end() + 100_000])
-        if members:
-            return members
-    return {}
+    return _first_with_members(_assigned(script, name))
+
+
+def _assigned(script: str, name: str) -> Iterator[str]:
+    """The beginnings of the object literals that `script` assigns to `name`."""
+    start = script.find(name)  # some twenty times as fast as a pattern, and no other thread runs meanwhile
+    while start >= 0:
+        end = start + len(name)
+        found = None if _PART_OF_NAME.fullmatch(script[start - 1 : start]) else _ASSIGNED.match(script, end)
+        if found is not None:
+            yield script[found.end() : found.end() + 100_000]
+        start = script.find(name, end)
+
+
+def _first_with_members(literals: Iterator[str]) -> dict[str, str]:
+    return next(filter(None, map(_read_members, islice(literals, _MAX_ASSIGNMENTS))), {})
 
 
 def _read_members(literal: str) -> dict[str, str]:
@@ -313,11 +370,29 @@ def _read_members(literal: str) -> dict[str, str]:
 def _affordable_bytes(html: bytes) -> int:
     """How much of `html` the parser can read at a price that is known; its length for an ordinary page."""
     tags = html.count(b"<")
-    if len(html) < _SMALL_BYTES:
-        bound = _MAX_EFFORT // _REOPENING_EFFORT
+    if len(html) < _SMALL_BYTES and tags - html.count(b"</") <= _SMALL_OPENINGS:
+        bound = _MAX_TREE_BYTES // _REOPENING_BYTES
         if tags * tags < bound or tags * len(_LEFT_OPEN.findall(html)) < bound:
             return len(html)
-    return _Estimate().read(html)
+    return _Estimate().read(html, _tolerable_bytes(html))
+
+
+def _tolerable_bytes(html: bytes) -> int:
+    """How much of `html` the parser can read without noting more than `_MAX_ERRORS`."""
+    errors = 0
+    for start in range(0, len(html), _BLOCK_BYTES):
+        block = html[start : start + _BLOCK_BYTES]
+        errors += len(block) - len(block.translate(None, _MAY_BE_WRONG))
+        if errors > _MAX_ERRORS:
+            return start
+    return len(html)
+
+
+def _count_of_attributes(attributes: bytes) -> int:
+    """How many attributes a tag has; beyond `_MAX_ATTRIBUTES` just that it has more."""
+    if len(attributes) < 1000:
+        return len(_ATTRIBUTE.findall(attributes))
+    return sum(1 for _ in islice(_ATTRIBUTE.finditer(attributes), _MAX_ATTRIBUTES + 1))
 
 
 class _Estimate:
@@ -330,35 +405,53 @@ class _Estimate:
         self.depth = 0
         self.formatting = 0
         self.effort = 0
+        self.tree_bytes = 0
         self.counts = {b"html": 0, b"body": 0, b"option": 0, b"shape": 0}
         self.levels: list[tuple[bytes, dict[bytes, int]]] = [(b"", {})]
+        self.marks: dict[bytes, int] = {}
         self.strange = 0
 
-    def read(self, html: bytes) -> int:
-        """The offset of the tag that is too much; the length of `html` where none is."""
+    def read(self, html: bytes, end: int) -> int:
+        """The offset of the tag that is too much; `end` where none is before it."""
         position = 0
-        while found := _TAG.search(html, position):
+        while found := _TAG.search(html, position, end):
+            if position + 1 < found.start():  # more than the tag's own end
+                self.tree_bytes += _TEXT_BYTES
             position = found.end()
-            if not found[2]:
-                continue
-            name = found[2].lower()
-            if found[1]:
-                self._close(name)
-            elif not self._can_open(name, found[3]):
+            if found[2]:
+                name = found[2].lower()
+                attributes = _count_of_attributes(found[3])
+                self.tree_bytes += _ATTRIBUTE_BYTES * attributes
+                if attributes > _MAX_ATTRIBUTES:
+                    return found.start()
+                if found[1]:
+                    self._close(name)
+                elif not self._can_open(name, found[3]):
+                    return found.start()
+                elif name in _RAW and not self.strange:
+                    last = _RAW[name].search(html, position, end)
+                    position = end if last is None else last.end()
+                    self.tree_bytes += _TEXT_BYTES
+                self.tree_bytes += _ELEMENT_BYTES if not found[1] else 0
+                self.effort += _TAG_EFFORT + self.depth + _REOPENING_EFFORT * self.formatting
+                self.tree_bytes += _REOPENING_BYTES * self.formatting
+            else:
+                self.tree_bytes += _COMMENT_BYTES
+                if found[0] == b"<!--":  # its own dashes may be those of its end
+                    ends = (self._find(b"-->", html, position - 2), self._find(b"--!>", html, position))
+                    position = min(*ends, end)
+            if self.effort > _MAX_EFFORT or self.tree_bytes > _MAX_TREE_BYTES or self.depth > MAX_DEPTH:
                 return found.start()
-            elif name in _RAW and not self.strange:
-                end = _RAW[name].search(html, position)
-                position = len(html) if end is None else end.end()
-            self.effort += _TAG_EFFORT + self.depth + _REOPENING_EFFORT * self.formatting
-            if self.effort > _MAX_EFFORT or self.depth > MAX_DEPTH:
-                return found.start()
-        return len(html)
+        return end
+
+    def _find(self, mark: bytes, html: bytes, start: int) -> int:
+        """Where the next mark ends; it is looked for once, however many comments end with the other one."""
+        if self.marks.get(mark, 0) < start + len(mark):
+            found = html.find(mark, start)
+            self.marks[mark] = (len(html) if found < 0 else found) + len(mark)
+        return self.marks[mark]
 
     def _can_open(self, name: bytes, attributes: bytes) -> bool:
-        if len(attributes) > _MAX_ATTRIBUTES:
-            found = islice(_ATTRIBUTE.finditer(attributes), _MAX_ATTRIBUTES + 1)
-            if sum(1 for _ in found) > _MAX_ATTRIBUTES:
-                return False
         if name in (b"html", b"body", b"option"):
             self.counts[name] += 1
             if self.counts[name] > (_MAX_OPTIONS if name == b"option" else _MAX_ROOTS):

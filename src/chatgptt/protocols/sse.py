@@ -9,7 +9,8 @@ Events come lazily: a reader that has seen the end stops asking, and what lies b
 looked at. So the outcome is the same however the stream is cut.
 
 Linear however it is cut: an unfinished line grows in a bytearray and only new bytes are searched for
-its end. Nothing grows past `MAX_EVENT_BYTES`.
+its end. Nothing grows past `MAX_EVENT_BYTES`, and of a large chunk a part at a time is split into lines:
+a list of millions takes many times their size.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from chatgptt._errors import AnswerError
 __all__ = ["BEGINNING", "MAX_EVENT_BYTES", "Event", "EventDecoder"]
 
 MAX_EVENT_BYTES = 16 * 2**20
-"""Far above any answer (a model's longest is some 100 kB), low enough to hold in memory."""
+"""Far above any answer (a model's longest is some 100 kB), low enough to hold in memory. Twice a page's bound,
+so that a delta of 10 MB passes."""
 
 _MAX_STRAY_BYTES = 64 * 2**10
+_PART_BYTES = 64 * 2**10
 
 BEGINNING = b"\xef\xbb\xbf \t\r\n"
 """What may precede a stream or JSON: blanks and byte order marks, one for each PHP file that has one (C1)."""
@@ -43,18 +46,21 @@ class EventDecoder:
 
     def __init__(self) -> None:
         self._line = bytearray()
-        self._data: list[bytes] = []
-        self._data_bytes = 0
+        self._data = bytearray()
         self._name = b""
-        self._stray: list[bytes] = []
-        self._stray_bytes = 0
+        self._stray = bytearray()
         self._is_beginning = True
         self._may_skip_newline = False
 
     @property
     def stray(self) -> str:
         """The lines so far that were no field of an event, up to 64 kB."""
-        return b"\n".join(self._stray).decode("utf-8", "replace")
+        return self._stray.decode("utf-8", "replace").removesuffix("\n")
+
+    @property
+    def stray_bytes(self) -> int:
+        """How much of them there is: what was searched once need not be searched again."""
+        return len(self._stray)
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """The events completed by `data`, in order, each as it is asked for.
@@ -62,7 +68,11 @@ class EventDecoder:
         Raises:
             AnswerError: `unreadable_answer`, where one event is larger than `MAX_EVENT_BYTES`.
         """
-        if self._may_skip_newline and data:
+        for start in range(0, len(data), _PART_BYTES):
+            yield from self._receive_part(data[start : start + _PART_BYTES])
+
+    def _receive_part(self, data: bytes) -> Iterator[Event]:
+        if self._may_skip_newline:
             self._may_skip_newline = False
             data = data.removeprefix(b"\n")
         if b"\n" not in data and b"\r" not in data:
@@ -89,7 +99,7 @@ class EventDecoder:
     def _joined(self, line: bytes) -> bytes:
         """`line` behind what was held of it."""
         if not self._line:
-            self._check(len(line) + self._data_bytes)
+            self._check(len(line) + len(self._data))
             return line
         self._hold(line)
         line = bytes(self._line)
@@ -98,7 +108,7 @@ class EventDecoder:
 
     def _hold(self, data: bytes) -> None:
         self._line += data
-        self._check(len(self._line) + self._data_bytes)
+        self._check(len(self._line) + len(self._data))
 
     def _check(self, size_bytes: int) -> None:
         if size_bytes > MAX_EVENT_BYTES:
@@ -117,24 +127,21 @@ class EventDecoder:
         value = value.removeprefix(b" ")
         match field:
             case b"data":
-                self._data.append(value)
-                self._data_bytes += len(value) + 1
+                self._data += value + b"\n"
             case b"event":
                 self._name = value
             case b"" | b"id" | b"retry":
                 pass
             case _:
-                if self._stray_bytes + len(line) <= _MAX_STRAY_BYTES:
-                    self._stray.append(line)
-                    self._stray_bytes += len(line)
+                if len(self._stray) + len(line) <= _MAX_STRAY_BYTES:
+                    self._stray += line + b"\n"
         return None
 
     def _complete(self) -> Event | None:
         event = None
         if self._data:
-            data = b"\n".join(self._data).decode("utf-8", "replace")
-            event = Event(self._name.decode("utf-8", "replace"), data)
+            del self._data[-1:]  # the last line's end
+            event = Event(self._name.decode("utf-8", "replace"), self._data.decode("utf-8", "replace"))
         self._data.clear()
-        self._data_bytes = 0
         self._name = b""
         return event

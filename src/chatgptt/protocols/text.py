@@ -1,19 +1,52 @@
 """Text as it comes off the wire, made safe to hold as a Python string.
 
 JSON may carry half a surrogate pair, and a provider that counts in UTF-16 units does cut an emoji
-into two deltas. A lone half cannot be encoded, so it is held until its partner comes, or replaced.
+into two deltas. A lone half cannot be encoded, so it is held until its partner comes, or replaced: what
+is read here holds none, the frames of a stream excepted.
+
+JSON is small: three bytes of it can make a value of a hundred. So what holds more values than any reply has
+is none, whatever its size.
 """
 
 from __future__ import annotations
 
 import codecs
+import html
 import json
+import re
 from collections.abc import Iterator
 
-__all__ = ["SurrogateJoiner", "find_objects", "is_unicode", "loads", "read_object", "without_surrogates"]
+__all__ = [
+    "SurrogateJoiner",
+    "find_objects",
+    "is_unicode",
+    "lines_of",
+    "loads",
+    "loads_frame",
+    "read_object",
+    "unescape",
+    "without_surrogates",
+]
 
 _MAX_OBJECT_STARTS = 32
 """How many `{` are tried in a body that is not clean JSON: enough for stray output, too few to be slow."""
+
+_MAX_REREADING = 4
+_FREE_REREADING_CHARACTERS = 2**20
+"""How many times the length of a body is read in all, where objects in it turn out to be none; of a small one
+so much is."""
+
+_MAX_VALUES = 100_000
+"""Values of one JSON text, by its commas and opening brackets; a reply has some dozens, and an answer of
+100,000 commas is longer than any model gives. They take 25 MB at most."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+_STEP_CHARACTERS = 2**18
+"""Of a long text so much is searched at a time: no other thread runs while a pattern is matched."""
+
+_LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
+"""No character has such a number; Python refuses to read one of 4,300 digits."""
 
 
 class SurrogateJoiner:
@@ -37,11 +70,9 @@ class SurrogateJoiner:
 
 def is_unicode(text: str) -> bool:
     """Whether `text` can be encoded: no lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    if text.isascii():
+        return True
+    return not any(_HALF.search(text, at, at + _STEP_CHARACTERS) for at in range(0, len(text), _STEP_CHARACTERS))
 
 
 def without_surrogates(text: str) -> str:
@@ -50,8 +81,29 @@ def without_surrogates(text: str) -> str:
     return joiner.receive(text) + joiner.end()
 
 
+def unescape(text: str) -> str:
+    """`text` with HTML's character references replaced by what they stand for."""
+    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """The lines of `text`, one at a time: a list of millions takes more than the text."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
 def loads(text: str) -> object:
     """The JSON value of `text`, or None where it is none (nested too deep included)."""
+    return _cleaned(loads_frame(text), text)
+
+
+def loads_frame(text: str) -> object:
+    """The same of one frame of a stream: its texts may hold half a pair whose other half is in the next."""
+    if _is_too_much(text, 0):
+        return None
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
@@ -61,10 +113,13 @@ def loads(text: str) -> object:
 
 def read_object(text: str) -> dict[str, object] | None:
     """The JSON object that `text` starts with, whatever follows it; None where it starts with none."""
+    if _is_too_much(text, 0):
+        return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return None
+    value = _cleaned(value, text)
     return value if isinstance(value, dict) else None
 
 
@@ -76,13 +131,46 @@ def find_objects(text: str) -> Iterator[dict[str, object]]:
     """
     decoder = json.JSONDecoder()
     start = text.find("{")
+    left = _MAX_REREADING * len(text) + _FREE_REREADING_CHARACTERS
     for _ in range(_MAX_OBJECT_STARTS):
-        if start < 0:
+        if start < 0 or left < 0 or _is_too_much(text, start):
             return
         try:
             value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            left -= (error.pos if isinstance(error, json.JSONDecodeError) else len(text)) - start
             start = text.find("{", start + 1)
             continue
-        yield value
+        value = _cleaned(value, text)
+        if isinstance(value, dict):
+            yield value
         start = text.find("{", end)
+
+
+def _is_too_much(text: str, start: int) -> bool:
+    if len(text) - start <= _MAX_VALUES:
+        return False
+    return sum(text.count(mark, start) for mark in ",{[") > _MAX_VALUES
+
+
+def _cleaned(value: object, text: str) -> object:
+    """`value`, read from `text`, with the lone halves in its keys and texts replaced."""
+    if value is None or ("\\ud" not in text and "\\uD" not in text and (text.isascii() or is_unicode(text))):
+        return value
+    whole: list[object] = [value]
+    containers: list[list[object] | dict[str, object]] = [whole]
+    while containers:  # as deep as the JSON is, which a recursion could not follow
+        container = containers.pop()
+        if isinstance(container, dict):
+            members = [(without_surrogates(key), member) for key, member in container.items()]
+            container.clear()
+            container.update((key, _cleaned_text(member)) for key, member in members)
+            containers += (one for one in container.values() if isinstance(one, list | dict))
+        else:
+            container[:] = map(_cleaned_text, container)
+            containers += (one for one in container if isinstance(one, list | dict))
+    return whole[0]
+
+
+def _cleaned_text(value: object) -> object:
+    return without_surrogates(value) if isinstance(value, str) else value

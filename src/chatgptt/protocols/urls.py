@@ -14,7 +14,15 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.text import is_unicode
 
-__all__ = ["AJAX_PATH", "has_host", "is_same_site", "origin", "page_url", "without_credentials"]
+__all__ = [
+    "AJAX_PATH",
+    "has_host",
+    "is_same_site",
+    "may_carry_credentials",
+    "origin",
+    "page_url",
+    "without_credentials",
+]
 
 AJAX_PATH = "wp-admin/admin-ajax.php"
 """Where WordPress answers scripts, below the site's root (docs/protocols.md C1)."""
@@ -103,6 +111,13 @@ def is_same_site(url: str, page: str) -> bool:
         return True
     shorter, longer = sorted((ours_host, theirs_host), key=len)
     return "." in shorter and not _is_address(longer) and longer.endswith(f".{shorter}")
+
+
+def may_carry_credentials(url: str, page: str) -> bool:
+    """Whether what says who somebody is at `page` may go to `url`: to its site, and not in the clear if it
+    was given for https.
+    """
+    return is_same_site(url, page) and (urlsplit(url).scheme == "https" or urlsplit(page).scheme == "http")
 
 
 def _port(scheme: str, port: int | None) -> int | None:

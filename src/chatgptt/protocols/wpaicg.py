@@ -30,9 +30,16 @@ from chatgptt.protocols.failures import (
     unreadable_frames,
     words_of,
 )
-from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce, read_assigned_object
+from chatgptt.protocols.page import (
+    MAX_NAME_CHARACTERS,
+    MAX_PAGE_BYTES,
+    Page,
+    has_class,
+    maybe_nonce,
+    read_assigned_object,
+)
 from chatgptt.protocols.sse import BEGINNING, Event, EventDecoder
-from chatgptt.protocols.text import SurrogateJoiner, find_objects, loads, without_surrogates
+from chatgptt.protocols.text import SurrogateJoiner, find_objects, lines_of, loads_frame
 
 __all__ = ["PARAMS", "ReplyReader", "build_message", "find_boxes", "find_page_nonce", "find_script_nonce"]
 
@@ -51,8 +58,7 @@ def find_boxes(page: Page) -> list[ChatBox]:
         attributes = node.attributes
         if not any(name in attributes for name in _OWN_ATTRIBUTES):
             continue
-        classes = (attributes.get("class") or "").split()
-        kind: Kind = "shortcode" if "wpaicg-chat-shortcode" in classes else "widget"
+        kind: Kind = "shortcode" if has_class(attributes, "wpaicg-chat-shortcode") else "widget"
         if attributes.get("data-type") in ("shortcode", "widget"):
             kind = "shortcode" if attributes["data-type"] == "shortcode" else "widget"
         boxes.append(
@@ -64,7 +70,7 @@ def find_boxes(page: Page) -> list[ChatBox]:
                 ajax_url=ajax_url,
                 nonce=maybe_nonce(attributes.get("data-nonce")),
                 found_by="html",
-                name=attributes.get("data-ai-name") or "",
+                name=(attributes.get("data-ai-name") or "")[:MAX_NAME_CHARACTERS],
                 page_url=attributes.get("data-url") or "",
                 is_streaming=attributes.get("data-openai_stream_nav") == "1",
                 memory_limit=_digits(attributes.get("data-memory-limit")) or 100,
@@ -198,10 +204,11 @@ class ReplyReader:
         if self.is_finished:
             return []
         if self._stream is None:
+            may_begin = self.head.status == 200 and len(self._body) < _BEGINNING_BYTES
             self._body += data
             if len(self._body) >= self._limit_bytes:
                 self.is_finished = True
-            if self.head.status != 200 or not _begins_stream(self._body):
+            if not (may_begin and _begins_stream(self._body)):
                 return []
             self._stream, data = _StreamReader(self.head), bytes(self._body)
             self.is_stream = True
@@ -220,7 +227,7 @@ class ReplyReader:
         if self._stream is not None:
             return self._stream.end()
         body = self._body.decode("utf-8", "replace")
-        if self.head.status == 200 and _FIELD.search(self._body) and not is_html(body):
+        if self.head.status == 200 and _has_field(self._body) and not is_html(body):
             self._stream, self.is_stream = _StreamReader(self.head), True  # behind much stray output
             pieces = self._stream.receive(bytes(self._body))
             rest, ending = self._stream.end()
@@ -229,7 +236,20 @@ class ReplyReader:
         return [self._answer], Ending(thread_id=thread_id)
 
 
-_FIELD = re.compile(rb"(?:^|[\r\n])(?:data|event):")
+
+def _has_field(body: bytes | bytearray) -> bool:
+    """Whether a line begins as one of an event does; no other thread runs while a pattern is matched."""
+    for field in (b"data:", b"event:"):
+        start = body.find(field)
+        while start >= 0:
+            if start == 0 or body[start - 1] in b"\r\n":
+                return True
+            start = body.find(field, start + 1)
+    return False
+
+
+_BEGINNING_BYTES = 4096
+"""Where a reply has to show that it is a stream to be read as one at once; else at its end."""
 
 
 def _begins_stream(body: bytearray) -> bool:
@@ -237,10 +257,10 @@ def _begins_stream(body: bytearray) -> bool:
 
     A warning of PHP or a provider's raw error may precede it. A whole web page is none.
     """
-    start = bytes(body[:4096])
+    start = bytes(body[:_BEGINNING_BYTES])
     if start.lstrip(BEGINNING).startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
-    return _FIELD.search(start) is not None and not is_html(start.decode("utf-8", "replace"))
+    return _has_field(start) and not is_html(start.decode("utf-8", "replace"))
 
 
 def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
@@ -293,12 +313,12 @@ def _read_object(head: ReplyHead, reply: dict[str, object]) -> str:
     data = reply.get("data")
     message = words_of(reply.get("msg"))
     if status == "success":
-        text = without_surrogates(_answer_text(data))
+        text = _answer_text(data)
         if not text.strip():
             raise empty_answer(head)
         google = re.match(r"Response from (?:Google|Qdrant): (.*)", text, re.S)
         if google:
-            raise provider_failed(head, google[1])
+            raise provider_failed(head, words_of(google[1]))
         if text.strip() == _GOOGLE_BLOCKED:
             raise refused(head, text.strip(), "moderation")
         return text
@@ -400,6 +420,8 @@ class _StreamReader:
         self._has_chunks = False
         self._has_finish = False
         self._unreadable_frames = 0
+        self._has_raw_error = False
+        self._searched_bytes = 0
         self.is_finished = False
 
     @property
@@ -437,12 +459,9 @@ class _StreamReader:
             case "thread_id":
                 self._thread_id = event.data.strip()[:200]
             case "assistant_error":
-                reply = loads(event.data)
-                self._fail(
-                    provider_failed(
-                        self._head, words_of(reply.get("msg")) if isinstance(reply, dict) else event.data
-                    )
-                )
+                reply = loads_frame(event.data)
+                words = reply.get("msg") if isinstance(reply, dict) else event.data
+                self._fail(provider_failed(self._head, words_of(words)))
             case "done":
                 self._finish()
             case "" | "message" | "thread.message.delta":
@@ -451,25 +470,26 @@ class _StreamReader:
                 pass  # other events of assistants; forwarding is patchy and they hold no text (W5)
 
     def _read_data(self, event: Event) -> None:
-        frame = loads(event.data)
+        frame = loads_frame(event.data)
         if isinstance(frame, dict):
             self._read_frame(frame, event.name)
             return
         # A site may forward data lines without the blank lines between them (W5).
-        for line in event.data.split("\n"):
+        for line in lines_of(event.data):
             if self.is_finished:
                 return
-            if line.strip().startswith(("[DONE]", "[LIMITED]")):
+            line = line.strip()
+            if line.startswith(("[DONE]", "[LIMITED]")):
                 self._finish()
                 return
-            frame = loads(line)
+            frame = loads_frame(line) if line.startswith("{") else None
             if isinstance(frame, dict):
                 self._read_frame(frame, event.name)
                 continue
-            word = _BROKEN_WORD.fullmatch(line.strip())
+            word = _BROKEN_WORD.fullmatch(line)
             if word:
                 self._held.append(word[1])
-            elif line.strip():
+            elif line:
                 self._unreadable_frames += 1
 
     def _read_frame(self, frame: dict[str, object], event_name: str) -> None:
@@ -491,7 +511,7 @@ class _StreamReader:
         text = _choice_text(choice)
         is_finish = bool(choice.get("finish_reason"))
         is_bare = frame.keys() == {"choices"} and "index" not in choice
-        if is_bare and not is_finish and (event_name == "message" or '"error"' in self._decoder.stray):
+        if is_bare and not is_finish and (event_name == "message" or self._runs_into_error()):
             self._held.append(text)  # unnamed where the provider's raw error ran into the name's line
             return
         if is_bare and is_finish and self._held and not self._has_chunks:
@@ -501,6 +521,13 @@ class _StreamReader:
         self._has_finish |= is_finish
         self._release()
         self._say(text)
+
+    def _runs_into_error(self) -> bool:
+        """Whether the provider's raw error stands in the stream; asked with each frame, so searched once."""
+        if self._searched_bytes < self._decoder.stray_bytes:
+            self._searched_bytes = self._decoder.stray_bytes
+            self._has_raw_error = self._has_raw_error or '"error"' in self._decoder.stray
+        return self._has_raw_error
 
     def _say(self, text: str) -> None:
         text = self._joiner.receive(text)

@@ -19,29 +19,31 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Awaitable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import anyio
-
 from chatgptt._errors import BrowserError, ChatGpttError, PageError
 from chatgptt._models import StoredCookie
-from chatgptt.protocols.urls import origin, without_credentials
+from chatgptt.protocols.addresses import is_further_in
+from chatgptt.protocols.urls import has_host, origin, without_credentials
 from chatgptt.tokens.gate import Gate, Upstream
 from chatgptt.tokens.installed import INSTALL_HINT, Found
 from chatgptt.tokens.lifeline import Lifeline
 from chatgptt.tokens.net_failures import map_failure, words_of
+from chatgptt.tokens.store import check_owner
 from chatgptt.tokens.unneeded import NOT_LOADED, TRACKERS, is_tracker
+from chatgptt.tokens.witness import LOADED, Loads, Witnessed
 
 if TYPE_CHECKING:
     from playwright.async_api import (
         Browser,
         BrowserContext,
         CDPSession,
+        Cookie,
         Frame,
         Page,
         Playwright,
@@ -58,6 +60,9 @@ _Value = TypeVar("_Value")
 _START_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 3.0
 _MOST_REPLY_BYTES = 2**20
+_HOLD_TIMEOUT = 20.0
+_CALM_TIMEOUT = 1.0
+"""What a witnessed visit waits at its end for replies under way; some pages always have one."""
 
 _FLAGS = (
     "--disable-gpu",
@@ -142,20 +147,40 @@ class Listener:
         """The page's process crashed, or the browser is gone."""
 
 
+def _is_ours_alone(cache: Path) -> bool:
+    """Makes a folder for what the driver compiles; False where somebody else could put code there."""
+    try:
+        for folder in (cache.parent, cache):
+            check_owner(folder)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return True
+
+
 class Chromium:
     """One running browser."""
 
     def __init__(
-        self, found: Found, *, is_headed: bool = False, trace: Path | None = None, cache: Path | None = None
+        self,
+        found: Found,
+        *,
+        is_headed: bool = False,
+        trace: Path | None = None,
+        cache: Path | None = None,
+        is_witnessed: bool = False,
     ) -> None:
         self._found = found
         self._is_headed = is_headed
         self._trace = trace
         self._cache = cache
+        self._is_witnessed = is_witnessed
         self._lifeline: Lifeline | None = None
+        self._driver: asyncio.Future[Playwright] | None = None
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._tabs: set[Tab] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._gone = asyncio.Event()
         self._is_closed = False
         self._binding = f"_{os.urandom(8).hex()}"
@@ -175,7 +200,10 @@ class Chromium:
         """
         self._lifeline = Lifeline()
         try:
-            self._playwright = await self._start_driver(self._lifeline.folder)
+            await _whole(self._start_driver(self._lifeline))
+            assert self._driver is not None
+            async with asyncio.timeout(_START_TIMEOUT):
+                self._playwright = await asyncio.shield(self._driver)
             self._browser = await self._launch(self._lifeline.folder, is_sandboxed=_may_sandbox())
             self._browser.on("disconnected", lambda _: self._gone.set())
         except Exception as error:
@@ -184,26 +212,18 @@ class Chromium:
                 hint=f"name another one in CHATGPTT_BROWSER, or {INSTALL_HINT}",
             ) from error
 
-    async def _start_driver(self, folder: Path) -> Playwright:
+    async def _start_driver(self, lifeline: Lifeline) -> None:
+        """Starts the driver's process, and the one that ends it."""
         from playwright.async_api import async_playwright  # here, since it takes a tenth of a second
 
-        extra = {"TMPDIR": str(folder)}
-        if self._cache is not None:
+        extra = {"TMPDIR": str(lifeline.folder)}
+        if self._cache is not None and _is_ours_alone(self._cache):
             extra["NODE_COMPILE_CACHE"] = str(self._cache)
-        with _environment(extra):
-            starting = asyncio.ensure_future(async_playwright().start())
+        async with _environment(extra):
+            self._driver = asyncio.ensure_future(async_playwright().start())
             for _ in range(3):  # it reads the environment before it waits for anything
                 await asyncio.sleep(0)
-        if self._lifeline is not None:
-            self._lifeline.watch()  # now, while the driver gets ready
-        try:
-            async with asyncio.timeout(_START_TIMEOUT):
-                return await asyncio.shield(starting)
-        except BaseException:
-            # It can only be stopped once it stands.
-            with anyio.CancelScope(shield=True):
-                await _attempt(_stop(starting))
-            raise
+        lifeline.watch()  # now, while the driver gets ready
 
     async def _launch(self, folder: Path, *, is_sandboxed: bool) -> Browser:
         assert self._playwright is not None
@@ -230,14 +250,16 @@ class Chromium:
             BrowserError: where the browser fails.
         """
         assert self._browser is not None
-        tab = Tab(disguise, self._trace, self._tabs, self._gone)
+        tab = Tab(disguise, self._trace, self._tabs, self._gone, is_witnessed=self._is_witnessed)
         try:
             opening = tab.open(self._browser, binding=self._binding, script=self._script)
             async with asyncio.timeout(_START_TIMEOUT):
                 await _unless(self._gone, opening)
         except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                await tab.close()
+            # Not waited for: whoever gives up has no time left.
+            closing = asyncio.ensure_future(tab.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
             if isinstance(error, Exception) and not isinstance(error, ChatGpttError):
                 raise Crashed(words_of(error)) from error
             raise
@@ -258,14 +280,20 @@ class Chromium:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._browser is not None:
+        lifeline = self._lifeline
+        if self._browser is not None and not (lifeline is not None and lifeline.is_watching):
             await _attempt(self._browser.close())
-        if self._playwright is not None:
-            await _attempt(self._playwright.stop())
+        # At the same time: what is told to stop does not take its being killed for a failure.
+        stopping = asyncio.ensure_future(_attempt(_stop(self._driver)))
+        if lifeline is not None:
+            if not lifeline.is_watching:
+                await stopping
+            await asyncio.get_running_loop().run_in_executor(None, lifeline.close)
+        await stopping
         for tab in list(self._tabs):
             await tab.disconnect()
-        if self._lifeline is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._lifeline.close)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     def abandon(self) -> None:
         """Leaves the clearing up to the lifeline: for when the event loop that closing takes is gone."""
@@ -278,13 +306,20 @@ class Tab:
     """One page in a context of its own."""
 
     def __init__(
-        self, disguise: Disguise, trace: Path | None, open_tabs: set[Tab], gone: asyncio.Event
+        self,
+        disguise: Disguise,
+        trace: Path | None,
+        open_tabs: set[Tab],
+        gone: asyncio.Event,
+        *,
+        is_witnessed: bool = False,
     ) -> None:
         self.listener = Listener()
         self._gone = gone
         self._open_tabs = open_tabs
         self.disguise = disguise
         self._trace = trace
+        self._loads = Loads() if is_witnessed else None
         self._gate: Gate | None = None
         self._context: BrowserContext | None = None
         self._opened: Page | None = None
@@ -314,13 +349,22 @@ class Tab:
         page.on("request", self._went)
         page.on("response", lambda response: self._spawn(self._came(response)))
         session = self._session = await context.new_cdp_session(page)
-        session.on("Fetch.requestPaused", lambda event: self._spawn(self._decide(event)))
+        session.on("Fetch.requestPaused", self._paused)
         patterns = [{"urlPattern": "*", "resourceType": kind} for kind in sorted(NOT_LOADED)]
         patterns += [{"urlPattern": f"*://*{host}/*"} for host in TRACKERS]
         if self.disguise.headers:
             patterns += [
                 {"urlPattern": "*", "resourceType": kind} for kind in ("Document", "XHR", "Fetch", "Script")
             ]
+        if self._loads is not None:
+            session.on("Network.requestWillBeSent", self._loads.went)
+            session.on("Network.loadingFailed", self._loads.failed)
+            await session.send("Network.enable")
+            patterns += [
+                {"urlPattern": "*", "resourceType": kind, "requestStage": "Response"} for kind in LOADED
+            ]
+        if self._gate is None:
+            patterns.append({"urlPattern": "*"})
         await session.send("Fetch.enable", {"patterns": patterns})
 
     async def _open_gate(self) -> ProxySettings:
@@ -424,15 +468,21 @@ class Tab:
     async def cookies(self, *urls: str) -> tuple[StoredCookie, ...]:
         """The cookies that requests to these addresses would carry."""
         assert self._context is not None
-        return tuple(
-            StoredCookie(
-                name=cookie.get("name", ""),
-                value=cookie.get("value", ""),
-                domain=_for_jar(cookie.get("domain", "")),
-                path=cookie.get("path", "/"),
-                is_secure=cookie.get("secure", False),
-            )
-            for cookie in await self._ask(self._context.cookies(list(urls)))
+        return _stored(await self._ask(self._context.cookies(list(urls))))
+
+    async def witnessed(self) -> Witnessed:
+        """What the page has loaded, and what it has become; nothing of a tab that is not witnessed."""
+        assert self._context is not None
+        loads: Loads = self._loads or Loads()
+        state = self._page.wait_for_load_state("domcontentloaded", timeout=_CALM_TIMEOUT * 1000)
+        await _attempt(state)
+        await _attempt(loads.calm(), _CALM_TIMEOUT)
+        content = await _attempt(self._page.content())
+        return Witnessed(
+            page=self._page.url,
+            loads=loads.all(),
+            content=content or "",
+            cookies=_stored(await _attempt(self._context.cookies()) or []),
         )
 
     async def keep_trace(self) -> None:
@@ -485,8 +535,8 @@ class Tab:
 
     # What happens in it
 
-    def _spawn(self, work: Coroutine[object, object, object]) -> None:
-        task: asyncio.Task[object] = asyncio.ensure_future(_attempt(work))
+    def _spawn(self, work: Coroutine[object, object, object], timeout: float = _CLOSE_TIMEOUT) -> None:
+        task: asyncio.Task[object] = asyncio.ensure_future(_attempt(work, timeout))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -521,6 +571,22 @@ class Tab:
             if "json" in kind or ("html" in kind and "admin-ajax.php" in request.url):
                 self.listener.reply_came(response.url, await response.text(), _posted(request))
 
+    def _paused(self, event: Mapping[str, object]) -> None:
+        if "responseStatusCode" in event or "responseErrorReason" in event:
+            self._spawn(self._note(event), _HOLD_TIMEOUT)
+        else:
+            self._spawn(self._decide(event))
+
+    async def _note(self, event: Mapping[str, object]) -> None:
+        """Takes a reply to a witnessed page down, and lets it go on to the page."""
+        session, loads = self._session, self._loads
+        assert session is not None
+        assert loads is not None
+        try:
+            await loads.take(event, session.send)
+        finally:
+            await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
+
     async def _decide(self, event: Mapping[str, object]) -> None:
         """Whether one of the requests that are looked at goes out, and with what."""
         session, request = self._session, event["request"]
@@ -535,6 +601,9 @@ class Tab:
             )
         elif kind in NOT_LOADED or is_tracker(url):
             await session.send("Fetch.failRequest", {**which, "errorReason": "BlockedByClient"})
+        elif self._gate is None and has_host(url) and is_further_in(_host(url), _host(self._home)):
+            # An HTTP proxy connects by itself, so that names it looks up cannot be judged.
+            await session.send("Fetch.failRequest", {**which, "errorReason": "AddressUnreachable"})
         elif self.disguise.headers and origin(url) == self._home:
             own = {
                 name: value for name, value in self.disguise.headers if name not in ("cookie", "user-agent")
@@ -568,18 +637,33 @@ async def _unless(gone: asyncio.Event, call: Awaitable[_Value]) -> _Value:
             await asyncio.wait((calling,))
 
 
-async def _attempt(work: Awaitable[_Value]) -> _Value | None:
+async def _attempt(work: Awaitable[_Value], timeout: float = _CLOSE_TIMEOUT) -> _Value | None:
     """The result of a call whose failure changes nothing: the tab or the browser is gone, or about to be."""
     try:
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
+        async with asyncio.timeout(timeout):
             return await work
     except Exception as error:  # noqa: BLE001 - see above
         _log.debug("the browser: %s", words_of(error))
         return None
 
 
-async def _stop(starting: asyncio.Future[Playwright]) -> None:
-    await (await starting).stop()
+async def _whole(work: Coroutine[object, object, None]) -> None:
+    """Does something short to its end, also for who is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
+        with contextlib.suppress(Exception):  # nobody asks for it any more
+            task.result()
+        raise
+
+
+async def _stop(driver: asyncio.Future[Playwright] | None) -> None:
+    if driver is not None:
+        await (await driver).stop()
 
 
 def _posted(request: Request) -> str:
@@ -588,6 +672,23 @@ def _posted(request: Request) -> str:
     except Exception as error:  # noqa: BLE001 - whatever it holds, it is no form
         _log.debug("the body of a request is no text: %s", words_of(error))
         return ""
+
+
+def _stored(cookies: Iterable[Cookie]) -> tuple[StoredCookie, ...]:
+    return tuple(
+        StoredCookie(
+            name=cookie.get("name", ""),
+            value=cookie.get("value", ""),
+            domain=_for_jar(cookie.get("domain", "")),
+            path=cookie.get("path", "/"),
+            is_secure=cookie.get("secure", False),
+        )
+        for cookie in cookies
+    )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _is_bare(domain: str) -> bool:
@@ -605,19 +706,23 @@ def _for_jar(domain: str) -> str:
 _environment_lock = threading.Lock()
 
 
-@contextlib.contextmanager
-def _environment(extra: Mapping[str, str]) -> Iterator[None]:
-    with _environment_lock:
-        before = {name: os.environ.get(name) for name in extra}
+@contextlib.asynccontextmanager
+async def _environment(extra: Mapping[str, str]) -> AsyncIterator[None]:
+    """The system's environment with these in it, which is one for all threads and event loops."""
+    # Whoever blocked here would block the one that has it too, where both are in one event loop.
+    while not _environment_lock.acquire(blocking=False):  # noqa: ASYNC110 - nothing tells of its release
+        await asyncio.sleep(0.001)
+    before = {name: os.environ.get(name) for name in extra}
+    try:
         os.environ.update(extra)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _environment_lock.release()
 
 
 def _may_sandbox() -> bool:

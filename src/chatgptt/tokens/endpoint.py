@@ -108,10 +108,11 @@ class EndpointRung:
         page, _ = await self._reader.fetch(url, climb, is_fresh=True, accepts_errors=True)
         assert climb.box is not None
         if climb.box.protocol == "wpaicg":
-            nonce = wpaicg.find_page_nonce(page)
+            nonce = await self._reader.look(page, climb, wpaicg.find_page_nonce)
             if nonce is not None:
                 return nonce
-        return next((box.nonce for box in find_boxes(page) if box.nonce), None)
+        boxes = await self._reader.look(page, climb, find_boxes)
+        return next((box.nonce for box in boxes if box.nonce), None)
 
 
 def _is_definite(error: ChatGpttError) -> bool:

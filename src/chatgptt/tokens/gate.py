@@ -16,10 +16,12 @@ import ipaddress
 import logging
 import socket
 from dataclasses import dataclass
-from enum import IntEnum
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Gate", "Space", "Upstream", "space_of"]
+from chatgptt._network import look_up
+from chatgptt.protocols.addresses import Space, is_further_in, space_of
+
+__all__ = ["Gate", "Upstream"]
 
 _log = logging.getLogger("chatgptt.browser")
 
@@ -29,32 +31,6 @@ _CHUNK_BYTES = 64 * 1024
 
 # RFC 1928: what a reply says.
 _GRANTED, _FAILED, _FORBIDDEN, _UNREACHABLE, _REFUSED, _UNSUPPORTED = 0, 1, 2, 4, 5, 7
-
-
-class Space(IntEnum):
-    """How far out an address lies."""
-
-    LOOPBACK = 0
-    PRIVATE = 1
-    PUBLIC = 2
-
-
-def space_of(address: str) -> Space:
-    """The space of an IP address; of an address in a form that is unknown, the innermost."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return Space.LOOPBACK
-    inner = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    if inner is None and isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
-        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    ip = inner or ip
-    if ip.is_loopback or ip.is_unspecified:
-        return Space.LOOPBACK
-    return Space.PUBLIC if ip.is_global and not ip.is_multicast else Space.PRIVATE
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +79,9 @@ class Gate:
 
     async def open(self) -> int:
         """Begins to listen; the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        # In two steps: whoever is cancelled in the second one has something to close.
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, start_serving=False)
+        await self._server.start_serving()
         port = self._server.sockets[0].getsockname()[1]
         assert isinstance(port, int)
         return port
@@ -153,7 +131,7 @@ class Gate:
                 await self._check_name(host)
                 return await _connect_through(self._upstream, host, port)
             addresses = await _resolve(host, port)
-            allowed = [address for address in addresses if await self._is_allowed(host, address)]
+            allowed = await self._allowed(host, addresses)
             if not allowed:
                 raise _Closed(_FORBIDDEN, "a page of the public net may not reach into this network")
             error: OSError | None = None
@@ -165,39 +143,31 @@ class Gate:
             assert error is not None
             raise error
 
-    async def _is_allowed(self, host: str, address: str) -> bool:
-        if host.strip("[]").lower() == self._home:
-            return True
+    async def _allowed(self, host: str, addresses: list[str]) -> list[str]:
+        """Those that are no further in than the home was when it was first looked up.
+
+        For the home's own name as well: it may resolve to something else the next time.
+        """
         if self._home_space is None:
+            is_home = host.strip("[]").lower() == self._home
             try:
-                homes = await _resolve(self._home, 0) if self._home else []
+                homes = addresses if is_home else await _resolve(self._home, 0) if self._home else []
             except OSError:
                 homes = []
-            self._home_space = min(map(space_of, homes), default=Space.PUBLIC)
-        return space_of(address) >= self._home_space
+            self._home_space = max(map(space_of, homes), default=Space.PUBLIC)
+        return [address for address in addresses if space_of(address) >= self._home_space]
 
     async def _check_name(self, host: str) -> None:
         """Behind a proxy names are resolved there; what can be told from the name alone is refused here."""
         name = host.strip("[]").lower()
-        if name == self._home or _space_of_name(name) >= _space_of_name(self._home):
-            return
-        raise _Closed(_FORBIDDEN, "a page of the public net may not reach into this network")
-
-
-def _space_of_name(name: str) -> Space:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        inner = name in ("localhost", "") or name.endswith((".localhost", ".local", ".internal", ".lan"))
-        return Space.LOOPBACK if inner else Space.PUBLIC
-    return space_of(name)
+        if is_further_in(name, self._home):
+            raise _Closed(_FORBIDDEN, "a page of the public net may not reach into this network")
 
 
 async def _resolve(host: str, port: int) -> list[str]:
     with contextlib.suppress(ValueError):
         return [str(ipaddress.ip_address(host.strip("[]")))]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return await look_up(host, port)
 
 
 def _code_of(error: Exception) -> int:

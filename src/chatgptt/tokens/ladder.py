@@ -13,9 +13,10 @@ import copy
 import logging
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol as TypingProtocol
+from typing import TypeVar
 
 import anyio
 
@@ -29,7 +30,7 @@ from chatgptt._errors import (
     TransportError,
 )
 from chatgptt._models import ChatBox, ReplyHead, Rung, Strategy, Tokens
-from chatgptt._transport import Deadline, Trace
+from chatgptt._transport import Deadline, Trace, in_time
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import origin
 from chatgptt.tokens.store import TokenStore
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger("chatgptt.tokens")
+_Value = TypeVar("_Value")
 
 NOT_FOUND = "Required authentication tokens not found in page HTML"
 """How the error's message starts; programs look for it."""
@@ -170,9 +172,9 @@ class Ladder:
         """
         site = origin(wanted.page)
         for nonce in rejected:
-            await self._store.drop(site, wanted.key, nonce)
+            await _remember(self._store.drop(site, wanted.key, nonce), wanted, deadline)
         while True:
-            tokens = await self._store.find(site, wanted.key, rejected)
+            tokens = await _remember(self._store.find(site, wanted.key, rejected), wanted, deadline)
             if tokens is not None:
                 return Acquired(tokens=replace(tokens, rung="cache"), requests=0, findings=())
             flight = self._flights.get((wanted.key, rejected))
@@ -217,7 +219,9 @@ class Ladder:
             ChatGpttError: see `acquire`.
         """
         wanted, site = climb.wanted, origin(climb.wanted.page)
-        goes_straight = climb.is_last_resort or await self._store.needs_browser(site, wanted.key)
+        goes_straight = climb.is_last_resort or await _remember(
+            self._store.needs_browser(site, wanted.key), wanted, climb.deadline
+        )
         no_browser: BrowserError | None = None
         for rung in self._order(climb, goes_straight=goes_straight):
             if rung.name == "browser" and climb.again is not None and not goes_straight:
@@ -236,7 +240,8 @@ class Ladder:
             if tokens is not None and tokens.nonce not in climb.rejected:
                 # What a page needs is learned from a page that came and did not do.
                 is_lesson = rung.name != "browser" or climb.page is not None
-                await self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
+                keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
+                await _remember(keeping, wanted, climb.deadline)
                 return Acquired(tokens=tokens, requests=climb.requests, findings=tuple(climb.findings))
             if tokens is not None:
                 climb.again = tokens
@@ -272,6 +277,11 @@ class Ladder:
             url=climb.wanted.page,
             findings=findings,
         )
+
+
+async def _remember(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
+    """The store's answer; its disk may be slow, or locked by somebody who does not let go."""
+    return await in_time(work, deadline, doing="the state folder was used", url=wanted.page)
 
 
 def _is_allowed(rung: Rung, strategy: Strategy) -> bool:

@@ -3,6 +3,9 @@
 A browser is a tree of processes and a temporary profile. A caller that is killed outright can close neither.
 So all of them live in one folder, and a process of our own holds the reading end of a pipe: it reads its end
 when the caller closes it or dies in whatever way, ends what still runs out of that folder, and removes it.
+
+Closing goes the same way: what is starting, or was stopped, hears nothing, so all of it is killed. A caller
+that is gone leaves two seconds to end by itself, since its driver may be at that already.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ for name in ("SIGINT", "SIGHUP", "SIGTERM"):
     if hasattr(signal, name):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 while os.read(0, 1024):
-    pass
+    grace = 0.0
 mark = os.fsencode(folder)
 def mine():
     found = []
@@ -53,13 +56,13 @@ def mine():
     return found
 began = time.monotonic()
 while mine() and time.monotonic() - began < 8:
-    if time.monotonic() - began > grace:
+    if time.monotonic() - began >= grace:
         for pid in mine():
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
-    time.sleep(0.1)
+    time.sleep(0.1 if grace else 0.01)
 for _ in range(20):
     shutil.rmtree(folder, ignore_errors=True)
     if not os.path.exists(folder):
@@ -94,6 +97,11 @@ class Lifeline:
                 _log.warning("nothing will clear up after a killed browser: %s", error)
         self.folder.mkdir(mode=0o700)
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether the process is there, so that `close` ends everything."""
+        return self._process is not None
+
     def cut(self) -> None:
         """Lets the other process clear up, in its own time."""
         if self._process is not None and self._process.stdin is not None:
@@ -101,8 +109,10 @@ class Lifeline:
                 self._process.stdin.close()
 
     def close(self) -> None:
-        """Clears up and waits for it; blocks for as long as processes of the browser remain, 10 s at most."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Kills what runs, clears up, and waits for that; blocks for 10 s at most, mostly for a tenth."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._process.stdin.write(b"now")
         self.cut()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -16,13 +16,16 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from chatgptt._errors import BrowserError
+from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt.tokens.browser import Chromium, Crashed, Disguise, Tab
 from chatgptt.tokens.installed import find_browser
+from chatgptt.tokens.witness import Witness
 
 __all__ = ["BrowserOptions", "SharedBrowser"]
 
 _log = logging.getLogger("chatgptt.browser")
+
+_AnyTask = asyncio.Task[None] | asyncio.Task[Tab] | asyncio.Task[Chromium]
 
 MOST_TABS = 4
 """Open at once, the one that is kept ready included. More of them on an ordinary machine only slow each other
@@ -42,6 +45,7 @@ class BrowserOptions:
         trace: where Playwright's trace of a failed visit is written; None keeps none.
         idle: seconds without a visit after which it is ended.
         cache: a folder from which Playwright's driver starts faster the next time; None keeps nothing.
+        witness: is told what each visit loaded and what its page became, to record it; None costs nothing.
     """
 
     executable: str | None = None
@@ -49,6 +53,7 @@ class BrowserOptions:
     trace: Path | None = None
     idle: float = IDLE
     cache: Path | None = None
+    witness: Witness | None = None
 
 
 class SharedBrowser:
@@ -80,17 +85,26 @@ class SharedBrowser:
             except Crashed:
                 await here.end_if_dead()
                 raise
+            is_failed = False
             try:
                 yield tab
             except Crashed:
                 await here.end_if_dead()
                 raise
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await tab.keep_trace()
+            except BaseException as error:
+                is_failed = True
+                if isinstance(error, ChatGpttError):
+                    with anyio.CancelScope(shield=True):
+                        await self._tell_of(tab)
                 raise
+            else:
+                await self._tell_of(tab)
             finally:
-                here.put_away(tab)
+                here.put_away(tab, is_failed=is_failed)
+
+    async def _tell_of(self, tab: Tab) -> None:
+        if self._options.witness is not None:
+            self._options.witness(await tab.witnessed())
 
     async def close(self) -> None:
         """Ends the browser for good."""
@@ -124,11 +138,13 @@ class _Here:
         self.loop = loop
         self._options = options
         self._chromium: Chromium | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[Chromium] | None = None
         self._slots = asyncio.Semaphore(MOST_TABS)
         self._visits = 0
         self._spare: asyncio.Task[Tab] | None = None
         self._work: set[asyncio.Task[None]] = set()
+        self._traces: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -167,26 +183,29 @@ class _Here:
             self._slots.release()
             raise
 
-    def put_away(self, tab: Tab) -> None:
+    def put_away(self, tab: Tab, *, is_failed: bool) -> None:
         """Closes a used tab in the background, and makes another one ready."""
-        self._spawn(tab.close()).add_done_callback(lambda _: self._replace(tab))
+        if is_failed and self._options.trace is not None:
+            task = self._spawn(_trace_and_close(tab), self._traces)
+        else:
+            task = self._spawn(tab.close())
+        task.add_done_callback(lambda _: self._replace(tab))
 
     async def end(self) -> None:
-        """Ends the browser, whatever it is doing."""
+        """Ends the browser, whatever it is doing; nothing of it goes on afterwards."""
         if self._timer is not None:
             self._timer.cancel()
         with anyio.CancelScope(shield=True):
-            chromium, self._chromium = self._chromium, None
-            spare, self._spare = self._spare, None
-            work = [*self._work, *([spare] if spare is not None else [])]
-            current = asyncio.current_task()
-            for task in work:
-                if task is not current:
-                    task.cancel()
-            if spare is not None:
-                self._slots.release()
-            if chromium is not None:
-                await chromium.close()
+            if self._traces:
+                await asyncio.wait(self._traces)
+            begun: set[_AnyTask] = {task for task in self._work if task is not asyncio.current_task()}
+            begun |= {task for task in (self._spare, self._starting) if task is not None}
+            for task in begun:
+                task.cancel()
+            self._discard()
+            begun |= self._closing
+            if begun:
+                await asyncio.wait(begun)
 
     def abandon(self) -> None:
         """Leaves the end to the lifeline."""
@@ -194,20 +213,52 @@ class _Here:
             self._chromium.abandon()
 
     async def _get_chromium(self) -> Chromium:
-        async with self._starting:
-            if self._chromium is not None and not self._chromium.is_alive:
-                await self.end()
-            if self._chromium is None:
-                self._chromium = await self._start()
+        if self._chromium is not None and not self._chromium.is_alive:
+            self._discard()
+        if self._chromium is not None:
             return self._chromium
+        if self._starting is None:
+            # In a task of its own: whoever wants it first may leave, and is not held up by what that takes.
+            self._starting = self.loop.create_task(self._start())
+            self._starting.add_done_callback(self._started)
+        starting = self._starting
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if starting.cancelled():
+                raise BrowserError(
+                    "the browser was closed while it started", hint="close the client after the last call"
+                ) from None
+            raise
+
+    def _started(self, starting: asyncio.Task[Chromium]) -> None:
+        self._starting = None
+        if not starting.cancelled() and starting.exception() is None:
+            self._chromium = starting.result()
+
+    def _discard(self) -> None:
+        """Lets the browser end by itself: nobody has to wait for that."""
+        chromium, self._chromium = self._chromium, None
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            self._slots.release()
+        if chromium is not None:
+            self._spawn(chromium.close(), self._closing)
 
     async def _start(self) -> Chromium:
         options = self._options
         found = await anyio.to_thread.run_sync(
-            lambda: find_browser(options.executable, needs_window=options.is_headed)
+            lambda: find_browser(options.executable, needs_window=options.is_headed), abandon_on_cancel=True
         )
         _log.info("starting %s", found.path)
-        chromium = Chromium(found, is_headed=options.is_headed, trace=options.trace, cache=options.cache)
+        chromium = Chromium(
+            found,
+            is_headed=options.is_headed,
+            trace=options.trace,
+            cache=options.cache,
+            is_witnessed=options.witness is not None,
+        )
         try:
             await chromium.start()
         except BaseException:
@@ -229,7 +280,7 @@ class _Here:
             raise
         if tab.disguise == disguise and self._chromium is not None and self._chromium.is_alive:
             return tab
-        await tab.close()
+        self._spawn(tab.close())
         return None
 
     def _drop(self, spare: asyncio.Task[Tab]) -> None:
@@ -249,18 +300,26 @@ class _Here:
         """Makes way for a new browser, where this one does not answer any more."""
         chromium = self._chromium
         if chromium is not None and not await chromium.is_responding() and chromium is self._chromium:
-            await self.end()
+            self._discard()
 
     async def _end_if_idle(self) -> None:
         if self._visits == 0:
             _log.info("ending the browser, which was idle for %g s", self._options.idle)
             await self.end()
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    def _spawn(
+        self, work: Coroutine[object, object, None], among: set[asyncio.Task[None]] | None = None
+    ) -> asyncio.Task[None]:
+        tasks = self._work if among is None else among
         task = self.loop.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         return task
+
+
+async def _trace_and_close(tab: Tab) -> None:
+    await tab.keep_trace()
+    await tab.close()
 
 
 def _take_note(task: asyncio.Task[Tab]) -> None:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import islice
 from urllib.parse import parse_qsl, urlsplit
 
 from chatgptt._errors import ChatBoxNotFoundError
@@ -25,12 +26,15 @@ from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects
-from chatgptt.protocols.urls import AJAX_PATH, is_same_site
+from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site
 
 __all__ = ["Seen", "Sightings", "Source", "blocked_by_consent", "hints_at_chat", "needs_scripts"]
 
 MAX_REPLY_CHARACTERS = 2**20
 """A reply that carries a nonce or a box is some kilobytes."""
+
+_MAX_MARKUPS = 50
+"""How many pieces of markup are read in a reply; each is parsed like a page."""
 
 _MAX_DEPTH = 6
 _NONCE_KEYS = frozenset(
@@ -161,7 +165,7 @@ class Sightings:
         """Takes in a request that the page itself sent."""
         if AJAX_PATH not in url:
             return
-        fields = dict(parse_qsl(urlsplit(url).query)) | _read_fields(body)
+        fields = _read_query(url) | _read_fields(body)
         if _CHAT_ACTIONS.match(fields.get("action", "")):
             self._note(Source.REQUEST, fields.get("_wpnonce") or fields.get("_ajax_nonce"))
 
@@ -169,13 +173,13 @@ class Sightings:
         """Takes in a JSON reply that the page itself received from its own site, or from the plugin's embed
         route.
         """
-        is_embed = _EMBED_ROUTE in url
+        is_embed = _EMBED_ROUTE in url and has_host(url)
         if not (is_embed or is_same_site(url, self.page)) or len(body) > MAX_REPLY_CHARACTERS:
             return
-        fields = dict(parse_qsl(urlsplit(url).query)) | _read_fields(request_body)
+        fields = _read_query(url) | _read_fields(request_body)
         source = Source.ACTION if fields.get("action") == _NONCE_ACTION else Source.REPLY
         for found in find_objects(body):
-            for markup in _find_boxes(found, 0):
+            for markup in islice(_find_boxes(found, 0), _MAX_MARKUPS):
                 self._embed(markup, url if is_embed else self.page)
             for nonce in _find_nonces(found, 0):
                 self._note(source, nonce)
@@ -313,19 +317,17 @@ def hints_at_chat(page: Page) -> bool:
     return needs_scripts(page) or bool(page.select("iframe[src]"))
 
 
-_CONSENT_SCRIPT = re.compile(
-    r"<script\b[^>]*\btype=[\"']?text/plain\b[^>]*>", re.I
-)  # how consent managers hold a script back until the visitor agreed
+_HELD_BACK = 'script[type^="text/plain" i]'
+"""How consent managers hold a script back until the visitor agreed."""
 
 
 def blocked_by_consent(document: str) -> bool:
     """Whether a page's chat script waits for the visitor to agree to something."""
-    for found in _CONSENT_SCRIPT.finditer(document):
-        end = document.find("</script", found.end())
-        script = document[found.start() : end if end >= 0 else found.end()][:50_000]
-        if re.search(r"wpaicg|aipkit|gpt3-ai-content-generator", script):
-            return True
-    return False
+    page = Page(document.encode("utf-8", "replace"), "about:blank")
+    return any(
+        re.search(r"wpaicg|aipkit|gpt3-ai-content-generator", (node.html or "")[:50_000])
+        for node in page.select(_HELD_BACK)
+    )
 
 
 def _read_told(text: str) -> tuple[str, dict[str, dict[str, str]], str, bool] | None:
@@ -350,6 +352,14 @@ def _script_json(members: Mapping[str, str]) -> str:
     return json.dumps(dict(members)).replace("<", "\\u003c")
 
 
+def _read_query(url: str) -> dict[str, str]:
+    """The fields of a URL's query; none where it is no URL."""
+    try:
+        return dict(parse_qsl(urlsplit(url).query))
+    except ValueError:
+        return {}
+
+
 def _read_fields(body: str) -> dict[str, str]:
     """The fields of a form, url-encoded or in parts."""
     if "Content-Disposition: form-data" in body[:2000]:
@@ -370,13 +380,22 @@ def _find_nonces(value: object, depth: int) -> Iterator[str]:
 def _find_boxes(value: object, depth: int) -> Iterator[str]:
     """Markup of boxes in a JSON reply: as it stands, or made of a 2.x configuration."""
     if isinstance(value, dict) and "botId" in value and "nonce" in value:
-        yield f"<div class='aipkit_chat_container' data-config='{html.escape(json.dumps(value))}'></div>"
+        config = html.escape(_maybe_json(value) or "")
+        yield f"<div class='aipkit_chat_container' data-config='{config}'></div>"
     for _, member in _members(value):
         if isinstance(member, str):
             if "<" in member and any(name in member for name in _BOX_CLASSES):
                 yield member
         elif depth < _MAX_DEPTH:
             yield from _find_boxes(member, depth + 1)
+
+
+def _maybe_json(value: object) -> str | None:
+    """`value` as JSON; None where it is nested deeper than can be written, which is less than can be read."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return None
 
 
 def _members(value: object) -> list[tuple[str, object]]:

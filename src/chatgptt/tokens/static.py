@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
 
 from chatgptt._errors import ChallengeError, ChatBoxNotFoundError, ChatGpttError, PageError
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
 from chatgptt._retry import RetryPolicy, retry
-from chatgptt._transport import OpenReply, Transport
+from chatgptt._transport import OpenReply, Transport, in_time
 from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
 from chatgptt.protocols.challenge import maybe_challenge
@@ -18,6 +23,12 @@ from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce
 from chatgptt.tokens.ladder import Climb, past_caches, without_mark
 
 __all__ = ["HtmlRung", "PageReader", "ScriptRung"]
+
+_Value = TypeVar("_Value")
+
+_LARGE_BYTES = 16 * 1024
+"""From this size on a page is read in a thread, which costs a tenth of a millisecond. A smaller one that was
+made to be slow takes the parser some hundredths of a second, one of 64 kB a third of one."""
 
 _MAX_SCRIPTS = 3
 _MAX_SCRIPT_BYTES = 2 * 2**20
@@ -65,11 +76,15 @@ class PageReader:
             async with await self.transport.get_page(
                 target, deadline=climb.deadline, is_fresh=is_fresh, trace=climb.trace
             ) as reply:
-                return await _read_page(reply, accepts_errors=accepts_errors)
+                return await self._read(reply, climb, accepts_errors=accepts_errors)
 
         return await retry(
             send, is_message=False, policy=self.policy, remaining=climb.deadline.remaining, sleep=self._sleep
         )
+
+    async def look(self, page: Page, climb: Climb, find: Callable[[Page], _Value]) -> _Value:
+        """What `find` finds in a page, as far as the deadline leaves time for it."""
+        return await _aside(lambda: find(page), page.size_bytes, climb)
 
     async def fetch_script(self, url: str, climb: Climb) -> str:
         """The text of a script of the site; "" for anything else."""
@@ -79,8 +94,27 @@ class PageReader:
                 return ""
             return (await reply.read(_MAX_SCRIPT_BYTES)).decode("utf-8", "replace")
 
+    async def _read(self, reply: OpenReply, climb: Climb, *, accepts_errors: bool) -> tuple[Page, ReplyHead]:
+        body, head = await _read_page(reply, accepts_errors=accepts_errors)
+        page = await _aside(
+            lambda: Page(_as_utf8(body, head), head.url, is_cut=len(body) > MAX_PAGE_BYTES), len(body), climb
+        )
+        return page, head
 
-async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[Page, ReplyHead]:
+
+async def _aside(work: Callable[[], _Value], size_bytes: int, climb: Climb) -> _Value:
+    """The result of work on a page, that of a large one from a thread: it cannot be stopped, only left."""
+    if size_bytes < _LARGE_BYTES:
+        return work()
+    return await in_time(
+        anyio.to_thread.run_sync(work, abandon_on_cancel=True),
+        climb.deadline,
+        doing=f"a page of {size_bytes / 2**20:.1f} MB was read",
+        url=climb.wanted.page,
+    )
+
+
+async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[bytes, ReplyHead]:
     head = replace(reply.head, url=without_mark(reply.head.url))
     media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
     if head.status >= 400 and not (accepts_errors and head.status == 404):
@@ -90,7 +124,7 @@ async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[Page, R
     body = await reply.read(MAX_PAGE_BYTES + 1)
     if media_type in ("", "text/plain") and not is_html(body[:4096].decode("utf-8", "replace")):
         raise _no_page(head, "it does not look like HTML")
-    return Page(_as_utf8(body, head), head.url, is_cut=len(body) > MAX_PAGE_BYTES), head
+    return body, head
 
 
 def _no_page(head: ReplyHead, what: str) -> PageError:
@@ -153,10 +187,10 @@ class HtmlRung:
         """
         page, head = await self._reader.fetch(climb.wanted.page, climb, is_fresh=bool(climb.rejected))
         climb.page, climb.head = page, head
-        climb.boxes = find_boxes(page)
+        climb.boxes = await self._reader.look(page, climb, find_boxes)
         if climb.wanted.ajax_url:
             climb.boxes = tuple(replace(box, ajax_url=climb.wanted.ajax_url) for box in climb.boxes)
-        for url in foreign_ajax_urls(page):
+        for url in await self._reader.look(page, climb, foreign_ajax_urls):
             climb.saw(self.name, f"the page names a message endpoint on another site, {url[:200]}; not used")
         if not climb.boxes:
             body = page.beginning
@@ -199,7 +233,7 @@ class ScriptRung:
         if climb.box.protocol == "aipkit":
             climb.saw(self.name, "2.x keeps no nonce in scripts")
             return None
-        nonce = wpaicg.find_page_nonce(climb.page)
+        nonce = await self._reader.look(climb.page, climb, wpaicg.find_page_nonce)
         if nonce is None:
             nonce = await self._find_in_files(climb, climb.page)
         if nonce is None:
@@ -208,13 +242,14 @@ class ScriptRung:
         return make_tokens(climb, climb.box, nonce, self.name, self._reader)
 
     async def _find_in_files(self, climb: Climb, page: Page) -> str | None:
-        for url in page.combined_scripts[:_MAX_SCRIPTS]:
+        scripts = await self._reader.look(page, climb, lambda page: page.combined_scripts)
+        for url in scripts[:_MAX_SCRIPTS]:
             try:
                 script = await self._reader.fetch_script(url, climb)
             except ChatGpttError as error:
                 climb.saw(self.name, f"a combined script could not be read: {error.message}")
                 continue
-            nonce = wpaicg.find_script_nonce(script)
+            nonce = await _aside(partial(wpaicg.find_script_nonce, script), len(script), climb)
             if nonce is not None:
                 return nonce
         return None

@@ -5,28 +5,33 @@ replaced in one step, so that a reader never sees half of it. The visitor's ids 
 quota by: whichever process writes them first, all others take them over. Writers take turns by a lock on
 the folder itself, which leaves nothing behind and goes with the process that held it.
 
-The disk is a help, never a condition: a file that is damaged or not ours is rewritten; a folder that cannot
-be used, or a file of a later version, is left alone, said once, and memory serves.
+The disk is a help, never a condition. A file that is damaged is rewritten. One that is not ours to touch (a
+later version's, somebody else's, a link) is left alone, and memory serves for its site; in a folder that
+cannot be written, it serves for all. Either is said once, and what can still be read is read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import random
 import re
+import stat
 import string
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import UnionType
-from typing import get_args
+from typing import TypeGuard, get_args
 
 import anyio
 import anyio.to_thread
@@ -38,7 +43,15 @@ from chatgptt.protocols.urls import is_same_site
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["MAX_AGE", "TokenStore", "Visitor", "default_folder"]
+__all__ = [
+    "MAX_AGE",
+    "UNUSABLE",
+    "TokenStore",
+    "Visitor",
+    "check_owner",
+    "default_folder",
+    "is_trusted",
+]
 
 _log = logging.getLogger("chatgptt.store")
 
@@ -46,13 +59,25 @@ MAX_AGE = 12 * 3600.0
 """Seconds. A nonce lives 12 to 24 hours (docs/protocols.md C2); past the sure half it is not worth trying."""
 
 MAX_LOCK_WAIT = 2.0
-"""Seconds. A writer holds the lock for a millisecond; who waits longer works on without the disk."""
+"""Seconds in which nobody writes. A writer holds the lock for some milliseconds: one that holds it so long
+has been stopped, and whoever waits works on without the disk. While others write, it is worth waiting on.
+"""
+
+_SHORT_LOCK_WAIT = 0.1
+"""The same once a wait was in vain: each call would wait anew."""
+
+_LOCK_WAITS = 10
+"""How many times as long it is waited at most, however many write."""
 
 MEMORY = 24 * 3600.0
 """Seconds after which the cheap rungs are tried again on a site that needed a browser."""
 
+_SKEW = 60.0
+"""Seconds by which tokens may come from the future: machines that share a folder differ a little."""
+
 _FORMAT = 1
 _MAX_FILE_BYTES = 2**20
+"""More is not read, so no more is written."""
 _MAX_ENTRIES = 50
 _dice = random.SystemRandom()
 
@@ -61,8 +86,8 @@ _dice = random.SystemRandom()
 class Visitor:
     """Who we are to a site, for ever: the 1.x client id and the 2.x session id."""
 
-    client_id: str
-    session_id: str
+    client_id: str = field(repr=False)
+    session_id: str = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,7 +103,7 @@ class _Change:
     """What a call does to a site's record."""
 
     added: Mapping[str, Tokens] = field(default_factory=dict)
-    dropped: tuple[str, str] | None = None
+    dropped: tuple[str, str] | None = field(default=None, repr=False)
     needs_browser: Mapping[str, float | None] = field(default_factory=dict)
     """None forgets it."""
 
@@ -110,6 +135,11 @@ class TokenStore:
         self._clock = clock
         self._sites: dict[str, _Site] = {}
         self._one_at_a_time = anyio.Lock()
+        self._is_writable = True
+        self._left_alone: set[str] = set()
+        """Sites whose file is not ours to touch."""
+        self._patience = MAX_LOCK_WAIT
+        self._telling = threading.Lock()
 
     async def visitor(self, site: str) -> Visitor:
         """Our ids at `site` (an origin), made on the first call ever."""
@@ -155,14 +185,16 @@ class TokenStore:
             return None
         # A clock that was set back would make old tokens look new for ever.
         age = self._clock() - tokens.acquired_at
-        return tokens if -60.0 <= age < MAX_AGE else None
+        return tokens if -_SKEW <= age < MAX_AGE else None
 
     async def _merge(self, site: str, change: _Change) -> _Site:
         """Reads the site's file, merges it with memory and the change, and writes it where it differs."""
         known = self._sites.get(site)
         merged = known or _Site(visitor=_new_visitor())
         if self._folder is not None:
-            stored = await anyio.to_thread.run_sync(self._exchange, site, merged, change)
+            stored = await anyio.to_thread.run_sync(
+                self._exchange, site, merged, change, abandon_on_cancel=True
+            )
             if stored is not None:
                 merged = stored
         newer = self._sites.get(site)
@@ -172,55 +204,85 @@ class TokenStore:
                 tokens=newer.tokens | merged.tokens,
                 needs_browser=newer.needs_browser | merged.needs_browser,
             )
-        _apply(merged, change)
+        _apply(merged, change, self._clock())
         self._sites[site] = merged
         return merged
 
     def _exchange(self, site: str, ours: _Site, change: _Change) -> _Site | None:
+        """What the disk holds of a site, with the change where it can be written; None for nothing."""
         folder = self._folder
         assert folder is not None
+        if site in self._left_alone:
+            return None
         path = folder / _file_name(site)
         try:
-            theirs, is_foreign = _read(path, site)
-            if theirs is not None and change.is_empty:
-                return theirs
-            with _locked(folder):
-                theirs, is_foreign = _read(path, site)
-                if is_foreign:
-                    raise OSError(f"{path.name} was written by a later version")
-                merged = theirs or _Site(
-                    visitor=ours.visitor, tokens=dict(ours.tokens), needs_browser=dict(ours.needs_browser)
-                )
-                _apply(merged, change)
-                _write(path, site, merged)
-                return merged
+            if self._is_writable:
+                theirs = _look(folder, path, site) if change.is_empty else None
+                return theirs or self._rewrite(folder, path, site, ours, change)
+        except _NotOurs as error:
+            self._leave_alone(site, path, error)
+            return None
         except _Busy:
+            self._patience = _SHORT_LOCK_WAIT
             _log.info("the state folder %s is locked by another process, going on without it", folder)
-            return None
         except OSError as error:
-            _log.warning("the state folder %s cannot be used, working on without it: %s", folder, error)
-            self._folder = None
-            return None
+            self._give_up_writing(folder, error)
+        return _read_beside(folder, path, site, ours)
+
+    def _rewrite(self, folder: Path, path: Path, site: str, ours: _Site, change: _Change) -> _Site:
+        with _locked(folder, self._patience):
+            self._patience = MAX_LOCK_WAIT
+            merged = _read(path, site) or _Site(
+                visitor=ours.visitor, tokens=dict(ours.tokens), needs_browser=dict(ours.needs_browser)
+            )
+            _apply(merged, change, self._clock())
+            _write(path, site, merged)
+            return merged
+
+    def _leave_alone(self, site: str, path: Path, why: _NotOurs) -> None:
+        with self._telling:
+            if site in self._left_alone:
+                return
+            self._left_alone.add(site)
+        _log.warning("%s is left alone, and nothing is kept of its site: it %s", path, why)
+
+    def _give_up_writing(self, folder: Path, error: OSError) -> None:
+        with self._telling:
+            if not self._is_writable:
+                return
+            self._is_writable = False
+        _log.warning(UNUSABLE, folder, error.strerror or error)
 
 
-def _apply(site: _Site, change: _Change) -> None:
+UNUSABLE = (
+    "the state folder %s cannot be used, working on without it: %s "
+    "(mend that, or name another folder with CHATGPTT_STATE_DIR or state_dir)"
+)
+"""What is said, once, of a state folder; the history of checks says the same."""
+
+
+def _apply(site: _Site, change: _Change, now: float) -> None:
     if change.dropped is not None:
         key, nonce = change.dropped
         if key in site.tokens and site.tokens[key].nonce == nonce:
             del site.tokens[key]
     site.tokens |= change.added
     if len(site.tokens) > _MAX_ENTRIES:
-        newest = sorted(site.tokens.items(), key=lambda item: item[1].acquired_at)[-_MAX_ENTRIES:]
-        site.tokens = dict(newest)
+        newest = sorted(site.tokens.items(), key=lambda item: _in_order(item[1].acquired_at, now))
+        site.tokens = dict(newest[-_MAX_ENTRIES:])
     for key, since in change.needs_browser.items():
         if since is None:
             site.needs_browser.pop(key, None)
         else:
             site.needs_browser[key] = since
     if len(site.needs_browser) > _MAX_ENTRIES:
-        site.needs_browser = dict(
-            sorted(site.needs_browser.items(), key=lambda item: item[1])[-_MAX_ENTRIES:]
-        )
+        latest = sorted(site.needs_browser.items(), key=lambda item: _in_order(item[1], now))
+        site.needs_browser = dict(latest[-_MAX_ENTRIES:])
+
+
+def _in_order(at: float, now: float) -> float:
+    """When it was, for sorting; what is from the future, since the clock was set back, is the oldest."""
+    return at if at <= now + _SKEW else -math.inf
 
 
 def _new_visitor() -> Visitor:
@@ -233,79 +295,157 @@ def _file_name(site: str) -> str:
     return f"{readable}-{hashlib.sha256(site.encode()).hexdigest()[:12]}.json"
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform == "win32":  # folders cannot be locked there: the last writer wins
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _look(folder: Path, path: Path, site: str) -> _Site | None:
+    """What the disk holds of a site. See `_read`."""
+    check_owner(folder)
+    return _read(path, site)
+
+
+def _read_beside(folder: Path, path: Path, site: str, ours: _Site) -> _Site | None:
+    """What can still be read, with what could not be written; None for nothing."""
     try:
-        if os.fstat(descriptor).st_uid not in (os.geteuid(), 0):
-            raise OSError("it belongs to somebody else")
-        _take_lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
+        theirs = _look(folder, path, site)
+    except (OSError, _NotOurs):
+        return None
+    if theirs is None:
+        return None
+    return _Site(
+        visitor=theirs.visitor,
+        tokens=theirs.tokens | ours.tokens,
+        needs_browser=theirs.needs_browser | ours.needs_browser,
+    )
+
+
+class _NotOurs(Exception):
+    """A file that is neither read nor replaced; the words say what it is."""
 
 
 class _Busy(Exception):
     """Another process holds the lock and does not let go, stopped perhaps."""
 
 
-def _take_lock(descriptor: int) -> None:
-    give_up = time.monotonic() + MAX_LOCK_WAIT
+def check_owner(folder: Path) -> None:
+    """Refuses a folder in which somebody else could say who we are.
+
+    Raises:
+        OSError: for such a folder, and for one that cannot be reached.
+    """
+    try:
+        found = os.stat(folder)
+    except FileNotFoundError:
+        if os.path.islink(folder):
+            raise OSError("it is a link to nowhere") from None
+        return  # it will be made
+    if not stat.S_ISDIR(found.st_mode):
+        raise OSError("it is no folder")
+    if not is_trusted(found.st_uid):
+        raise OSError("it belongs to somebody else")
+
+
+def is_trusted(owner: int) -> bool:
+    """Whether a user id is ours, or the administrator's."""
+    return sys.platform == "win32" or owner in (os.geteuid(), 0)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, patience: float) -> Iterator[None]:
+    check_owner(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform == "win32":  # folders cannot be locked there: the last writer wins
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _take_lock(descriptor, patience)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            raise OSError("it was replaced meanwhile")  # others hold the lock of the new one
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take_lock(descriptor: int, patience: float) -> None:
+    now = time.monotonic()
+    give_up, end, pause, written_at = now + patience, now + _LOCK_WAITS * patience, 0.002, 0
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() > give_up:
+            now, before, written_at = time.monotonic(), written_at, os.fstat(descriptor).st_mtime_ns
+            if written_at != before:
+                give_up = min(now + patience, end)
+            elif now > give_up:
                 raise _Busy from None
-            time.sleep(_dice.uniform(0.001, 0.01))
+        time.sleep(_dice.uniform(0.0, pause))
+        pause = min(1.5 * pause, 0.05)  # who waits long waits for many, and would only keep them from working
 
 
-def _read(path: Path, site: str) -> tuple[_Site | None, bool]:
-    """What a file holds, None for nothing usable; and whether a later version wrote it."""
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""No link is followed, and a pipe in the file's place keeps nobody waiting."""
+
+
+def _read(path: Path, site: str) -> _Site | None:
+    """What a file holds, None for nothing usable.
+
+    Raises:
+        _NotOurs: where the file is to be left alone.
+        OSError: where the folder cannot be used.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, _OPEN_FLAGS)
     except FileNotFoundError:
-        return None, False
+        return None
+    except OSError as error:
+        is_passing = error.errno in (errno.EMFILE, errno.ENFILE)
+        if is_passing or not os.path.lexists(path):
+            raise
+        raise _NotOurs(f"cannot be read ({error.strerror})") from error
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or not is_trusted(found.st_uid):
+        os.close(descriptor)
+        raise _NotOurs("belongs to somebody else" if stat.S_ISREG(found.st_mode) else "is no file")
     with open(descriptor, "rb") as file:
         data = file.read(_MAX_FILE_BYTES + 1)
     try:
         record = json.loads(data) if len(data) <= _MAX_FILE_BYTES else None
         json.dumps(record, ensure_ascii=False).encode()  # half a character could be written nowhere again
     except (ValueError, RecursionError):
-        return None, False
+        return None
     if not isinstance(record, dict) or record.get("site") != site:
-        return None, False
+        return None
     number = record.get("format")
-    if not isinstance(number, int) or number != _FORMAT:
-        return None, isinstance(number, int) and number > _FORMAT
+    if isinstance(number, int) and number > _FORMAT:
+        raise _NotOurs("was written by a later version")
+    if number != _FORMAT:
+        return None
     try:
         visitor = Visitor(client_id=record["client_id"], session_id=record["session_id"])
         if (
             not re.fullmatch(r"[A-Za-z0-9]{10}", visitor.client_id)
             or str(uuid.UUID(visitor.session_id)) == ""
         ):
-            return None, False
+            return None
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None, False
+        return None
     stored = record.get("tokens")
     tokens = {key: _maybe_tokens(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
-    site_record = _Site(
+    return _Site(
         visitor=visitor,
         tokens={key: value for key, value in tokens.items() if value is not None},
         needs_browser=_read_times(record.get("needs_browser")),
     )
-    return site_record, False
 
 
 def _read_times(record: object) -> dict[str, float]:
     if not isinstance(record, dict):
         return {}
-    return {str(key): float(since) for key, since in record.items() if isinstance(since, int | float)}
+    return {str(key): since for key, since in record.items() if _is_time(since)}
+
+
+def _is_time(value: object) -> TypeGuard[float]:
+    """Whether it can be reckoned with: JSON has whole numbers of any length."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**53)
 
 
 def _maybe_tokens(record: object) -> Tokens | None:
@@ -324,13 +464,13 @@ def _maybe_tokens(record: object) -> Tokens | None:
         and box.kind in get_args(Kind)
         and isinstance(tokens.page, str)
         and tokens.rung in get_args(Rung)
-        and isinstance(tokens.acquired_at, int | float)
+        and _is_time(tokens.acquired_at)
         and isinstance(tokens.user_agent, str)
         and all(isinstance(word, str) for word in box.image_triggers)
         and all(
             isinstance(value, bool if name == "is_secure" else str)
             for cookie in cookies
-            for name, value in asdict(cookie).items()
+            for name, value in _fields_of(cookie).items()
         )
         and is_same_site(box.ajax_url, tokens.page)
         and maybe_nonce(tokens.nonce) is not None
@@ -353,22 +493,51 @@ _BOX_TYPES: dict[str, type | UnionType] = {
 
 
 def _write(path: Path, site: str, content: _Site) -> None:
-    record = {
-        "format": _FORMAT,
-        "site": site,
-        "client_id": content.visitor.client_id,
-        "session_id": content.visitor.session_id,
-        "needs_browser": content.needs_browser,
-        "tokens": {key: asdict(tokens) for key, tokens in content.tokens.items()},
-    }
+    data = _encode(site, content)
     # Always the same name: under the lock, one that is there already was left by a writer that died.
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(record, file, ensure_ascii=False, indent=1)
+        with open(descriptor, "wb") as file:
+            file.write(data)
         os.replace(new, path)
     except BaseException:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
         raise
+
+
+def _as_record(tokens: Tokens) -> dict[str, object]:
+    # `asdict` copies every value, which takes longer than all the rest of what is done under the lock.
+    return {
+        **_fields_of(tokens),
+        "box": _fields_of(tokens.box),
+        "cookies": [_fields_of(cookie) for cookie in tokens.cookies],
+    }
+
+
+def _fields_of(value: Tokens | ChatBox | StoredCookie) -> dict[str, object]:
+    return {part.name: getattr(value, part.name) for part in fields(value)}
+
+
+def _encode(site: str, content: _Site) -> bytes:
+    """The record of a site. Where it is too long, cookies as a rule, it loses tokens, never who we are."""
+    tokens = sorted(content.tokens.items(), key=lambda item: item[1].acquired_at)
+    needs_browser = content.needs_browser
+    while True:
+        record = {
+            "format": _FORMAT,
+            "site": site,
+            "client_id": content.visitor.client_id,
+            "session_id": content.visitor.session_id,
+            "needs_browser": needs_browser,
+            "tokens": {key: _as_record(value) for key, value in tokens},
+        }
+        # A bot's name may hold half a character, which no file can.
+        data = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+        if len(data) <= _MAX_FILE_BYTES or not (tokens or needs_browser):
+            return data
+        if not tokens:
+            needs_browser = {}
+        tokens = tokens[len(tokens) // 2 + 1 :]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -244,7 +245,8 @@ class _Visit(Listener):
 
     def conclude(self) -> None:
         """Leaves what it saw for whoever comes after."""
-        self._climb.boxes = self._sightings.boxes or self._climb.boxes
+        found = tuple(replace(box, found_by="browser") for box in self._sightings.boxes)
+        self._climb.boxes = found or self._climb.boxes
         self._climb.box = self._sightings.box or self._climb.box
 
     async def explain(self) -> None:

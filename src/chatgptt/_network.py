@@ -1,0 +1,341 @@
+"""The sockets below httpx: each wait on one ends with the call, and each one is closed whatever happens.
+
+httpcore opens connections through a backend that it can be given. This one
+
+- looks names up in threads that nothing waits for: the system's resolver cannot be stopped, and the event
+  loop's own threads would hold up its end, and the program's, for as long as a name server is silent;
+- ends each read and write with the call that waits for it, at no cost: a timer is there anyway;
+- closes what was opened for a request that failed or was cancelled on the way, during a TLS or proxy
+  handshake say, where httpcore lets go of the socket or keeps a connection that will never stand;
+- ends everything when the client is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from itertools import zip_longest
+from typing import TypeVar
+
+import anyio
+import httpcore
+import httpx
+
+from chatgptt._errors import InvalidInputError
+from chatgptt._until import bounded
+
+__all__ = ["Network", "look_up"]
+
+_Value = TypeVar("_Value")
+
+_HEAD_START = 0.25
+"""Seconds that one address has before the next one is tried beside it (RFC 8305, section 5)."""
+
+SocketOption = httpcore.SOCKET_OPTION
+
+_opened: ContextVar[list[_Stream] | None] = ContextVar("opened", default=None)
+
+
+class Network(httpcore.AsyncNetworkBackend):
+    """The sockets of one client."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.AnyIOBackend()
+        self._pools: list[httpcore.AsyncConnectionPool] = []
+        self._lookups: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+        self._connecting: set[anyio.CancelScope] = set()
+        self._live: set[_Stream] = set()
+        self.is_closed = False
+
+    def carry(self, http: httpx.AsyncClient) -> None:
+        """Opens the connections of `http` from now on, its proxies' included."""
+        # httpx has no argument for it.
+        for transport in (http._transport, *http._mounts.values()):
+            if isinstance(transport, httpx.AsyncHTTPTransport):
+                transport._pool._network_backend = self
+                self._pools.append(transport._pool)
+
+    async def attempt(self, send: Callable[[], Awaitable[_Value]]) -> _Value:
+        """The outcome of sending one request; what was opened for one that comes to nothing is closed."""
+        opened: list[_Stream] = []
+        token = _opened.set(opened)
+        try:
+            return await send()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                for stream in opened:
+                    await stream.aclose()
+            self._forget_unfinished()
+            raise
+        finally:
+            _opened.reset(token)
+
+    async def release(self, response: httpx.Response) -> None:
+        """Sees to it that a closed response holds no connection.
+
+        A task that is cancelled by asyncio itself, which knows no shield, may leave httpcore in the middle of
+        closing it.
+        """
+        for pool in self._pools:
+            for held in pool._requests:
+                if held.request.extensions is response.request.extensions:
+                    pool._requests.remove(held)
+                    self._forget_unfinished()
+                    stream = response.extensions.get("network_stream")
+                    if isinstance(stream, _Stream):
+                        await stream.aclose()
+                    return
+
+    async def close(self) -> None:
+        """Ends what is open or about to be."""
+        self.is_closed = True
+        for scope in list(self._connecting):
+            scope.cancel()
+        interruption: BaseException | None = None
+        for stream in list(self._live):
+            try:
+                await stream.aclose()
+            except BaseException as error:  # noqa: BLE001 - it comes out when no other stream is left open for it
+                interruption = error
+        if interruption is not None:
+            raise interruption
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """See httpcore.AsyncNetworkBackend."""
+        options = None if socket_options is None else list(socket_options)
+
+        async def connect(address: str) -> httpcore.AsyncNetworkStream:
+            return await self._inner.connect_tcp(address, port, None, local_address, options)
+
+        with anyio.CancelScope() as scope:
+            self._connecting.add(scope)
+            try:
+                if not self.is_closed:
+                    with anyio.fail_after(timeout):
+                        addresses = await self._addresses(host, port)
+                        stream = _Stream(await _first_that_connects(connect, addresses), self)
+                    self._live.add(stream)
+                    opened = _opened.get()
+                    if opened is not None:
+                        opened.append(stream)
+                    if not self.is_closed:  # else `close` was over before the stream was there
+                        return stream
+            except TimeoutError as error:
+                raise httpcore.ConnectTimeout from error
+            except OSError as error:
+                raise httpcore.ConnectError(str(error)) from error
+            finally:
+                self._connecting.discard(scope)
+        raise _closed_meanwhile()
+
+    async def sleep(self, seconds: float) -> None:
+        """See httpcore.AsyncNetworkBackend."""
+        await self._inner.sleep(seconds)
+
+    def let_go(self, stream: _Stream) -> None:
+        """A stream is closed."""
+        self._live.discard(stream)
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a host. All who ask for it at a time wait for one lookup."""
+        try:
+            return [str(ipaddress.ip_address(host))]
+        except ValueError:
+            pass
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return await look_up(host, port)
+        pending = self._lookups.get((host, port))
+        if pending is None or pending.get_loop() is not loop:
+            pending = self._lookups[host, port] = _begin_lookup(loop, host, port)
+            pending.add_done_callback(lambda _: self._lookups.pop((host, port), None))
+        await asyncio.wait((pending,))  # whoever is cancelled here leaves the lookup to the others
+        return pending.result()
+
+    def _forget_unfinished(self) -> None:
+        """Takes connections out of the pools that no request has and that will never be ready for one.
+
+        httpcore keeps those through a proxy whose handshake was cancelled.
+        """
+        for pool in self._pools:
+            in_use = {id(request.connection) for request in pool._requests}
+            pool._connections[:] = [
+                connection
+                for connection in pool._connections
+                if id(connection) in in_use or connection.is_idle()
+            ]
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """One connection; `below` is the one that a connection with TLS was made of."""
+
+    def __init__(
+        self, inner: httpcore.AsyncNetworkStream, network: Network, below: _Stream | None = None
+    ) -> None:
+        self._inner = inner
+        self._network = network
+        self._below = below
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        try:
+            return await self._inner.read(max_bytes, bounded(timeout))
+        except httpcore.ReadError:
+            self._check_open()
+            raise
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        try:
+            await self._inner.write(buffer, bounded(timeout))
+        except httpcore.WriteError:
+            self._check_open()
+            raise
+
+    async def aclose(self) -> None:
+        self._network.let_go(self)
+        try:
+            await self._inner.aclose()
+        finally:
+            if self._below is not None:
+                await self._below.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except anyio.ClosedResourceError as error:
+            self._check_open()
+            raise httpcore.ConnectError("the connection was closed") from error
+        return _Stream(inner, self._network, below=self)
+
+    def get_extra_info(self, info: str) -> object:
+        return self._inner.get_extra_info(info)
+
+    def _check_open(self) -> None:
+        """Whether it broke or was closed by ourselves, the socket tells in no clear words."""
+        if self._network.is_closed:
+            raise _closed_meanwhile()
+
+
+def _closed_meanwhile() -> InvalidInputError:
+    return InvalidInputError(
+        "the client was closed while a call was under way", hint="close it after the last call"
+    )
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host, the families by turns.
+
+    Raises:
+        OSError: where it has none, or nobody can be asked.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # under another event loop
+        return _addresses(await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    return await _begin_lookup(loop, host, port)
+
+
+def _begin_lookup(loop: asyncio.AbstractEventLoop, host: str, port: int) -> asyncio.Future[list[str]]:
+    done: asyncio.Future[list[str]] = loop.create_future()
+    done.add_done_callback(_take_note)
+
+    def work() -> None:
+        try:
+            found = _addresses(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except UnicodeError:  # a part of it is longer than a name's may be
+            settle(_fail, socket.gaierror(socket.EAI_NONAME, "this can be no name"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is for the one who waits
+            settle(_fail, error)
+        else:
+            settle(_succeed, found)
+
+    def settle(how: Callable[[asyncio.Future[list[str]], _Value], None], outcome: _Value) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(how, done, outcome)
+
+    try:
+        threading.Thread(target=work, name="chatgptt-lookup", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "no thread can be started to look a name up") from error
+    return done
+
+
+def _succeed(done: asyncio.Future[list[str]], found: list[str]) -> None:
+    if not done.done():
+        done.set_result(found)
+
+
+def _fail(done: asyncio.Future[list[str]], error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+def _take_note(done: asyncio.Future[list[str]]) -> None:
+    """A lookup may fail when nobody waits for it any more."""
+    if not done.cancelled():
+        done.exception()
+
+
+def _addresses(found: Iterable[tuple[object, ...]]) -> list[str]:
+    families: dict[object, list[str]] = {}
+    for family, *_, address in found:
+        assert isinstance(address, tuple)
+        families.setdefault(family, []).append(str(address[0]))
+    turns = zip_longest(*families.values())
+    return list(dict.fromkeys(address for turn in turns for address in turn if address is not None))
+
+
+async def _first_that_connects(
+    connect: Callable[[str], Awaitable[httpcore.AsyncNetworkStream]], addresses: list[str]
+) -> httpcore.AsyncNetworkStream:
+    """A connection to whichever address answers first, each tried a moment after the one before it."""
+    if len(addresses) == 1:
+        return await connect(addresses[0])
+    found: list[httpcore.AsyncNetworkStream] = []
+    errors: list[Exception] = []
+
+    async def attempt(address: str, ended: anyio.Event) -> None:
+        try:
+            found.append(await connect(address))
+            tasks.cancel_scope.cancel()
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            errors.append(error)
+        finally:
+            ended.set()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for address in addresses:
+                ended = anyio.Event()
+                tasks.start_soon(attempt, address, ended)
+                with anyio.move_on_after(_HEAD_START):
+                    await ended.wait()
+    except BaseException:
+        await _close_all(found)
+        raise
+    await _close_all(found[1:])
+    if not found:
+        raise httpcore.ConnectError("no address answers") from ExceptionGroup("each address", errors)
+    return found[0]
+
+
+async def _close_all(streams: list[httpcore.AsyncNetworkStream]) -> None:
+    with anyio.CancelScope(shield=True):
+        for stream in streams:
+            await stream.aclose()

@@ -1,0 +1,57 @@
+"""The browser rung that is made when it is climbed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+from asking import QUICK
+
+from chatgptt._errors import BrowserError
+from chatgptt._transport import Deadline
+from chatgptt.tokens.ladder import Climb, Wanted
+from chatgptt.tokens.on_demand import BrowserOnDemand
+
+pytestmark = pytest.mark.anyio
+
+
+def rung(folder: Path | None = None) -> BrowserOnDemand:
+    return BrowserOnDemand(
+        None,
+        folder=folder,
+        user_agent="Tester/1.0",
+        headers={},
+        auth=None,
+        proxy=None,
+        policy=QUICK,
+        cookies_for=lambda url: (),
+        clock=time.time,
+        sleep=anyio.sleep,
+    )
+
+
+def climb() -> Climb:
+    return Climb(wanted=Wanted(page="http://127.0.0.1:9/"), deadline=Deadline(20.0))
+
+
+async def test_it_says_where_there_is_no_browser(tmp_path: Path) -> None:
+    browser = rung(tmp_path)
+    for _ in range(2):
+        with pytest.raises(BrowserError) as caught:
+            await browser.climb(climb())
+        assert caught.value.code == "browser_missing"
+    await browser.close()
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+async def test_nothing_is_started_once_it_is_closed(is_made: bool) -> None:
+    browser = rung()
+    if is_made:
+        with pytest.raises(BrowserError):
+            await browser.climb(climb())
+    await browser.close()
+    with pytest.raises(BrowserError, match="the browser is closed"):
+        await browser.climb(climb())
+    await browser.close()
