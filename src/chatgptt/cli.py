@@ -10,7 +10,9 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +24,7 @@ from chatgptt import _terminal
 from chatgptt._errors import ChatGpttError, InvalidInputError
 
 if TYPE_CHECKING:
+    from chatgptt._client import StateDir
     from chatgptt._models import ChatBox
     from chatgptt._sync import Client
 
@@ -112,6 +115,9 @@ Trace = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write Playwright's trace of a failed browser visit.")
 ]
 Demo = Annotated[bool, typer.Option("--demo", help="Ask a demo site that is started for it on this machine.")]
+Replay = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Meet a recorded case in place of a site. See record.")
+]
 
 
 @app.command()
@@ -121,6 +127,7 @@ def ask(
     system: System = "",
     stream: Stream = True,
     demo: Demo = False,
+    replay: Replay = None,
     bot: Bot = "",
     proxy: Proxy = "",
     timeout: Timeout = 240.0,
@@ -134,8 +141,8 @@ def ask(
     with _reporting(as_json, verbose):
         text = _terminal.read_message(message)
         with (
-            _page(site, demo) as page,
-            _client(page, demo, bot, proxy, timeout, strategy, headed, trace) as client,
+            _place(site, demo, replay) as place,
+            _client(place, bot, proxy, timeout, strategy, headed, trace) as client,
         ):
             if as_json:
                 _terminal.print_json(client.ask(text, system=system).as_dict())
@@ -160,8 +167,8 @@ def chat(
     """Talk with a page's chat box; /reset begins anew, /quit ends."""
     with (
         _reporting(as_json, verbose),
-        _page(site, demo) as page,
-        _client(page, demo, bot, proxy, timeout, strategy, headed, trace) as client,
+        _place(site, demo) as place,
+        _client(place, bot, proxy, timeout, strategy, headed, trace) as client,
     ):
         if not _terminal.converse(client.conversation(system=system), as_json=as_json):
             raise typer.Exit(1)
@@ -171,6 +178,7 @@ def chat(
 def inspect(
     site: Site = SITE,
     demo: Demo = False,
+    replay: Replay = None,
     bot: Bot = "",
     proxy: Proxy = "",
     timeout: Timeout = 60.0,
@@ -183,8 +191,8 @@ def inspect(
     """Show the chat boxes of a page and how each was found."""
     with (
         _reporting(as_json, verbose),
-        _page(site, demo) as page,
-        _client(page, demo, bot, proxy, timeout, strategy, headed, trace) as client,
+        _place(site, demo, replay) as place,
+        _client(place, bot, proxy, timeout, strategy, headed, trace) as client,
     ):
         boxes, default = _find_boxes(client, bot)
         if as_json:
@@ -231,6 +239,7 @@ def health_check(
     ping_url: Annotated[
         str, typer.Option(metavar="URL", help="Call this after each round, and URL/fail if a site fails.")
     ] = "",
+    replay: Replay = None,
     bot: Bot = "",
     proxy: Proxy = "",
     timeout: Timeout = 60.0,
@@ -263,8 +272,79 @@ def health_check(
             watch=watch,
             failures=failures,
             ping_url=ping_url,
+            replay=replay,
         )
         raise typer.Exit(command.run())
+
+
+@app.command()
+def record(
+    site: Site = SITE,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="The case's folder; a case in it is replaced."),
+    ] = None,
+    message: Annotated[
+        list[str] | None,
+        typer.Option("-m", "--message", metavar="TEXT", help="What to ask; again for more turns."),
+    ] = None,
+    fault: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A hand-written reply in place of the site's; '-' asks the site."),
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write nothing; say what has changed since this case.")
+    ] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="What the case is about.")] = "",
+    bot: Bot = "",
+    proxy: Proxy = "",
+    timeout: Timeout = 240.0,
+    strategy: Strategy = StrategyName.auto,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Record a page and its replies as a test case, scrubbed; --check compares, and exits with 1 on drift."""
+    with _reporting(as_json, verbose):
+        from chatgptt.fixtures.commands import check_case, record_case
+
+        if check is not None:
+            drift = check_case(check, site, proxy=proxy, timeout=timeout)
+            _terminal.print_drift(check, drift, as_json=as_json)
+            raise typer.Exit(1 if drift else 0)
+        if output is None:
+            raise InvalidInputError("no folder was given for the case", hint="name one: -o fixtures/NAME")
+        recorded = record_case(
+            output,
+            site,
+            message or (),
+            faults=fault or (),
+            bot=bot,
+            note=note,
+            proxy=proxy,
+            timeout=timeout,
+            strategy=strategy.value,
+        )
+        _terminal.print_recorded(recorded, output, as_json=as_json)
+
+
+@app.command("replay")
+def replay_case(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The case.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="Take the time that the site's replies took.")
+    ] = False,
+    verbose: Verbose = 0,
+    as_json: Json = False,
+) -> None:
+    """Serve a recorded case on this machine; Ctrl-C ends it."""
+    with _reporting(as_json, verbose):
+        from chatgptt.fixtures import read_case, serve_case
+
+        case = read_case(folder)
+        with _listening("127.0.0.1", port), serve_case(case, port=port, is_real_time=real_time) as site:
+            _terminal.print_replay(site, as_json=as_json)
+            threading.Event().wait()
 
 
 @app.command("install-browser")
@@ -360,15 +440,35 @@ def _log_level(verbose: int) -> int:
     return min(by_flag, named.get(os.environ.get("CHATGPTT_LOG", "").lower(), by_flag))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """The page that a command is about."""
+
+    page: str
+    bot: str = ""
+    state_dir: StateDir | None
+    """None for what is there for one command only."""
+
+
 @contextlib.contextmanager
-def _page(site: str, is_demo: bool) -> Iterator[str]:
-    if not is_demo:
-        yield site
-        return
-    with _needing_demo():
-        from chatgptt.demo import serve
-    with serve(pace=DEMO_PACE) as demo_site:
-        yield demo_site.page("wpaicg/")
+def _place(site: str, is_demo: bool, replayed: Path | None = None) -> Iterator[_Place]:
+    from chatgptt._client import StateDir
+
+    if is_demo and replayed is not None:
+        raise InvalidInputError("--demo and --replay both name a page", hint="give one of them")
+    if is_demo:
+        with _needing_demo():
+            from chatgptt.demo import serve
+        with serve(pace=DEMO_PACE) as demo_site:
+            yield _Place(page=demo_site.page("wpaicg/"), state_dir=None)
+    elif replayed is not None:
+        from chatgptt.fixtures import read_case, serve_case
+
+        case = read_case(replayed)
+        with serve_case(case) as served:
+            yield _Place(page=served.page, bot=case.bot, state_dir=None)
+    else:
+        yield _Place(page=site, state_dir=StateDir.DEFAULT)
 
 
 @contextlib.contextmanager
@@ -402,8 +502,7 @@ def _listening(host: str, port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _client(
-    page: str,
-    is_demo: bool,
+    place: _Place,
     bot: str,
     proxy: str,
     timeout: float,
@@ -411,17 +510,16 @@ def _client(
     is_headed: bool,
     trace: Path | None,
 ) -> Iterator[Client]:
-    from chatgptt._client import StateDir
     from chatgptt._sync import Client
     from chatgptt.tokens.sharing import BrowserOptions
 
     with Client(
-        page,
-        bot=bot,
+        place.page,
+        bot=bot or place.bot,
         proxy=proxy,
         timeout=timeout,
         strategy=strategy.value,
-        state_dir=None if is_demo else StateDir.DEFAULT,
+        state_dir=place.state_dir,
         browser=BrowserOptions(is_headed=is_headed, trace=trace),
     ) as client:
         yield client
