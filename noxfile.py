@@ -14,7 +14,17 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"  # comes with nox, needs nothing of the machine
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "examples", "tests"]  # the tests' summary is read last
+nox.options.sessions = [
+    "lint",
+    "examples",
+    "wordpress",
+    "soak",
+    "reliability",
+    "tests",  # whose summary is read last
+]
+
+RELIABILITY = ("tests/network", "tests/hostile", "tests/state")
+"""What weighs and times calls, and so runs without the coverage's weight."""
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -50,10 +60,16 @@ def tests(session: nox.Session) -> None:
     session.run("chatgptt", "install-browser")
     session.run(
         "pytest",
-        "--ignore=tests/wordpress",
-        "--ignore=tests/fixtures",
+        *(f"--ignore={folder}" for folder in ("tests/wordpress", *RELIABILITY)),
         *(session.posargs or ["--cov", "--cov-report=term"]),
     )
+
+
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """Break the network, the disk and every reply, and see what is promised in docs/reliability.md."""
+    install(session, "test", extras="demo,socks")
+    session.run("pytest", *(session.posargs or RELIABILITY))
 
 
 @nox.session
@@ -81,6 +97,13 @@ def wordpress(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Ask 10,000 questions, some with faults, and account for each; `-- --hour` goes on for an hour."""
+    install(session)
+    session.run("python", "-m", "soak", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print how fast pages and streams are read, beside other parsers."""
     install(session, "bench")
@@ -96,3 +119,10 @@ def recordings(session: nox.Session) -> None:
         session.error("name a folder of recordings: nox -s recordings -- FOLDER")
     install(session)
     session.run("python", "tests/check_recordings.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers of foreign bytes, guided by coverage: `nox -s fuzz -- 60` for 60 seconds each."""
+    install(session, "fuzz")
+    session.run("python", "tests/fuzz/fuzz.py", *session.posargs, env={"PYTHONPATH": "tests"})
