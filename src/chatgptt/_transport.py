@@ -1,7 +1,8 @@
 """The edge to the network: opens a request, hands over its bytes, and names what went wrong.
 
-It decides nothing. Every await on the network runs under the call's deadline, and every exception of httpx
-is mapped by one table, around the single awaited call. No cancel scope ever spans a `yield`.
+It decides nothing but where a page may lead. Every await on the network runs under the call's deadline, and
+every exception of httpx is mapped by one table, around the single awaited call. No cancel scope ever spans a
+`yield`.
 """
 
 from __future__ import annotations

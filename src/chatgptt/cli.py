@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -344,7 +344,8 @@ def replay_case(
         case = read_case(folder)
         with _listening("127.0.0.1", port), serve_case(case, port=port, is_real_time=real_time) as site:
             _terminal.print_replay(site, as_json=as_json)
-            threading.Event().wait()
+            while True:  # on Windows, Ctrl-C would not end the wait for an event
+                time.sleep(3600.0)
 
 
 @app.command("install-browser")

@@ -15,7 +15,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from types import CoroutineType
 
@@ -29,6 +29,7 @@ from faults import chat, serving
 from proxies import http_proxy, socks5_proxy
 
 from chatgptt import AsyncClient, ChatGptt, InvalidInputError, PageError, StreamInterruptedError
+from chatgptt._network import Network
 from chatgptt.demo import DemoSite
 
 SEED = 20_240_611
@@ -264,6 +265,43 @@ async def test_nothing_is_left_of_a_call_whose_client_is_closed(demo: DemoSite, 
         with contextlib.suppress(InvalidInputError, StreamInterruptedError):
             await call
         await until(lambda: sockets() == open_before, lambda: (where, sockets()))  # noqa: B023 - called in this round
+
+
+class OneSocket(httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
+    """A connection that stands as soon as it may."""
+
+    def __init__(self) -> None:
+        self.may_stand = anyio.Event()
+        self.is_closed = False
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        await self.may_stand.wait()
+        return self
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+async def test_a_connection_that_stands_while_the_client_is_closed_is_closed_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inner = OneSocket()
+    monkeypatch.setattr(httpcore, "AnyIOBackend", lambda: inner)
+    network = Network()
+    opening = asyncio.ensure_future(network.attempt(lambda: network.connect_tcp("127.0.0.1", 80)))
+    await anyio.wait_all_tasks_blocked()
+    inner.may_stand.set()  # so that both happen in the same turn of the loop
+    await network.close()
+    with pytest.raises(InvalidInputError, match="the client was closed"):
+        await opening
+    assert inner.is_closed
 
 
 # Handshakes, and what a failed request leaves

@@ -26,6 +26,7 @@ import pytest
 from asking import QUICK, Options, client_of
 from faults import (
     AIPKIT_PAGE,
+    ANSWER,
     BEGINNING,
     CHUNKED,
     CHUNKED_PAGE,
@@ -53,6 +54,7 @@ from chatgptt import (
     StreamInterruptedError,
     Timeouts,
 )
+from chatgptt._transport import OpenReply
 from chatgptt.health.history import FILE_NAME
 
 SLACK = 0.5
@@ -520,6 +522,9 @@ SLOW_PAGES: dict[str, bytes] = {
         b'<script src="data:text/javascript;base64,dmFyIHdwYWljZ1BhcmFtcz17fQ=="></script>', before=BOX
     ),
     "an object without end": large(b"{", before=BOX + b"<script>var wpaicgParams="),
+    "names in a script": large(b"wpaicgParams={", before=BOX + b"<script>"),
+    "a comment without end": large(b"<!--"),
+    "a tag without end": large(b"x/", before=b"<p "),
     "boxes": large(BOX),
     "markup": large(b"<a href=x><b>text</b></a>"),
     "signs": large(b"<"),
@@ -537,7 +542,9 @@ SLOW_ANSWERS: dict[str, bytes] = {
     "an event of many lines": reply(large(b"data: a\n"), kind="text/event-stream"),
     "objects in objects": reply(large(b'{"a":'), kind="application/json"),
     "escapes": reply(b'{"data":"' + large(b"\\u00e9") + b'"}', kind="application/json"),
+    "half characters": reply(b'{"data":"' + large(rb"\ud83d") + b'"}', kind="application/json"),
     "empty lines": reply(large(b"\r"), kind="text/event-stream"),
+    "lines that look like objects": reply(large(b"data:{\n") + b"\n", kind="text/event-stream"),
 }
 
 
@@ -601,6 +608,25 @@ async def test_closing_the_sync_client_ends_a_call_of_another_thread_and_says_so
         assert isinstance(error, StreamInterruptedError)
         assert "the client was closed" in error.message
         await server.until_all_closed()
+
+
+async def test_an_answer_that_was_whole_when_the_client_was_closed_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def say_all_and_wait(connection: Connection, got: Got) -> None:
+        await connection.send(CHUNKED + chunk(ANSWER))
+        await connection.until_closed()
+
+    async with serving(chat(message=say_all_and_wait)) as server:
+        client = client_of(server.url)
+        take_the_end = OpenReply.finish
+
+        async def close_and_take_the_end(reply: OpenReply) -> None:
+            await client.close()
+            await take_the_end(reply)
+
+        monkeypatch.setattr(OpenReply, "finish", close_and_take_the_end)
+        assert (await client.ask("Hello")).text == "Hi there"
 
 
 @pytest.mark.parametrize("where", ["stream: text, then nothing", "2.x: text, then nothing"])

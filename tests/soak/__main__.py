@@ -3,8 +3,8 @@
     python -m soak [--questions N | --minutes N | --hour] [--seed N]       (with tests/ on the path)
 
 The site is another process (`soak.chat_site`), which counts each question by its number. The run goes in
-parts; after each nothing is under way, all connections but one are let go of, and what the client holds is
-measured:
+parts; after each nothing is under way, all connections but one are let go of, as many threads wait for work
+as there can be, and what the client holds is measured:
 
 - memory as the system sees it. It holds gaps beside what is in use: buffers of all sizes come and go between
   blocks that live longer, and the C library's heap finds its size only after some 20,000 questions, while
@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from anyio import to_thread
 from soak.questions import FINE, PART, Question, draw_questions
 from soak.tally import Counts, Tally, read_tally
 
@@ -232,6 +233,7 @@ def add(findings: Findings, question: Question, end: Ended | None, counts: Count
 
 async def rest(findings: Findings, started: float) -> Rest:
     """What is held now that nothing is under way; tasks must be none."""
+    await fill_threads()
     await asyncio.sleep(0)  # who has just ended goes
     gc.collect()
     _LIBC.malloc_trim(0)
@@ -246,6 +248,15 @@ async def rest(findings: Findings, started: float) -> Rest:
         seconds=time.monotonic() - started,
         cpu_seconds=time.process_time(),
     )
+
+
+async def fill_threads() -> None:
+    """Has as many threads wait for work as there ever are at once: else some had ended for want of it."""
+    most = int(to_thread.current_default_thread_limiter().total_tokens)
+    meeting = threading.Barrier(most, timeout=PATIENCE)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(most):
+            tasks.create_task(to_thread.run_sync(meeting.wait))
 
 
 def rss_bytes() -> int:

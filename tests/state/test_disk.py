@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import json
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -387,6 +390,33 @@ async def test_a_folder_that_becomes_unusable_while_it_is_in_use_is_said_once(
     (line,) = caplog.messages
     assert "it is no folder" in line
     assert state.read_text() == "mine"
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """No file can be opened: the lowest free number is the first that is too high."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.anyio
+async def test_who_we_are_is_read_again_once_files_can_be_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    visitor = await store_in(tmp_path).visitor(SITE)
+    store = store_in(tmp_path)
+    with no_more_files():
+        await store.visitor(SITE)
+    assert await store.find(SITE, "key") is None
+    assert await store.visitor(SITE) == visitor
+    (line,) = caplog.messages
+    assert os.strerror(errno.EMFILE) in line
 
 
 @pytest.mark.anyio

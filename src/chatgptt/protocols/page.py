@@ -109,8 +109,8 @@ _TAG = re.compile(
     rb"<(/?)([a-zA-Z][^\s/>]*)"
     rb"((?:[\s/]+|[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?){0,1000}+)"
 )
-"""The beginning of a comment, or a tag with its attributes, as HTML's tokenizer reads them; nothing in it can fail
-late. What it reads of a tag is more than `_MAX_ATTRIBUTES`: no other thread runs while a pattern is matched."""
+"""The beginning of a comment, or a tag with its attributes, as HTML's tokenizer reads them; nothing in it can
+fail late. It stops behind `_MAX_ATTRIBUTES`, since no other thread runs while a pattern is matched."""
 
 _ATTRIBUTE = re.compile(rb"[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?")
 _LEFT_OPEN = re.compile(

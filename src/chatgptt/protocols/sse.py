@@ -23,8 +23,8 @@ from chatgptt._errors import AnswerError
 __all__ = ["BEGINNING", "MAX_EVENT_BYTES", "Event", "EventDecoder"]
 
 MAX_EVENT_BYTES = 16 * 2**20
-"""Far above any answer (a model's longest is some 100 kB), low enough to hold in memory. Twice a page's bound,
-so that a delta of 10 MB passes."""
+"""Far above any answer (a model's longest is some 100 kB), low enough to hold in memory. Twice a page's
+bound, so that a delta of 10 MB passes."""
 
 _MAX_STRAY_BYTES = 64 * 2**10
 _PART_BYTES = 64 * 2**10

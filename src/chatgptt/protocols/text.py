@@ -43,7 +43,7 @@ _MAX_VALUES = 100_000
 _HALF = re.compile("[\ud800-\udfff]")
 
 _STEP_CHARACTERS = 2**18
-"""Of a long text so much is searched at a time: no other thread runs while a pattern is matched."""
+"""Of a long text so much is looked at in one go: no other thread runs meanwhile, nor is a deadline heeded."""
 
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
 """No character has such a number; Python refuses to read one of 4,300 digits."""
@@ -72,13 +72,15 @@ def is_unicode(text: str) -> bool:
     """Whether `text` can be encoded: no lone surrogates."""
     if text.isascii():
         return True
-    return not any(_HALF.search(text, at, at + _STEP_CHARACTERS) for at in range(0, len(text), _STEP_CHARACTERS))
+    steps = range(0, len(text), _STEP_CHARACTERS)
+    return not any(_HALF.search(text, at, at + _STEP_CHARACTERS) for at in steps)
 
 
 def without_surrogates(text: str) -> str:
     """`text` with pairs joined and lone halves replaced by U+FFFD."""
     joiner = SurrogateJoiner()
-    return joiner.receive(text) + joiner.end()
+    steps = range(0, len(text), _STEP_CHARACTERS)
+    return "".join(joiner.receive(text[at : at + _STEP_CHARACTERS]) for at in steps) + joiner.end()
 
 
 def unescape(text: str) -> str:

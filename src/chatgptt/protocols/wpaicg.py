@@ -236,7 +236,6 @@ class ReplyReader:
         return [self._answer], Ending(thread_id=thread_id)
 
 
-
 def _has_field(body: bytes | bytearray) -> bool:
     """Whether a line begins as one of an event does; no other thread runs while a pattern is matched."""
     for field in (b"data:", b"event:"):

@@ -203,7 +203,8 @@ class Chromium:
             await _whole(self._start_driver(self._lifeline))
             assert self._driver is not None
             async with asyncio.timeout(_START_TIMEOUT):
-                self._playwright = await asyncio.shield(self._driver)
+                await asyncio.wait((self._driver,))
+            self._playwright = self._driver.result()
             self._browser = await self._launch(self._lifeline.folder, is_sandboxed=_may_sandbox())
             self._browser.on("disconnected", lambda _: self._gone.set())
         except Exception as error:
@@ -651,7 +652,8 @@ async def _whole(work: Coroutine[object, object, None]) -> None:
     """Does something short to its end, also for who is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        await asyncio.wait((task,))
+        task.result()
     except asyncio.CancelledError:
         while not task.done():
             with contextlib.suppress(asyncio.CancelledError):

@@ -223,7 +223,8 @@ class _Here:
             self._starting.add_done_callback(self._started)
         starting = self._starting
         try:
-            return await asyncio.shield(starting)
+            await asyncio.wait((starting,))
+            return starting.result()
         except asyncio.CancelledError:
             if starting.cancelled():
                 raise BrowserError(
@@ -270,7 +271,8 @@ class _Here:
     async def _finish(self, spare: asyncio.Task[Tab], disguise: Disguise) -> Tab | None:
         """The tab that was made ready, if it will do."""
         try:
-            tab = await asyncio.shield(spare)
+            await asyncio.wait((spare,))
+            tab = spare.result()
         except Crashed:
             return None
         except asyncio.CancelledError:

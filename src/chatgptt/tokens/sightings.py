@@ -41,7 +41,6 @@ _NONCE_KEYS = frozenset(
     {"nonce", "search_nonce", "_wpnonce", "_ajax_nonce", "chat_nonce", "ajax_nonce", "data-nonce"}
 )
 _CHAT_ACTIONS = re.compile(r"wpaicg_chat|aipkit_(?:cache_sse_message|frontend_chat|get_conversation)")
-_PLUGIN = "gpt3-ai-content-generator"
 _NONCE_ACTION = "aipkit_get_frontend_chat_nonce"
 _EMBED_ROUTE = "/aipkit/v1/chatbots/"
 _BOX_CLASSES = ("wpaicg-chat-shortcode", "wpaicg-chatbox", "aipkit_chat_container", "aipkit_popup_wrapper")
