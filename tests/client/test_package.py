@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 
@@ -14,8 +15,10 @@ HEAVY = ["playwright", "typer", "rich", "starlette", "uvicorn"]
 
 
 def run(script: str) -> str:
+    # Without the coverage's start, which loads modules of its own.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, env=env
     )
     return done.stdout
 

@@ -60,6 +60,10 @@ def status(code: int, **headers: str) -> Answer:
     return always(reply("<title>Sorry</title>", status=code, headers=named))
 
 
+async def busy_for_a_day(connection: Connection, got: Got) -> bool | None:
+    return await status(503, retry_after=formatdate(time.time() + 86400, usegmt=True))(connection, got)
+
+
 # Of each fault: the code, whether a message is repeated by itself, and whether retry_ambiguous repeats it.
 FAULTS: dict[str, tuple[Answer, str, bool, bool]] = {
     "reset before any byte": (reset, "connect_error", False, True),
@@ -85,10 +89,7 @@ FAULTS: dict[str, tuple[Answer, str, bool, bool]] = {
 }
 FINAL: dict[str, tuple[Answer, str]] = {
     "429 after an hour": (status(429, retry_after="3600"), "rate_limited"),
-    "503 after a day": (
-        status(503, retry_after=formatdate(time.time() + 86400, usegmt=True)),
-        "rate_limited",
-    ),
+    "503 after a day": (busy_for_a_day, "rate_limited"),
     "502 after an hour": (status(502, retry_after="3600"), "http_error"),
     **{str(code): (status(code), "http_error") for code in (400, 401, 403, 405, 410, 413, 501, 505, 525)},
     "404": (status(404), "http_error"),
