@@ -172,6 +172,14 @@ class BodyDecoder:
         self._input = data
         self._has_input = self._has_input or bool(data)
 
+    def count(self, data: bytes) -> None:
+        """Takes note of a piece of a body that has no coding, in place of `feed` and `take`.
+
+        Raises:
+            UndecodableBodyError: where the body is too large.
+        """
+        self._count(0, data)
+
     def take(self) -> bytes | None:
         """The next piece, b"" for none although there may be more, None where more input is needed.
 
@@ -203,10 +211,13 @@ class BodyDecoder:
                 coding.feed(below)
                 data = coding.take() or b""
         if data:
-            self._sizes_bytes[place] += len(data)
-            if self._sizes_bytes[place] > MAX_BODY_BYTES:
-                raise UndecodableBodyError(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB")
+            self._count(place, data)
         return data
+
+    def _count(self, place: int, data: bytes) -> None:
+        self._sizes_bytes[place] += len(data)
+        if self._sizes_bytes[place] > MAX_BODY_BYTES:
+            raise UndecodableBodyError(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB")
 
 
 def _maybe_coding(word: str) -> _Coding | None:

@@ -106,7 +106,7 @@ class AsyncReplyStream:
         self._conversation_id = ""
         self._ready: list[str] = []
         self._failure: ChatGpttError | None = None
-        self._received_bytes = 0
+        self._unread_bytes = 0
         self._pieces: list[str] = []
         self._attempts = 0
         self._page_requests = 0
@@ -270,7 +270,7 @@ class AsyncReplyStream:
 
     async def _send_once(self, tokens: Tokens, question: Question) -> None:
         await self._close()
-        self._received_bytes = 0
+        self._unread_bytes = 0
         match tokens.box.protocol:
             case "wpaicg":
                 await self._send_wpaicg(tokens, question)
@@ -334,8 +334,10 @@ class AsyncReplyStream:
             await self._close()
             await self._end_broken(reader, error)
             return
-        self._received_bytes += len(data)
-        if data:
+        self._unread_bytes += len(data)
+        if self._unread_bytes < _LARGE_BYTES:
+            self._add(reader.receive(data) if data else [])
+        else:
             self._add(await self._aside(lambda: reader.receive(data)))
         if reader.is_finished or not data:
             try:
@@ -366,7 +368,7 @@ class AsyncReplyStream:
         """What the reader makes of what came; that of a large answer comes from a thread: it may take longer
         than the call has, and cannot be stopped, only left.
         """
-        if self._received_bytes < _LARGE_BYTES:
+        if self._unread_bytes < _LARGE_BYTES:
             return work()
         reading = anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         try:
@@ -377,9 +379,12 @@ class AsyncReplyStream:
             raise self._broken(error) from error
 
     def _add(self, pieces: list[str]) -> None:
-        if pieces and self.first_text_at is None:
+        if not pieces:
+            return
+        if self.first_text_at is None:
             self.first_text_at = self._deadline.elapsed()
         self._ready += pieces
+        self._unread_bytes = 0
 
     def _broken(self, error: TransportError | InvalidInputError) -> ChatGpttError:
         """A connection that broke: before the first text it may be tried again, after it not."""

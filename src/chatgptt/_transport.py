@@ -8,6 +8,7 @@ every exception of httpx is mapped by one table, around the single awaited call.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import ssl
@@ -177,6 +178,10 @@ class OpenReply:
         return await _mapped(self._next, self.head.url, self._deadline, is_bounded=self._is_bounded)
 
     async def _next(self) -> bytes:
+        if not self._decoder.is_encoded:
+            arrived = await anext(self._chunks, b"")
+            self._decoder.count(arrived)
+            return arrived
         while True:
             data = self._decoder.take()
             if data is None:
@@ -185,7 +190,7 @@ class OpenReply:
                     self._decoder.end()
                     return b""
                 self._decoder.feed(arrived)
-            elif self._decoder.is_encoded:
+            else:
                 await anyio.lowlevel.checkpoint()  # a few bytes may hold hours of work
             if data:
                 return data
@@ -710,6 +715,8 @@ def _reason(causes: list[BaseException]) -> str:
     """The most telling words in a chain: those of the system where it has some."""
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror[:200]
+            if isinstance(cause, ssl.SSLError | socket.gaierror) or not cause.errno:
+                return cause.strerror[:200]
+            return os.strerror(cause.errno)  # asyncio has words of its own, "Connect call failed"
     words = next((str(cause) for cause in causes if str(cause)), "")
     return words[:200] or type(causes[0]).__name__

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from chatgptt._errors import AnswerError
 
@@ -68,8 +69,10 @@ class EventDecoder:
         Raises:
             AnswerError: `unreadable_answer`, where one event is larger than `MAX_EVENT_BYTES`.
         """
-        for start in range(0, len(data), _PART_BYTES):
-            yield from self._receive_part(data[start : start + _PART_BYTES])
+        if len(data) <= _PART_BYTES:
+            return self._receive_part(data)
+        parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
+        return chain.from_iterable(map(self._receive_part, parts))
 
     def _receive_part(self, data: bytes) -> Iterator[Event]:
         if self._may_skip_newline:
