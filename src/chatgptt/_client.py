@@ -353,7 +353,7 @@ class AsyncClient:
     async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
         climb.box = box
         try:
-            for rung in self._rungs[1:]:
+            for rung in self._rungs[1 : None if self._context.ladder.has_browser else -1]:
                 tokens = await rung.climb(climb)
                 if tokens is not None:
                     return tokens.box

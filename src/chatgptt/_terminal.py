@@ -277,7 +277,8 @@ def print_recorded(recorded: Recorded, folder: Path, *, as_json: bool) -> None:
     asks = ", ".join(
         f"{ask.outcome} ({ask.reason})" if ask.reason else ask.outcome for ask in recorded.case.asks
     )
-    write_text(f"{folder}: {len(recorded.case.exchanges)} exchanges, {asks}\n", sys.stdout)
+    count = len(recorded.case.exchanges)
+    write_text(f"{folder}: {count} exchange{'s' if count != 1 else ''}, {asks}\n", sys.stdout)
     write_text("".join(f"  {line}\n" for line in recorded.report.lines()), sys.stderr)
 
 

@@ -308,6 +308,11 @@ def record(
         from chatgptt.fixtures.commands import check_case, record_case
 
         if check is not None:
+            if output or message or fault or note or bot:
+                raise InvalidInputError(
+                    "--check asks what the case asked, and writes nothing",
+                    hint="leave out --output, --message, --fault, --note and --bot",
+                )
             drift = check_case(check, site, proxy=proxy, timeout=timeout)
             _terminal.print_drift(check, drift, as_json=as_json)
             raise typer.Exit(1 if drift else 0)

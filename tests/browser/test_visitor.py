@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import socket
+import stat
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -187,3 +190,29 @@ async def test_only_a_failed_visit_leaves_a_trace(traces: Traces, demo: DemoSite
         with pytest.raises(ChatGpttError):
             await acquiring.acquire(demo.page("browser/nochat/"), strategy="browser")
         assert zipfile.is_zipfile(trace)
+
+
+async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_somebody_is(
+    traces: Traces, demo: DemoSite, tmp_path: Path
+) -> None:
+    demo.clear()
+    trace = tmp_path / "new" / "trace.zip"
+    secrets = ("s3cret-login", "c00kie-kept", "c00kie-named", "t0ken-own", "3fa4c91b07")
+    login = base64.b64encode(b"ada:s3cret-login").decode()
+    headers = (("authorization", f"Basic {login}"), ("x-own", "t0ken-own"), ("cookie", "named=c00kie-named"))
+    disguise = Disguise(user_agent=DEFAULT_USER_AGENT, headers=headers)
+    async with Acquiring(BrowserOptions(trace=trace), disguise=lambda page: disguise) as acquiring:
+        acquiring.transport.add_cookies(
+            [StoredCookie(name="kept", value="c00kie-kept", domain="127.0.0.1", path="/", is_secure=False)]
+        )
+        with pytest.raises(ChatGpttError):
+            await acquiring.acquire(demo.page("browser/nochat/?_wpnonce=3fa4c91b07"), strategy="browser")
+    assert any("c00kie-kept" in seen.headers.get("cookie", "") for seen in demo.requests)
+    assert stat.S_IMODE(trace.stat().st_mode) == 0o600
+    with zipfile.ZipFile(trace) as kept:
+        written = b"".join(kept.read(name) for name in kept.namelist()).decode("latin-1")
+        for name in ("trace.trace", "trace.network"):
+            assert all(json.loads(line) for line in kept.read(name).splitlines())
+    assert "browser/nochat/" in written
+    for secret in (*secrets, login):
+        assert secret not in written, secret

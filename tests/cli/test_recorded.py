@@ -68,6 +68,8 @@ def test_a_reply_by_hand_takes_the_place_of_the_site_s(run: Run, site: DemoSite,
         ((), "no folder was given"),
         (("--check", "nowhere"), "no case.toml in it"),
         (("-o", "case", "--fault", "nowhere.http", "-m", "Hello"), "nowhere.http"),
+        (("--check", "nowhere", "-m", "Hello"), "--check asks what the case asked"),
+        (("--check", "nowhere", "-o", "case"), "leave out --output"),
     ],
 )
 def test_a_call_that_cannot_work_leaves_nothing(
@@ -193,7 +195,7 @@ def test_another_message_than_the_recorded_is_said_to_be_missing(run: Run, case:
     done = run("ask", "--replay", case, "Goodbye")
     assert done.code == 1
     assert "the recorded case has no reply to POST" in done.err
-    assert "'Goodbye'" in done.err
+    assert "message='Goodbye'; recorded: 'Hello'\n" in done.err
 
 
 def test_the_recorded_bot_is_asked_unless_another_is_named(run: Run, site: DemoSite, tmp_path: Path) -> None:

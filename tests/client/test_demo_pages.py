@@ -235,6 +235,17 @@ async def test_find_boxes_of_a_page_without_nonces_gives_the_boxes_all_the_same(
 
 
 @pytest.mark.anyio
+async def test_find_boxes_runs_no_browser_where_none_may_be_used(
+    demo: DemoSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "chatgptt")
+    async with client_of(demo.page("never/"), retry=QUICK, strategy="static") as client:
+        await client.find_boxes()
+    assert "an unknown page of the site" in caplog.text  # the last static rung was climbed
+    assert "browser" not in caplog.text
+
+
+@pytest.mark.anyio
 async def test_find_boxes_of_a_page_without_boxes_is_an_error_with_findings(demo: DemoSite) -> None:
     async with client_of(demo.page("wpaicg/nochat/")) as client:
         with pytest.raises(ChatGpttError) as caught:

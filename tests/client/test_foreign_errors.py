@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import logging
+import os
 import pickle
 import re
 import ssl
@@ -166,6 +168,14 @@ async def test_no_secret_is_in_the_failure_of_a_connection() -> None:
         f"http://ada:url-pass@127.0.0.1:{port}/", timeout=Timeouts(connect=0.5), retry=QUICK
     )
     assert not SECRETS.search(all_of(error))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_refused_connection_is_told_in_the_systems_words(proxied: bool) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    error = await failure(f"{url}/", proxy=url if proxied else None, retry=QUICK)
+    assert (error.code, str(error).rpartition(": ")[2]) == ("connect_error", os.strerror(errno.ECONNREFUSED))
 
 
 def test_no_secret_is_in_a_complaint_about_the_input() -> None:

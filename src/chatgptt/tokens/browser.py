@@ -18,6 +18,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from chatgptt.tokens.installed import INSTALL_HINT, Found
 from chatgptt.tokens.lifeline import Lifeline
 from chatgptt.tokens.net_failures import map_failure, words_of
 from chatgptt.tokens.store import check_owner
+from chatgptt.tokens.traces import keep_clean
 from chatgptt.tokens.unneeded import NOT_LOADED, TRACKERS, is_tracker
 from chatgptt.tokens.witness import LOADED, Loads, Witnessed
 
@@ -490,7 +492,13 @@ class Tab:
         """Writes the trace of a visit that failed, where one is wanted."""
         if self._trace is not None and self._context is not None:
             trace, self._trace = self._trace, None
-            await _attempt(self._context.tracing.stop(path=trace))
+            cookies = _stored(await _attempt(self._context.cookies()) or [])
+            with tempfile.TemporaryDirectory() as folder:
+                raw = Path(folder) / "trace.zip"
+                await _attempt(self._context.tracing.stop(path=raw))
+                headers = [value for _, value in self.disguise.headers]
+                values = [cookie.value for cookie in cookies]
+                await _attempt(asyncio.to_thread(keep_clean, raw, trace, headers, values))
 
     async def close(self) -> None:
         """Closes the page, and every connection it has."""
