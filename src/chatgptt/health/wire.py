@@ -6,7 +6,6 @@ has no event of its own, and the system's resolver has the answer at hand for th
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ import httpcore
 import httpx
 
 from chatgptt._network import look_up
+from chatgptt.protocols.addresses import is_address
 
 __all__ = ["Connection", "Wire"]
 
@@ -90,7 +90,7 @@ class Wire:
         is_proxy = (host, number) != self._site if first is None else first.is_proxy
         connection = Connection(host=host, port=number, is_proxy=is_proxy)
         self.connections.append(connection)
-        if is_proxy or _is_address(host):
+        if is_proxy or is_address(host):
             return
         started = self._clock()
         connection.is_looking_up = True
@@ -115,11 +115,3 @@ class Wire:
             ends = (tls.getpeercert() or {}).get("notAfter")
             if isinstance(ends, str):
                 connection.certificate_expires_at = float(ssl.cert_time_to_seconds(ends))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from enum import IntEnum
 
-__all__ = ["Space", "is_further_in", "space_of", "space_of_name"]
+__all__ = ["Space", "is_address", "is_further_in", "space_of", "space_of_name"]
 
 
 class Space(IntEnum):
@@ -20,6 +20,15 @@ class Space(IntEnum):
     LOOPBACK = 0
     PRIVATE = 1
     PUBLIC = 2
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address and no name; an IPv6 one without its brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def space_of(address: str) -> Space:

@@ -7,11 +7,11 @@ so is a parent or child domain. Another port is another site, unless both are th
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from chatgptt._errors import InvalidInputError
+from chatgptt.protocols.addresses import is_address
 from chatgptt.protocols.text import is_unicode
 
 __all__ = [
@@ -110,7 +110,7 @@ def is_same_site(url: str, page: str) -> bool:
     if ours_host == theirs_host:
         return True
     shorter, longer = sorted((ours_host, theirs_host), key=len)
-    return "." in shorter and not _is_address(longer) and longer.endswith(f".{shorter}")
+    return "." in shorter and not is_address(longer) and longer.endswith(f".{shorter}")
 
 
 def may_carry_credentials(url: str, page: str) -> bool:
@@ -122,11 +122,3 @@ def may_carry_credentials(url: str, page: str) -> bool:
 
 def _port(scheme: str, port: int | None) -> int | None:
     return None if port in (None, _DEFAULT_PORTS[scheme]) else port
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
