@@ -149,7 +149,14 @@ class HealthCommand:
         message = self.message or next(iter(case.messages), "")
         level: Level = self.level if message or self.level != "full" else "tokens"
         with serve_case(case) as served:
-            check = replace(self, site=served.page, bot=self.bot or case.bot, level=level, message=message)
+            check = replace(
+                self,
+                site=served.page,
+                bot=self.bot or case.bot,
+                strategy=case.strategy if self.strategy == "auto" else self.strategy,
+                level=level,
+                message=message,
+            )
             return anyio.run(check._run)
 
     def _sites(self) -> list[Site]:

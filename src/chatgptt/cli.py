@@ -452,6 +452,7 @@ class _Place:
 
     page: str
     bot: str = ""
+    strategy: StrategyName = StrategyName.auto
     state_dir: StateDir | None
     """None for what is there for one command only."""
 
@@ -472,7 +473,7 @@ def _place(site: str, is_demo: bool, replayed: Path | None = None) -> Iterator[_
 
         case = read_case(replayed)
         with serve_case(case) as served:
-            yield _Place(page=served.page, bot=case.bot, state_dir=None)
+            yield _Place(page=served.page, bot=case.bot, strategy=StrategyName(case.strategy), state_dir=None)
     else:
         yield _Place(page=site, state_dir=StateDir.DEFAULT)
 
@@ -524,7 +525,7 @@ def _client(
         bot=bot or place.bot,
         proxy=proxy,
         timeout=timeout,
-        strategy=strategy.value,
+        strategy=(place.strategy if strategy is StrategyName.auto else strategy).value,
         state_dir=place.state_dir,
         browser=BrowserOptions(is_headed=is_headed, trace=trace),
     ) as client:

@@ -207,6 +207,18 @@ def test_the_recorded_bot_is_asked_unless_another_is_named(run: Run, site: DemoS
     assert (done.code, done.error["code"]) == (1, "no_chat_box")
 
 
+@pytest.mark.parametrize("command", ["ask", "health-check"])
+def test_the_recorded_strategy_is_used_unless_another_is_named(run: Run, command: str) -> None:
+    # No browser is there: only "auto" would want one.
+    case, message = str(CASES / "wpaicg-page-nonce-nowhere"), ["Hello"] if command == "ask" else []
+    done = run(command, "--replay", case, *message, "--json")
+    assert "tokens_missing" in done.out
+    assert "browser_missing" not in done.out
+    assert (
+        "browser_missing" in run(command, "--replay", case, *message, "--json", "--strategy", "browser").out
+    )
+
+
 @pytest.mark.parametrize(
     ("argv", "code"),
     [
