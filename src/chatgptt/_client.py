@@ -240,7 +240,8 @@ class AsyncClient:
 
         Args:
             message: a text, or messages as `[{"role": "user", "content": "..."}]`. Earlier ones become the
-                history where the protocol carries one (1.x), else part of one prompt.
+                history where the protocol carries one (1.x), else part of one prompt. Those of a program
+                that calls tools may be among them.
             system: instructions to put in front; the sites know no system prompt, so it becomes part of
                 the message.
             bot: another bot of the page than the client's.
@@ -496,7 +497,7 @@ def _make_question(
     """The turns in the form that the box's protocol carries: 1.x takes a history, 2.x a single prompt."""
     if tokens.box.protocol == "wpaicg" and turns[-1].role == "user":
         system = tuple(turn for turn in turns if turn.role == "system")
-        history = tuple(turn for turn in turns[:-1] if turn.role != "system")
+        history = tuple(turn for turn in turns[:-1] if turn.role != "system" and turn.content.strip())
         text = fold((*system, turns[-1]))
         return Question(text=text, history=history, thread_id=thread_id)
     return Question(text=fold(turns), conversation_id=conversation_id)

@@ -41,10 +41,14 @@ Rung = Literal["cache", "html", "script", "endpoint", "browser"]
 Strategy = Literal["auto", "static", "browser"]
 """Which rungs may be used: all, all but the browser, or the browser alone."""
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool", "function"]
+"""The last two bring an assistant what it called for; a program's history may hold them."""
 
-MessageInput = str | Sequence[Mapping[str, str]]
-"""A message, or messages in the usual form `[{"role": "user", "content": "..."}]`."""
+MessageInput = str | Sequence[Mapping[str, object]]
+"""A message, or messages in the usual form `[{"role": "user", "content": "..."}]`.
+
+A content may be a list of text parts, or None for a message that holds nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

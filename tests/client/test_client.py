@@ -539,7 +539,30 @@ BAD_MESSAGES: dict[str, object] = {
     "bytes": b"Hello",
     "a number": 5,
     "a list of texts": ["Hello"],
+    "only a call of tools": [{"role": "user", "content": None}],
 }
+
+
+@pytest.mark.anyio
+async def test_a_history_of_a_program_with_tools_is_sent(demo: DemoSite) -> None:
+    messages: list[dict[str, object]] = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "input_text", "text": "2 + 2?"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]},
+        {"role": "tool", "tool_call_id": "1", "name": "sum", "content": "4"},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": "And now?"},
+    ]
+    for path in ("wpaicg/", "aipkit/"):
+        async with client_of(demo.page(path)) as client:
+            await client.ask(messages)
+    one, two = demo.messages
+    assert one.message == "System: Be brief.\nUser: And now?\nAssistant:"
+    assert [entry["text"] for entry in json.loads(one.fields["wpaicg_chat_history"])] == [
+        "Human: 2 + 2?",
+        "Human: Tool: sum: 4",
+    ]
+    assert two.message == ("System: Be brief.\nUser: 2 + 2?\nTool: sum: 4\nUser: And now?\nAssistant:")
 
 
 @pytest.mark.parametrize("case", BAD_CLIENTS)

@@ -13,7 +13,7 @@ from proxies import http_proxy
 from chatgptt import ChatGptt, ChatGpttError, InvalidInputError
 from chatgptt.demo import DemoSite
 
-USER = [{"role": "user", "content": "Hello"}]
+USER: list[dict[str, object]] = [{"role": "user", "content": "Hello"}]
 
 
 def test_its_attributes_are_those_of_a_provider() -> None:
@@ -59,12 +59,18 @@ async def test_pieces_stream_from_a_subclass_s_url_and_from_a_site_in_the_call(
 
 @pytest.mark.anyio
 async def test_messages_become_one_prompt_as_gpt4free_makes_it(demo: DemoSite) -> None:
-    table = {
+    table: dict[str, list[dict[str, object]]] = {
         "Hello": USER,
         "System: Be brief.\nUser: Hello\nAssistant:": [{"role": "system", "content": "Be brief."}, *USER],
         "User: a\nAssistant: b\nUser: Hello\nAssistant:": [
             {"role": "user", "content": "a"},
             {"role": "assistant", "content": "b"},
+            *USER,
+        ],
+        "User: a\nTool: sum: 4\nUser: Hello\nAssistant:": [
+            {"role": "user", "content": ["a"]},
+            {"role": "assistant", "content": None, "tool_calls": []},
+            {"role": "tool", "name": "sum", "content": "4"},
             *USER,
         ],
     }

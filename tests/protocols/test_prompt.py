@@ -26,9 +26,21 @@ def turn(role: str, content: object = "Hi") -> dict[str, object]:
             [("user", "Hi"), ("assistant", "Hi"), ("assistant", "Hi")],
         ),
         ([turn("user", [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}])], [("user", "a\nb")]),
+        (
+            [turn("user", [{"type": "input_text", "text": "a"}, {"type": "output_text", "text": "b"}, "c"])],
+            [("user", "a\nb\nc")],
+        ),
+        (
+            [turn("user"), turn("tool", "42") | {"name": "sum"}, turn("function", "x"), turn("user")],
+            [("user", "Hi"), ("tool", "sum: 42"), ("function", "x"), ("user", "Hi")],
+        ),
+        ([turn("user"), turn("assistant", None), turn("system", None)], [("user", "Hi")]),
+        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}, turn("user")], [("user", "Hi")]),
     ],
-    ids=["text", "half an emoji", "one", "system", "assistant", "parts"],
-)
+    ids=[
+        "text", "half an emoji", "one", "system", "assistant", "parts", "other parts", "tools", "null", "a call",
+    ],
+)  # fmt: skip
 def test_messages_are_read(message: object, turns: list[tuple[str, str]]) -> None:
     assert [(item.role, item.content) for item in read_turns(message)] == turns
 
@@ -37,14 +49,45 @@ def test_messages_are_read(message: object, turns: list[tuple[str, str]]) -> Non
     "message",
     [
         None, 5, b"Hi", {"role": "user"}, [], ["Hi"], [None], [turn("system")], [turn("assistant")], [turn("tool")],
+        [turn("robot")],
         [turn("user", None)], [turn("user", 5)], [turn("user", b"Hi")], [{"content": "Hi"}], [{"role": 5, "content": "Hi"}],
-        [turn("user", [{"type": "image_url"}])], [turn("user", ["Hi"])],
+        [turn("user", [{"type": "image_url"}])], [turn("user", [None])], [turn("user", {"type": "text", "text": "Hi"})],
     ],
     ids=repr,
 )  # fmt: skip
 def test_what_is_no_message_is_invalid_input(message: object) -> None:
     with pytest.raises(InvalidInputError) as caught:
         read_turns(message)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ([turn("user"), "Hi"], "messages[1] is a str"),
+        ([turn("user"), None], "messages[1] is a NoneType"),
+        ([turn("user"), turn("robot")], "messages[1] has an unknown role, 'robot'"),
+        ([turn("user"), {"content": "Hi"}], "messages[1] has no role"),
+        ([turn("user"), {"role": "user"}], "messages[1] has no content"),
+        ([turn("user"), turn("user", 5)], "the content of messages[1] is a int"),
+        (
+            [
+                turn("user"),
+                turn("user"),
+                turn("user", ["a", {"type": "image_url", "image_url": {"url": "x"}}]),
+            ],
+            "messages[2].content[1] is of the type 'image_url'",
+        ),
+        ([turn("user", [{"type": "input_audio"}])], "messages[0].content[0] is of the type 'input_audio'"),
+        ([turn("user", [{"type": "text"}])], "messages[0].content[0] is a text part without a text"),
+        ([turn("user", ["a", 7])], "messages[0].content[1] is a int"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_sent_is_named_by_its_index(message: object, words: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        read_turns(message)
+    assert caught.value.message.startswith(words)
     assert caught.value.hint
 
 
@@ -62,6 +105,18 @@ def test_several_turns_become_lines_with_roles() -> None:
         fold([*turns, Turn(role="user", content="Who?")])
         == "System: Be brief.\nUser: Hi\nUser: Who?\nAssistant:"
     )
+
+
+def test_what_tools_gave_becomes_lines_too() -> None:
+    turns = read_turns(
+        [
+            turn("developer", "Be brief."),
+            turn("user", "2 + 2?"),
+            turn("assistant", None) | {"tool_calls": [{"id": "1", "type": "function"}]},
+            turn("tool", "4") | {"tool_call_id": "1", "name": "sum"},
+        ]
+    )
+    assert fold(turns) == "System: Be brief.\nUser: 2 + 2?\nTool: sum: 4\nAssistant:"
 
 
 @pytest.mark.parametrize(

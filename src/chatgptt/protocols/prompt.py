@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from chatgptt._errors import InvalidInputError
-from chatgptt._models import MessageInput, Turn
+from chatgptt._models import MessageInput, Role, Turn
 from chatgptt.protocols.text import without_surrogates
 
 __all__ = ["MAX_MESSAGE_BYTES", "check_message", "fold", "read_turns"]
@@ -20,16 +20,21 @@ MAX_MESSAGE_BYTES = 200_000
 
 
 def read_turns(message: MessageInput | object) -> tuple[Turn, ...]:
-    """The turns of a message or a list of messages; a message's content may be a list of text parts.
+    """The turns of a message or a list of messages, without those that hold nothing (`content: null`).
+
+    A content may be a list of parts; those of text are joined. Roles are those of the usual programs.
 
     Raises:
-        InvalidInputError: for a list without a user turn, or items that are no messages.
+        InvalidInputError: for a list without a user turn, and for what cannot be sent, named by its index.
     """
     if isinstance(message, str):
         return (Turn(role="user", content=without_surrogates(message)),)
     if not isinstance(message, Sequence) or isinstance(message, bytes | bytearray):
-        raise _no_messages(f"a {type(message).__name__}")
-    turns = tuple(_read_turn(item) for item in message)
+        raise InvalidInputError(
+            f"expected a message or a list of messages, got a {type(message).__name__}", hint=_HINT
+        )
+    read = (_read_turn(item, f"messages[{index}]") for index, item in enumerate(message))
+    turns = tuple(turn for turn in read if turn is not None)
     if not any(turn.role == "user" and turn.content.strip() for turn in turns):
         raise InvalidInputError(
             "the messages hold no user turn",
@@ -38,35 +43,67 @@ def read_turns(message: MessageInput | object) -> tuple[Turn, ...]:
     return turns
 
 
-def _read_turn(item: object) -> Turn:
+_HINT = 'give a string, or [{"role": "user", "content": "..."}]'
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "function",
+}
+_TEXT_PARTS = ("text", "input_text", "output_text")
+
+
+def _read_turn(item: object, place: str) -> Turn | None:
+    """One message; None where it holds nothing, as an assistant's does that only calls tools."""
     if not isinstance(item, Mapping):
-        raise _no_messages(f"a list with a {type(item).__name__} in it")
-    role, content = item.get("role"), item.get("content")
-    if isinstance(content, Sequence) and not isinstance(content, str):
-        parts = [
-            part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"
-        ]
-        if len(parts) != len(content):
-            raise InvalidInputError("a message holds something other than text", hint="only text can be sent")
-        content = "\n".join(part for part in parts if isinstance(part, str))
-    if not isinstance(role, str) or not isinstance(content, str):
-        raise _no_messages("a message without role or content")
-    match role.lower():
-        case "system" | "developer":
-            return Turn(role="system", content=without_surrogates(content))
-        case "user":
-            return Turn(role="user", content=without_surrogates(content))
-        case "assistant" | "model":
-            return Turn(role="assistant", content=without_surrogates(content))
-        case _:
-            raise InvalidInputError(f"unknown role {role[:40]!r}", hint="use system, user or assistant")
+        raise InvalidInputError(f"{place} is a {type(item).__name__} and no message", hint=_HINT)
+    named = item.get("role")
+    role = _ROLES.get(named.lower()) if isinstance(named, str) else None
+    if role is None:
+        raise InvalidInputError(
+            f"{place} has an unknown role, {named[:40]!r}"
+            if isinstance(named, str)
+            else f"{place} has no role",
+            hint=f"use one of {', '.join(_ROLES)}",
+        )
+    calls_tools = bool(item.get("tool_calls") or item.get("function_call"))
+    if "content" not in item and not calls_tools:
+        raise InvalidInputError(f"{place} has no content", hint=_HINT)
+    content = item.get("content")
+    if content is None:
+        return None
+    text = without_surrogates(_read_content(content, place))
+    name = item.get("name")
+    if role in ("tool", "function") and isinstance(name, str) and name:
+        text = f"{without_surrogates(name)}: {text}"
+    return Turn(role=role, content=text)
 
 
-def _no_messages(what: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"expected a message or a list of messages, got {what}",
-        hint='give a string, or [{"role": "user", "content": "..."}]',
-    )
+def _read_content(content: object, place: str) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):
+        raise InvalidInputError(f"the content of {place} is a {type(content).__name__}", hint=_ONLY_TEXT)
+    return "\n".join(_read_part(part, f"{place}.content[{index}]") for index, part in enumerate(content))
+
+
+def _read_part(part: object, place: str) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        raise InvalidInputError(f"{place} is a {type(part).__name__} and no text", hint=_ONLY_TEXT)
+    kind, text = part.get("type", "text"), part.get("text")
+    if kind not in _TEXT_PARTS:
+        raise InvalidInputError(f"{place} is of the type {str(kind)[:40]!r} and no text", hint=_ONLY_TEXT)
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{place} is a text part without a text", hint=_ONLY_TEXT)
+    return text
+
+
+_ONLY_TEXT = "only text can be sent: leave images, sound and files out"
 
 
 def fold(turns: Iterable[Turn]) -> str:

@@ -155,7 +155,12 @@ def _build_history(turns: Iterable[Turn], limit: int) -> str:
 
     The latest entries win where there are more than the site wants, or more than `_MAX_HISTORY_CHARACTERS`.
     """
-    labels = {"user": "Human: ", "assistant": "AI: "}
+    labels = {
+        "user": "Human: ",
+        "assistant": "AI: ",
+        "tool": "Human: Tool: ",
+        "function": "Human: Function: ",
+    }
     entries = [
         {"id": "", "text": labels[turn.role] + _escape_history(turn.content)}
         for turn in turns
