@@ -114,7 +114,7 @@ class HealthCommand:
             _terminal.print_failure(error)
             return EXIT_CODES["unknown"]
         except ChatGpttError as error:
-            if self.format == "json" and self.output is None:
+            if self.format == "json" and self.output is None and sys.stdout is not None:
                 _terminal.print_json({"error": error.as_dict()})
             else:
                 _terminal.print_error(error)
@@ -125,6 +125,8 @@ class HealthCommand:
             return EXIT_CODES["unknown"]
 
     def _check_options(self) -> None:
+        if self.output is None:
+            _terminal.check_stdout()
         if self.ping_url:
             for is_working in (True, False):
                 ping_target(self.ping_url, is_working=is_working)

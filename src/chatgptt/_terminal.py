@@ -8,13 +8,14 @@ in is UTF-8 whatever the locale says, since that is what pipes and terminals spe
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abandon_stdout",
+    "check_stdout",
     "converse",
     "end_interrupted_line",
     "escape",
+    "fill_closed_streams",
     "logging_to_stderr",
     "on_one_line",
     "print_answer",
@@ -75,6 +78,61 @@ def write_text(text: str, file: TextIO) -> None:
     encoding = file.encoding or "utf-8"
     file.write(text.encode(encoding, "replace").decode(encoding))
     file.flush()
+
+
+def _write_diagnosis(text: str) -> None:
+    """Writes to stderr. Where that fails there is no place left to say so; the exit code says the rest."""
+    with contextlib.suppress(OSError, ValueError):
+        write_text(text, sys.stderr)
+
+
+# Closed streams
+
+
+def fill_closed_streams() -> None:
+    """Puts the null device in place of each standard stream that is closed, or open the wrong way round.
+
+    Else the next file or connection would get its number, and what is written there by others. stdin and
+    stdout are None then, so that a command which needs them can say so; diagnoses get lost.
+    """
+    if not _is_open(sys.stdin, lambda number: os.read(number, 0)):
+        sys.stdin = None  # as Python has it for a closed one
+    if not _is_open(sys.stdout, lambda number: os.write(number, b"")):
+        sys.stdout = None
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free number
+    if not _is_open(sys.stderr, lambda number: os.write(number, b"")):
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
+
+
+def _is_open(stream: TextIO | None, attempt: Callable[[int], object]) -> bool:
+    """Whether the way that a stream goes is open; moves no byte."""
+    if stream is None:
+        return False
+    try:
+        attempt(stream.fileno())
+    except io.UnsupportedOperation:  # no file is behind it: a test's or a notebook's
+        return True
+    except ValueError:  # Python's own file is closed
+        return False
+    except OSError as error:
+        return error.errno != errno.EBADF
+    return True
+
+
+def check_stdout() -> None:
+    """Refuses to work for an output that has no place to go.
+
+    Raises:
+        InvalidInputError: before anything is sent.
+    """
+    if sys.stdout is None:
+        raise InvalidInputError(
+            "stdout is closed, so there is no place to write to", hint="leave it open, or use >/dev/null"
+        )
 
 
 # Answers
@@ -131,9 +189,15 @@ def read_message(argument: str | None) -> str:
 
     if argument is not None and argument != "-":
         return _as_utf8(argument)
-    if sys.stdin is None or (argument is None and sys.stdin.isatty()):
-        raise InvalidInputError("no message was given", hint='chatgptt ask "your message", or pipe one in')
-    data = sys.stdin.buffer.read(MAX_MESSAGE_BYTES + 3).rstrip(b"\r\n")
+    hint = 'chatgptt ask "your message", or pipe one in'
+    if sys.stdin is None:
+        raise InvalidInputError("no message was given, and stdin is closed", hint=hint)
+    if argument is None and sys.stdin.isatty():
+        raise InvalidInputError("no message was given", hint=hint)
+    try:
+        data = sys.stdin.buffer.read(MAX_MESSAGE_BYTES + 3).rstrip(b"\r\n")
+    except OSError as error:
+        raise InvalidInputError(f"cannot read stdin: {error.strerror or error}", hint=hint) from error
     if len(data) > MAX_MESSAGE_BYTES:
         raise InvalidInputError(
             f"the message on stdin is longer than the limit of {MAX_MESSAGE_BYTES} bytes",
@@ -148,7 +212,15 @@ def _as_utf8(text: str) -> str:
 
 
 def converse(conversation: Conversation, *, as_json: bool) -> bool:
-    """Asks each line that is typed or piped in; whether all of them were answered."""
+    """Asks each line that is typed or piped in; whether all of them were answered.
+
+    Raises:
+        InvalidInputError: where stdin is closed.
+    """
+    if sys.stdin is None:
+        raise InvalidInputError(
+            "stdin is closed, so there is no message to read", hint="type the messages, or pipe them in"
+        )
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     answers: list[object] = []
     has_failed = False
@@ -279,7 +351,7 @@ def print_recorded(recorded: Recorded, folder: Path, *, as_json: bool) -> None:
     )
     count = len(recorded.case.exchanges)
     write_text(f"{folder}: {count} exchange{'s' if count != 1 else ''}, {asks}\n", sys.stdout)
-    write_text("".join(f"  {line}\n" for line in recorded.report.lines()), sys.stderr)
+    _write_diagnosis("".join(f"  {line}\n" for line in recorded.report.lines()))
 
 
 def print_drift(folder: Path, drift: Sequence[str], *, as_json: bool) -> None:
@@ -307,12 +379,12 @@ def print_error(error: ChatGpttError) -> None:
     ]
     if error.hint:
         lines.append(f"hint: {error.hint}")
-    write_text("\n".join(map(on_one_line, lines)) + "\n", sys.stderr)
+    _write_diagnosis("\n".join(map(on_one_line, lines)) + "\n")
 
 
 def print_failure(error: OSError) -> None:
     """Prints to stderr what the system did not let us do."""
-    write_text(f"error: {escape(error.strerror or str(error))}\n", sys.stderr)
+    _write_diagnosis(f"error: {escape(error.strerror or str(error))}\n")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ The library is imported inside of the commands, so that help appears at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -248,7 +249,7 @@ def health_check(
     as_json: Json = False,
 ) -> None:
     """Check whether sites work, and if not, which step fails; 0 ok, 1 warning, 2 critical, 3 unknown."""
-    with _reporting(as_json, verbose):
+    with _reporting(as_json, verbose, needs_stdout=False):  # which the command looks at itself
         from chatgptt._health_command import HealthCommand
 
         command = HealthCommand(
@@ -393,16 +394,20 @@ def _root(
     if version:
         from importlib.metadata import version as version_of
 
-        sys.stdout.write(f"chatgptt {version_of('chatgptt')}\n")
+        typer.echo(f"chatgptt {version_of('chatgptt')}")
         raise typer.Exit
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line and gives its exit code."""
+    _terminal.fill_closed_streams()
     try:
         app(argv, prog_name="chatgptt")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
+    except OSError as error:  # of the help: commands see to their own
+        _terminal.print_failure(error)
+        return 1
     return 0
 
 
@@ -412,10 +417,12 @@ def run() -> None:
 
 
 @contextlib.contextmanager
-def _reporting(as_json: bool, verbose: int) -> Iterator[None]:
+def _reporting(as_json: bool, verbose: int, *, needs_stdout: bool = True) -> Iterator[None]:
     """Turns however a command ends into words and an exit code."""
     try:
         with _terminal.logging_to_stderr(_log_level(verbose)), _explaining(as_json):
+            if needs_stdout:
+                _terminal.check_stdout()
             yield
     except KeyboardInterrupt:
         _terminal.end_interrupted_line()
@@ -433,7 +440,7 @@ def _explaining(as_json: bool) -> Iterator[None]:
     try:
         yield
     except ChatGpttError as error:
-        if as_json:
+        if as_json and sys.stdout is not None:
             _terminal.print_json({"error": error.as_dict()})
         else:
             _terminal.print_error(error)
@@ -496,9 +503,9 @@ def _needing_demo() -> Iterator[None]:
 def _listening(host: str, port: int) -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
+        if error.errno in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+            raise  # of our own output
         number = error.errno or 0  # negative where the host's name was not found
         why = os.strerror(number) if number > 0 else error.strerror
         raise InvalidInputError(

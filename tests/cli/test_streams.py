@@ -5,10 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from cli.commands import COMMAND, PATIENCE, Run, interrupt, on_terminal, read_until, run_process, started
+from cli.commands import (
+    COMMAND,
+    PATIENCE,
+    Done,
+    Run,
+    interrupt,
+    on_terminal,
+    read_until,
+    run_process,
+    started,
+)
 
 from chatgptt import _terminal
 from chatgptt.demo import DemoSite
@@ -99,6 +110,141 @@ def test_full_disk_is_told(site: DemoSite) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: No space left on device")
     assert b"Traceback" not in done.stderr
+
+
+def run_with(redirections: str, *argv: str, stdin: bytes = b"Hello\n") -> Done:
+    """The command as a shell starts it with these redirections, in a pipeline on both sides."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *COMMAND, *argv],
+        input=stdin,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+NO_STDOUT = (
+    "error: stdout is closed, so there is no place to write to\nhint: leave it open, or use >/dev/null\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("argv", "redirection", "code"),
+    [
+        (("ask", "Hello"), ">&-", 2),
+        (("ask", "Hello"), "1</dev/null", 2),
+        (("ask", "--no-stream"), "<&- >&-", 2),
+        (("ask", "--json", "Hello"), ">&-", 2),
+        (("chat",), ">&-", 2),
+        (("inspect",), ">&-", 2),
+        (("record", "-o", "never"), ">&-", 2),
+        (("health-check",), ">&-", 3),
+        (("health-check", "--json"), ">&-", 3),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_without_a_stdout_nothing_is_sent(
+    site: DemoSite, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], redirection: str, code: int
+) -> None:
+    monkeypatch.setenv("CHATGPTT_SITE", site.page("wpaicg/"))
+    assert run_with(redirection, *argv) == Done(code, "", NO_STDOUT)
+    assert site.requests == []
+
+
+@pytest.mark.parametrize(
+    "argv", [("demo",), ("replay", "fixtures/aipkit-2.3.20-stream"), ("install-browser", "--check")]
+)
+def test_what_asks_no_site_says_that_stdout_is_closed_too(argv: tuple[str, ...]) -> None:
+    assert run_with(">&-", *argv) == Done(2, "", NO_STDOUT)
+
+
+def test_check_that_writes_a_file_needs_no_stdout(site: DemoSite, tmp_path: Path) -> None:
+    file = tmp_path / "report.txt"
+    done = run_with(">&-", "health-check", "--output", str(file), site.page("wpaicg/"))
+    assert done == Done(0, "", "")
+    assert "answered" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "more"),
+    [("2>&-", ()), ("2>&-", ("-vv",)), ("2>/dev/full", ("-vv",)), ("2</dev/null", ()), ("<&- 2>&-", ())],
+)
+def test_without_a_stderr_the_answer_comes(site: DemoSite, redirection: str, more: tuple[str, ...]) -> None:
+    done = run_with(redirection, "ask", "--site", site.page("aipkit/"), "Hello", *more)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("You wrote: Hello\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "redirection", "code"),
+    [
+        (("ask", "0"), "2>&-", 2),
+        (("ask", "0"), "2>/dev/full", 2),
+        (("ask", "--nonsense"), "2>&-", 2),
+        (("ask", "Hello"), ">&- 2>&-", 2),
+        (("ask", "Hello"), ">/dev/full 2>/dev/full", 1),
+        (("chat",), "<&- >&- 2>&-", 2),
+        (("health-check",), ">&- 2>&-", 3),
+        (("health-check",), ">/dev/full 2>/dev/full", 3),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_without_a_stderr_the_exit_code_is_the_same(
+    site: DemoSite, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], redirection: str, code: int
+) -> None:
+    monkeypatch.setenv("CHATGPTT_SITE", site.page("wpaicg/"))
+    done = run_with(redirection, *argv)
+    assert (done.code, done.err) == (code, "")
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "0>/dev/null"])
+def test_chat_without_a_stdin_says_so_and_sends_nothing(site: DemoSite, redirection: str) -> None:
+    done = run_with(redirection, "chat", "--site", site.page("wpaicg/"))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: stdin is closed, so there is no message to read\nhint: ")
+    assert site.requests == []
+
+
+@pytest.mark.parametrize("argv", [("ask", "-"), ("ask",)], ids=" ".join)
+def test_ask_without_a_stdin_needs_a_message(site: DemoSite, argv: tuple[str, ...]) -> None:
+    done = run_with("<&-", *argv, "--site", site.page("wpaicg/"))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: no message was given, and stdin is closed\nhint: ")
+
+
+@pytest.mark.parametrize("redirection", ["<&-", "0>/dev/null"])
+def test_ask_with_a_message_needs_no_stdin(site: DemoSite, redirection: str) -> None:
+    done = run_with(redirection, "ask", "--site", site.page("wpaicg/"), "Hello")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_no_file_of_ours_gets_the_number_of_a_closed_stream(site: DemoSite) -> None:
+    """A connection with the number 2 would be sent what a child process complains about."""
+    program = (
+        "import os, sys, chatgptt.cli, chatgptt._terminal as t\n"
+        "t.read_message = lambda argument: os.write(9, ' '.join(map(os.readlink, ("
+        "f'/proc/self/fd/{number}' for number in range(3)))).encode()) and 'Hello'\n"
+        f"sys.exit(chatgptt.cli.main(['ask', '--site', {site.page('wpaicg/')!r}]))"
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 9>&1 1>/dev/null <&- 2>&-', "sh", sys.executable, "-c", program],
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, b"/dev/null /dev/null /dev/null")
+
+
+@pytest.mark.parametrize("argv", [("--help",), ("ask", "--help"), ("--version",)], ids=" ".join)
+def test_full_disk_is_told_of_the_help_too(argv: tuple[str, ...]) -> None:
+    assert run_with(">/dev/full", *argv) == Done(1, "", "error: No space left on device\n")
+    assert run_with(">&-", *argv) == Done(0, "", "")
+
+
+@pytest.mark.parametrize("argv", [("demo", "--port", "0"), ("replay", "fixtures/aipkit-2.3.20-stream")])
+def test_full_disk_is_no_port_in_use(argv: tuple[str, ...]) -> None:
+    assert run_with(">/dev/full", *argv) == Done(1, "", "error: No space left on device\n")
 
 
 def test_control_characters_reach_a_pipe_as_they_are(run: Run, site: DemoSite) -> None:
