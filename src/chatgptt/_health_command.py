@@ -21,9 +21,9 @@ import anyio
 from chatgptt import _terminal
 from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
+from chatgptt._files import check_file, replace_file
 from chatgptt._models import Strategy
 from chatgptt.health.check import DEFAULT_MESSAGE, Plan
-from chatgptt.health.files import replace_file
 from chatgptt.health.history import History
 from chatgptt.health.junit import junit_text
 from chatgptt.health.nagios import nagios_text
@@ -131,10 +131,8 @@ class HealthCommand:
             for is_working in (True, False):
                 ping_target(self.ping_url, is_working=is_working)
         for file in (self.output, self.report):
-            if file is not None and (file.is_dir() or not file.parent.is_dir()):
-                raise InvalidInputError(
-                    f"cannot write {str(file)!r}", hint="name a file in a folder that can be written"
-                )
+            if file is not None:
+                check_file(file)
         is_sane = (self.watch is None or self.watch > 0) and (self.failures is None or self.failures > 0)
         if not is_sane or not self.days > 0:
             raise InvalidInputError("watch, failures and days have to be above 0", hint="mend the number")

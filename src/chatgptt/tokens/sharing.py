@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from chatgptt._errors import BrowserError, ChatGpttError
+from chatgptt._files import check_file
 from chatgptt.tokens.browser import Chromium, Crashed, Disguise, Tab
 from chatgptt.tokens.installed import find_browser
 from chatgptt.tokens.witness import Witness
@@ -46,6 +47,9 @@ class BrowserOptions:
         idle: seconds without a visit after which it is ended.
         cache: a folder from which Playwright's driver starts faster the next time; None keeps nothing.
         witness: is told what each visit loaded and what its page became, to record it; None costs nothing.
+
+    Raises:
+        InvalidInputError: for a trace that cannot be written there.
     """
 
     executable: str | None = None
@@ -54,6 +58,10 @@ class BrowserOptions:
     idle: float = IDLE
     cache: Path | None = None
     witness: Witness | None = None
+
+    def __post_init__(self) -> None:
+        if self.trace is not None:
+            check_file(self.trace, makes_folder=True)
 
 
 class SharedBrowser:

@@ -36,6 +36,7 @@ from typing import TypeGuard, get_args
 import anyio
 import anyio.to_thread
 
+from chatgptt._files import is_trusted
 from chatgptt._models import ChatBox, Kind, Protocol, Rung, StoredCookie, Tokens
 from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.urls import is_same_site
@@ -50,7 +51,6 @@ __all__ = [
     "Visitor",
     "check_owner",
     "default_folder",
-    "is_trusted",
 ]
 
 _log = logging.getLogger("chatgptt.store")
@@ -340,11 +340,6 @@ def check_owner(folder: Path) -> None:
         raise OSError("it is no folder")
     if not is_trusted(found.st_uid):
         raise OSError("it belongs to somebody else")
-
-
-def is_trusted(owner: int) -> bool:
-    """Whether a user id is ours, or the administrator's."""
-    return sys.platform == "win32" or owner in (os.geteuid(), 0)
 
 
 @contextlib.contextmanager

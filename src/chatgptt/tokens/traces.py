@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
+
+from chatgptt._files import find_place, replacing
 
 __all__ = ["keep_clean"]
 
@@ -38,11 +39,9 @@ def keep_clean(raw: Path, target: Path, headers: Iterable[str], values: Iterable
     known = {spelled for value in (*_told_by(headers), *values) for spelled in _spelled(value)}
     longest_first = sorted(known, key=len, reverse=True)
     secret = re.compile(b"|".join(map(re.escape, longest_first))) if known else _NONCE
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    find_place(target).parent.mkdir(parents=True, exist_ok=True)
     with (
-        os.fdopen(descriptor, "wb") as file,
+        replacing(target, mode=0o600) as file,
         zipfile.ZipFile(raw) as old,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new,
     ):
