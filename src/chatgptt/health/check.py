@@ -8,7 +8,6 @@ one message is sent that the site may have answered.
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +32,7 @@ from chatgptt._errors import (
 from chatgptt._exchange import AsyncReplyStream, Context
 from chatgptt._models import Question, Reply, ReplyHead
 from chatgptt._transport import Deadline, causes
+from chatgptt.health.expectation import check_pattern, is_match
 from chatgptt.health.report import (
     PHASES,
     HealthReport,
@@ -92,12 +92,8 @@ class Plan:
                 f"unknown level {self.level!r}", hint=f"use one of {', '.join(get_args(Level))}"
             )
         check_message(self.message)
-        try:
-            re.compile(self.expect or "")
-        except re.error as error:
-            raise InvalidInputError(
-                f"the expected answer is no regular expression: {error}", hint="mend the pattern"
-            ) from error
+        if self.expect is not None:
+            check_pattern(self.expect)
         if not self.timeout > 0 or not (self.warn is None or self.warn > 0) or not self.cert_days >= 0:
             raise InvalidInputError(
                 "timeout and warn need seconds above 0, cert_days no less than 0", hint="mend the number"
@@ -345,11 +341,11 @@ class _Checkup:
         except ChatGpttError as error:
             reply, self._error = None, error
         ended = self._deadline.elapsed() - began
-        self._note_asking(stream, ended, reply)
+        await self._note_asking(stream, ended, reply)
         if stream.has_renewed and self._phases["message"].status == "pass":
             self._note_stale_page(acquired)
 
-    def _note_asking(self, stream: AsyncReplyStream, ended: float, reply: Reply | None) -> None:
+    async def _note_asking(self, stream: AsyncReplyStream, ended: float, reply: Reply | None) -> None:
         accepted, first = stream.accepted_at, stream.first_text_at
         failed = None if self._error is None else _step_of_asking(self._error, accepted, first)
         if failed == "message" or accepted is None:
@@ -368,13 +364,19 @@ class _Checkup:
         if reply is None:
             self._fail("answer", ended - first, self._error)
         else:
-            self._note_answer(reply, ended - first)
+            await self._note_answer(reply, ended - first)
 
-    def _note_answer(self, reply: Reply, elapsed: float) -> None:
+    async def _note_answer(self, reply: Reply, elapsed: float) -> None:
         form = "streamed" if reply.is_streamed else "in one piece"
         detail = f"{len(reply.text)} characters, {form}"
         expect = self._plan.expect
-        if expect is not None and not re.search(expect, reply.text):
+        try:
+            is_expected = expect is None or await is_match(expect, reply.text)
+        except InvalidInputError as error:
+            self._error = error
+            self._fail("answer", elapsed, error)
+            return
+        if not is_expected:
             self._phases["answer"] = Phase(
                 name="answer",
                 status="fail",
