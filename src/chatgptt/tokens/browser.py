@@ -131,7 +131,7 @@ class Listener:
         """The watching script in a frame told what it sees."""
 
     def frame_left(self, frame: object) -> None:
-        """A frame is gone."""
+        """A frame is gone, or its document; None stands for all of them."""
 
     def request_went(self, url: str, body: str) -> None:
         """The page sent a request to WordPress' message endpoint."""
@@ -342,16 +342,21 @@ class Tab:
         )
         if self._trace is not None:
             await context.tracing.start(screenshots=True, snapshots=True)
-        await asyncio.gather(context.expose_binding(binding, self._told), context.add_init_script(script))
+        await context.add_init_script(script)
         page = self._opened = await context.new_page()
         context.on("page", lambda other: self._spawn(other.close()))
         page.on("crash", lambda _: self._died())
         page.on("close", lambda _: self._died())
         page.on("pageerror", lambda error: self.listener.script_failed(str(error)))
-        page.on("framedetached", lambda frame: self.listener.frame_left(frame))
         page.on("request", self._went)
         page.on("response", lambda response: self._spawn(self._came(response)))
         session = self._session = await context.new_cdp_session(page)
+        # Playwright's own bindings write their arguments with the page's JSON, which a page can spoil.
+        session.on("Runtime.bindingCalled", lambda event: self._told(binding, event))
+        session.on("Runtime.executionContextDestroyed", self._left)
+        session.on("Runtime.executionContextsCleared", self._left)
+        await session.send("Runtime.enable")
+        await session.send("Runtime.addBinding", {"name": binding})
         session.on("Fetch.requestPaused", self._paused)
         patterns = [{"urlPattern": "*", "resourceType": kind} for kind in sorted(NOT_LOADED)]
         patterns += [{"urlPattern": f"*://*{host}/*"} for host in TRACKERS]
@@ -553,15 +558,20 @@ class Tab:
         self._has_crashed = True
         self.listener.page_died()
 
-    def _told(self, source: Mapping[str, object], text: object) -> None:
-        frame: Frame = source["frame"]  # type: ignore[assignment]
-        url = frame.url
-        parent = frame.parent_frame
-        while parent is not None and not url.startswith("http"):
-            url, parent = parent.url, parent.parent_frame
-        if isinstance(text, str) and url.startswith("http"):
+    def _told(self, binding: str, event: Mapping[str, object]) -> None:
+        """Takes in what the watching script of a frame told: what the frame shows, and where."""
+        if event["name"] != binding:
+            return
+        is_main, url, parent, text = str(event["payload"]).split("\n", 3)
+        if not url and parent:  # a document without an address of its own is a part of the one around it
+            url = self._page.url if origin(self._page.url) == parent else f"{parent}/"
+        if url:
             url = without_credentials(url.partition("#")[0])
-            self.listener.frame_showed(frame, url, is_main=frame == self._page.main_frame, text=text)
+            frame = event["executionContextId"]
+            self.listener.frame_showed(frame, url, is_main=is_main == "1", text=text)
+
+    def _left(self, event: Mapping[str, object]) -> None:
+        self.listener.frame_left(event.get("executionContextId"))
 
     def _went(self, request: Request) -> None:
         if "admin-ajax.php" in request.url:

@@ -157,7 +157,9 @@ class Sightings:
         )
 
     def frame_left(self, frame: object) -> None:
-        """Forgets a frame that is gone or shows something else now."""
+        """Forgets a frame that is gone or shows something else now; all of them for None."""
+        if frame is None:
+            self._frames.clear()
         self._frames.pop(frame, None)
 
     def request_went(self, url: str, body: str) -> None:

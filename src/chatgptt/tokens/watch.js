@@ -1,87 +1,140 @@
 // Runs in every frame before the page's own scripts and tells what the frame shows of a chat box: shallow copies of
 // the boxes' elements, in the document and in shadow roots, and the plugin's script globals. It reads, and changes
 // nothing that a page could see: the one function it wraps, attachShadow, is how it learns of closed roots.
+//
+// It shares the page's globals and prototypes, and a page may redefine each of them: an old library gives arrays a
+// toJSON, another page replaces querySelectorAll, ends every timer, or means harm. So all that is used is taken here,
+// before the page runs, and called without a look-up: no methods, no for...of, no objects with a prototype. Literals,
+// operators, indexes and calls of constants are left, and those a page cannot change.
 (() => {
+  const tell = globalThis.BINDING;
+  if (typeof tell !== "function") return;
+  delete globalThis.BINDING;
+
   const BOXES =
     "div.wpaicg-chat-shortcode, div.wpaicg-chatbox, div.aipkit_chat_container, div.aipkit_popup_wrapper";
   const MARKS =
     'link[rel="EditURI"], link[rel="https://api.w.org/"], script[src*="/wp-content/plugins/gpt3-ai-content-generator/"],' +
     ' link[href*="/wp-content/plugins/gpt3-ai-content-generator/"], script[src*="/wp-includes/"]';
   const GLOBAL = /^(?:wpaicg|aipkit)\w{0,60}$/i;
-  const MOST_BOXES = 100, MOST_ROOTS = 500, MOST_CHARACTERS = 200000;
+  const HTTP = /^https?:/;
+  const MOST_BOXES = 100, MOST_MARKS = 20, MOST_ROOTS = 500, MOST_GLOBALS = 20, MOST_CHARACTERS = 200000;
+  const MUCH = 20000; // characters; a box has some thousands
   const ATTRIBUTES = ["class", "data-nonce", "data-config", "data-bot-id", "data-post-id", "data-type", "data-url"];
 
-  const tell = globalThis.BINDING;
-  if (typeof tell !== "function") return;
-  delete globalThis.BINDING;
+  const free = Function.prototype.bind.bind(Function.prototype.call); // free(f)(self, ...) is f.call(self, ...)
+  const getter = (of, name) => free(Object.getOwnPropertyDescriptor(of.prototype, name).get);
+  const keysOf = Object.keys, toJson = JSON.stringify, Observer = MutationObserver;
+  const findInDocument = free(Document.prototype.querySelectorAll);
+  const findInRoot = free(DocumentFragment.prototype.querySelectorAll);
+  const findIn = free(Element.prototype.querySelector), matches = free(Element.prototype.matches);
+  const clone = free(Node.prototype.cloneNode), typeOf = getter(Node, "nodeType");
+  const markupOf = getter(Element, "outerHTML"), rootOf = getter(Element, "shadowRoot");
+  const lengthOf = getter(NodeList, "length"), stateOf = getter(Document, "readyState");
+  const changeOf = getter(MutationRecord, "type"), changed = getter(MutationRecord, "target");
+  const added = getter(MutationRecord, "addedNodes"), observe = free(Observer.prototype.observe);
+  const test = free(RegExp.prototype.exec), listen = free(EventTarget.prototype.addEventListener);
+  const has = free(WeakSet.prototype.has), add = free(WeakSet.prototype.add);
+  const attachShadow = free(Element.prototype.attachShadow);
+  const post = free(scheduler.postTask), tasks = scheduler; // unlike a timer it has no number to be ended by
+  const later = (work, delay) => { post(tasks, work, { __proto__: null, delay }); };
+  const page = document, parents = location.ancestorOrigins, isMain = top === globalThis;
+  let parent = "";
+  for (let i = 0; i < parents.length && !parent; i++) if (test(HTTP, parents[i])) parent = parents[i];
 
-  const roots = new Set();
-  let due = 0, last = "", scripted = false;
+  const known = new WeakSet(), roots = { __proto__: null };
+  let count = 0, isDue = false, last = "", scripted = false;
 
-  const look = () => {
-    due = 0;
-    let html = "";
-    const copy = (element) => {
-      const text = element.cloneNode(false).outerHTML;
-      if (html.length + text.length < MOST_CHARACTERS) html += text + "\n";
+  const read = () => {
+    let html = "", size = 0;
+    const copy = (found, most) => {
+      for (let i = 0, end = lengthOf(found); i < end && i < most; i++) {
+        const text = markupOf(clone(found[i], false));
+        if ((size += text.length) < MOST_CHARACTERS) html += text + "\n";
+      }
     };
-    let marks = 0;
-    for (const mark of document.querySelectorAll(MARKS)) if (marks++ < 20) copy(mark);
-    let boxes = 0;
-    for (const root of [document, ...roots])
-      for (const box of root.querySelectorAll(BOXES)) if (boxes++ < MOST_BOXES) copy(box);
-    const globals = {};
+    copy(findInDocument(page, MARKS), MOST_MARKS);
+    copy(findInDocument(page, BOXES), MOST_BOXES);
+    for (let i = 0; i < count; i++) copy(findInRoot(roots[i], BOXES), MOST_BOXES);
+    const globals = { __proto__: null };
     const take = (name, value) => {
       if (value === null || typeof value !== "object") return;
-      const members = {};
-      for (const key of Object.keys(value).slice(0, 100))
-        if (typeof value[key] === "string" && value[key].length < 2000) members[key] = value[key];
+      const members = { __proto__: null }, keys = keysOf(value);
+      for (let i = 0; i < keys.length && i < 100; i++) {
+        const member = value[keys[i]];
+        if (typeof member === "string" && member.length < 2000 && (size += member.length) < MOST_CHARACTERS)
+          members[keys[i]] = member;
+      }
       globals[name] = members;
     };
-    for (const name of Object.keys(globalThis)) {
-      if (!GLOBAL.test(name)) continue;
-      try { take(name, globalThis[name]); } catch { /* a getter of the page's own */ }
+    const names = keysOf(globalThis);
+    for (let i = 0, most = MOST_GLOBALS; i < names.length && most; i++) {
+      if (!test(GLOBAL, names[i])) continue;
+      most--;
+      try { take(names[i], globalThis[names[i]]); } catch { /* a getter of the page's own */ }
     }
     try { take("wpaicgParams", wpaicgParams); } catch { /* not there, not even as a const */ }
-    const seen = JSON.stringify({ html, globals, scripted, state: document.readyState });
+    return toJson({ __proto__: null, html, globals, scripted, state: stateOf(page) });
+  };
+  const look = () => {
+    const seen = read();
     if (seen === last) return;
     last = seen;
-    tell(seen);
+    const url = test(HTTP, location.href) ? location.href : "";
+    tell((isMain ? "1" : "0") + "\n" + url + "\n" + parent + "\n" + seen);
   };
-  const soon = () => { if (!due) due = setTimeout(look, 10); };
+  const soon = () => {
+    if (isDue) return;
+    isDue = true;
+    later(() => { isDue = false; look(); }, last.length > MUCH ? 100 : 10);
+  };
 
+  const showsBox = (nodes) => {
+    for (let i = 0, end = lengthOf(nodes); i < end; i++)
+      if (typeOf(nodes[i]) === 1 && (matches(nodes[i], BOXES) || findIn(nodes[i], BOXES))) return true;
+    return false;
+  };
   const watch = (root) => {
-    if (roots.size >= MOST_ROOTS || roots.has(root)) return;
-    if (root !== document) roots.add(root);
-    new MutationObserver((changes) => {
+    if (count >= MOST_ROOTS || has(known, root)) return;
+    add(known, root);
+    if (root !== page) roots[count++] = root;
+    const observer = new Observer((changes) => {
       // The parser adds elements while the document loads; whatever else happens to a box is a script's work.
-      for (const change of scripted ? [] : changes) {
-        if (change.type === "attributes") scripted = change.target.matches(BOXES);
-        else if (document.readyState !== "loading" || root !== document)
-          scripted = [...change.addedNodes].some((node) => node.matches?.(BOXES) || node.querySelector?.(BOXES));
-        if (scripted) break;
+      for (let i = 0; i < changes.length && !scripted; i++) {
+        if (changeOf(changes[i]) === "attributes") scripted = matches(changed(changes[i]), BOXES);
+        else if (stateOf(page) !== "loading" || root !== page) scripted = showsBox(added(changes[i]));
       }
       soon();
-    }).observe(root, {
-      subtree: true, childList: true, attributes: true, attributeFilter: ATTRIBUTES,
     });
+    const what = { __proto__: null, subtree: true, childList: true, attributes: true, attributeFilter: ATTRIBUTES };
+    try { observe(observer, root, what); } catch { /* the page took the iteration of arrays away */ }
     soon();
   };
-  const attachShadow = Element.prototype.attachShadow;
   Element.prototype.attachShadow = function (options) {
-    const root = attachShadow.call(this, options);
+    const root = attachShadow(this, options);
     watch(root);
     return root;
   };
   // Shadow roots that markup declares are attached by no call; open ones can be found.
   const declared = () => {
-    for (const element of document.querySelectorAll("*")) if (element.shadowRoot) watch(element.shadowRoot);
+    const all = findInDocument(page, "*");
+    for (let i = 0, end = lengthOf(all); i < end; i++) {
+      const root = rootOf(all[i]);
+      if (root) watch(root);
+    }
   };
 
-  watch(document);
-  document.addEventListener("readystatechange", () => { declared(); look(); });
-  addEventListener("load", look);
-  setInterval(() => { declared(); look(); }, 250); // script globals change without a mutation
+  const changesState = () => { declared(); look(); };
+  const hear = () => { // again and again, since document.open() ends all of these
+    listen(page, "readystatechange", changesState);
+    listen(globalThis, "load", look);
+  };
+  const tick = () => { later(tick, 250); hear(); declared(); look(); }; // script globals change without a mutation
   let quick = 0;
-  const first = setInterval(() => { look(); if (++quick > 60) clearInterval(first); }, 25);
+  const first = () => { if (quick++ < 60) later(first, 25); look(); };
+
+  hear();
+  watch(page);
+  later(tick, 250);
+  later(first, 25);
 })();
