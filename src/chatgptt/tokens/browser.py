@@ -46,7 +46,6 @@ if TYPE_CHECKING:
         BrowserContext,
         CDPSession,
         Cookie,
-        Frame,
         Page,
         Playwright,
         ProxySettings,
