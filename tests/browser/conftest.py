@@ -28,15 +28,17 @@ def demo() -> Iterator[DemoSite]:
 
 
 @pytest.fixture
-def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
-    """What browsers leave behind, of this test alone; nothing may be there at its end."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    traces = Traces(folder)
-    yield traces
-    traces.assert_none_within(10.0)
+def traces(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
+    """What browsers leave behind, of this test alone; nothing may be there at its end.
+
+    The folder's path is short, as a browser's has to be; in a longer one nothing would be found.
+    """
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        traces = Traces(Path(folder))
+        yield traces
+        traces.assert_none_within(10.0)
 
 
 @pytest.fixture

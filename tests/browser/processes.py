@@ -34,6 +34,10 @@ class Traces:
         """Those of them that are the main process of a browser."""
         return [line for line in self.processes() if "--user-data-dir=" in line and "--type=" not in line]
 
+    def drivers(self) -> list[str]:
+        """Those that are Playwright's driver."""
+        return [line for line in self.processes() if "run-driver" in line]
+
     def files(self) -> list[str]:
         """Everything in the folder."""
         return [path.name for path in self.folder.iterdir()]
@@ -44,3 +48,8 @@ class Traces:
             time.sleep(0.05)
         assert self.processes() == []
         assert self.files() == []
+
+
+def without_notice(error: bytes) -> bytes:
+    """What a process said on stderr, but for the notice that root's browser has no sandbox."""
+    return error.replace(b"the browser runs without its sandbox: the user is root\n", b"")

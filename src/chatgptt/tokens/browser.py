@@ -2,25 +2,22 @@
 
 `Chromium` is one running browser, `Tab` one page in a context of its own, with everything kept out that
 tokens don't need. What a visit does and waits for is in `visit`, when a browser is started and ended in
-`sharing`, where a page may connect to in `gate`, and what clears up after a killed caller in `lifeline`.
+`sharing`, in which thread in `driver`, where a page may connect to in `gate`, and what clears up after a
+killed caller in `lifeline`.
 
-Playwright's driver takes the folder for its temporary files, and its cache, from the environment alone. So
-that is set for the moment in which the driver is started; everything the browser writes is then in one
-folder, and goes with it.
+Everything that the browser and Playwright's driver write is in one folder, and goes with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import logging
 import os
 import re
 import sys
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +28,7 @@ from chatgptt._errors import BrowserError, ChatGpttError, PageError
 from chatgptt._models import StoredCookie
 from chatgptt.protocols.addresses import is_further_in
 from chatgptt.protocols.urls import has_host, origin, without_credentials
+from chatgptt.tokens.driver import environment_of_driver
 from chatgptt.tokens.gate import Gate, Upstream
 from chatgptt.tokens.installed import INSTALL_HINT, Found
 from chatgptt.tokens.lifeline import Lifeline
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
         Response,
     )
 
-__all__ = ["Chromium", "Crashed", "Disguise", "Document", "Listener", "Tab"]
+__all__ = ["Chromium", "Crashed", "Disguise", "Document", "Listener", "Tab", "TabOptions"]
 
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
@@ -114,6 +112,21 @@ class Disguise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TabOptions:
+    """What a tab is opened for.
+
+    Attributes:
+        disguise: as whom it visits.
+        trace: where Playwright's trace of a failed visit is written; None keeps none.
+        is_witnessed: whether it notes what the page loads.
+    """
+
+    disguise: Disguise
+    trace: Path | None = None
+    is_witnessed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A document of the page itself: its reply's head, and where it is an error page its body."""
 
@@ -162,20 +175,10 @@ def _is_ours_alone(cache: Path) -> bool:
 class Chromium:
     """One running browser."""
 
-    def __init__(
-        self,
-        found: Found,
-        *,
-        is_headed: bool = False,
-        trace: Path | None = None,
-        cache: Path | None = None,
-        is_witnessed: bool = False,
-    ) -> None:
+    def __init__(self, found: Found, *, is_headed: bool = False, cache: Path | None = None) -> None:
         self._found = found
         self._is_headed = is_headed
-        self._trace = trace
         self._cache = cache
-        self._is_witnessed = is_witnessed
         self._lifeline: Lifeline | None = None
         self._driver: asyncio.Future[Playwright] | None = None
         self._playwright: Playwright | None = None
@@ -201,7 +204,7 @@ class Chromium:
         """
         self._lifeline = Lifeline()
         try:
-            await _whole(self._start_driver(self._lifeline))
+            self._start_driver(self._lifeline)
             assert self._driver is not None
             async with asyncio.timeout(_START_TIMEOUT):
                 await asyncio.wait((self._driver,))
@@ -214,18 +217,16 @@ class Chromium:
                 hint=f"name another one in CHATGPTT_BROWSER, or {INSTALL_HINT}",
             ) from error
 
-    async def _start_driver(self, lifeline: Lifeline) -> None:
+    def _start_driver(self, lifeline: Lifeline) -> None:
         """Starts the driver's process, and the one that ends it."""
         from playwright.async_api import async_playwright  # here, since it takes a tenth of a second
 
         extra = {"TMPDIR": str(lifeline.folder)}
         if self._cache is not None and _is_ours_alone(self._cache):
             extra["NODE_COMPILE_CACHE"] = str(self._cache)
-        async with _environment(extra):
+        lifeline.watch()
+        with environment_of_driver(extra):
             self._driver = asyncio.ensure_future(async_playwright().start())
-            for _ in range(3):  # it reads the environment before it waits for anything
-                await asyncio.sleep(0)
-        lifeline.watch()  # now, while the driver gets ready
 
     async def _launch(self, folder: Path, *, is_sandboxed: bool) -> Browser:
         assert self._playwright is not None
@@ -245,14 +246,14 @@ class Chromium:
             _warn_of_no_sandbox("this system allows none")
             return await self._launch(folder, is_sandboxed=False)
 
-    async def open_tab(self, disguise: Disguise) -> Tab:
+    async def open_tab(self, options: TabOptions) -> Tab:
         """An empty tab.
 
         Raises:
             BrowserError: where the browser fails.
         """
         assert self._browser is not None
-        tab = Tab(disguise, self._trace, self._tabs, self._gone, is_witnessed=self._is_witnessed)
+        tab = Tab(options, self._tabs, self._gone)
         try:
             opening = tab.open(self._browser, binding=self._binding, script=self._script)
             async with asyncio.timeout(_START_TIMEOUT):
@@ -290,38 +291,30 @@ class Chromium:
         if lifeline is not None:
             if not lifeline.is_watching:
                 await stopping
-            await asyncio.get_running_loop().run_in_executor(None, lifeline.close)
+            await lifeline.close()
         await stopping
         for tab in list(self._tabs):
             await tab.disconnect()
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def abandon(self) -> None:
-        """Leaves the clearing up to the lifeline: for when the event loop that closing takes is gone."""
-        self._is_closed = True
+    def forget(self) -> None:
+        """For a process that was forked: the browser is its parent's alone."""
         if self._lifeline is not None:
-            self._lifeline.cut()
+            self._lifeline.forget()
 
 
 class Tab:
     """One page in a context of its own."""
 
-    def __init__(
-        self,
-        disguise: Disguise,
-        trace: Path | None,
-        open_tabs: set[Tab],
-        gone: asyncio.Event,
-        *,
-        is_witnessed: bool = False,
-    ) -> None:
+    def __init__(self, options: TabOptions, open_tabs: set[Tab], gone: asyncio.Event) -> None:
         self.listener = Listener()
         self._gone = gone
         self._open_tabs = open_tabs
-        self.disguise = disguise
-        self._trace = trace
-        self._loads = Loads() if is_witnessed else None
+        self.options = options
+        self.disguise = options.disguise
+        self._trace = options.trace
+        self._loads = Loads() if options.is_witnessed else None
         self._gate: Gate | None = None
         self._context: BrowserContext | None = None
         self._opened: Page | None = None
@@ -665,21 +658,6 @@ async def _attempt(work: Awaitable[_Value], timeout: float = _CLOSE_TIMEOUT) -> 
         return None
 
 
-async def _whole(work: Coroutine[object, object, None]) -> None:
-    """Does something short to its end, also for who is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait((task,))
-        task.result()
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait((task,))
-        with contextlib.suppress(Exception):  # nobody asks for it any more
-            task.result()
-        raise
-
-
 async def _stop(driver: asyncio.Future[Playwright] | None) -> None:
     if driver is not None:
         await (await driver).stop()
@@ -720,28 +698,6 @@ def _for_jar(domain: str) -> str:
 
 
 # The system
-
-
-_environment_lock = threading.Lock()
-
-
-@contextlib.asynccontextmanager
-async def _environment(extra: Mapping[str, str]) -> AsyncIterator[None]:
-    """The system's environment with these in it, which is one for all threads and event loops."""
-    # Whoever blocked here would block the one that has it too, where both are in one event loop.
-    while not _environment_lock.acquire(blocking=False):  # noqa: ASYNC110 - nothing tells of its release
-        await asyncio.sleep(0.001)
-    before = {name: os.environ.get(name) for name in extra}
-    try:
-        os.environ.update(extra)
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        _environment_lock.release()
 
 
 def _may_sandbox() -> bool:

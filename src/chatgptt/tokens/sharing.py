@@ -1,30 +1,42 @@
-"""One browser for all acquisitions: started on first need, ended when idle, started anew when it died.
+"""One browser for all clients of a process: started on first need, ended when idle, started anew if it died.
+
+Clients share the browser alone. Each visit has a tab in a context of its own, with the cookies, headers and
+proxy of its client. The browser ends with the last client that used it. It lives in a thread of its own (see
+`driver`), so that clients of all event loops and threads share it.
 
 The slow parts are kept out of the way: a used tab is closed in the background, and an empty one made ready
-for the next visit. It lives in the event loop that first needed it; in another one a new browser is started.
+for the next visit.
+
+A forked process has nothing of its parent's browser: it starts one of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 
 from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt._files import check_file
-from chatgptt.tokens.browser import Chromium, Crashed, Disguise, Tab
+from chatgptt.tokens.browser import Chromium, Crashed, Disguise, Tab, TabOptions
+from chatgptt.tokens.driver import DriverThread, browser_is_closed
 from chatgptt.tokens.installed import find_browser
 from chatgptt.tokens.witness import Witness
 
 __all__ = ["BrowserOptions", "SharedBrowser"]
 
 _log = logging.getLogger("chatgptt.browser")
+_Value = TypeVar("_Value")
 
 _AnyTask = asyncio.Task[None] | asyncio.Task[Tab] | asyncio.Task[Chromium]
 
@@ -65,104 +77,226 @@ class BrowserOptions:
 
 
 class SharedBrowser:
-    """Hands out tabs of one browser."""
+    """A client's way to the browser of the process."""
 
     def __init__(self, options: BrowserOptions) -> None:
         self._options = options
         self._is_closed = False
-        self._here: _Here | None = None
+        self._process: _Process | None = None
+        self._visits: set[asyncio.Task[object]] = set()
+        self._traces: set[asyncio.Task[None]] = set()
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a browser at this moment."""
-        return self._here is not None and self._here.is_running
+        """Whether there is a browser for it at this moment."""
+        return self._process is not None and self._process.is_running(self._options)
 
-    @contextlib.asynccontextmanager
-    async def tab(self, disguise: Disguise) -> AsyncIterator[Tab]:
-        """An empty tab; waits while too many are open.
+    async def visit(self, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]) -> _Value:
+        """What `work` makes of an empty tab; waits while too many are open.
+
+        It is done in the browser's event loop. Where the caller is cancelled, so is `work`.
 
         Raises:
             BrowserError: where no browser can be run.
         """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise BrowserError(
+                "the browser can be waited for under asyncio only",
+                hint="use asyncio, or the strategy static",
+            ) from error
+        process = _get_process()
+        if process is not self._process:  # the first visit, or the first one after a fork
+            self._process, self._visits, self._traces = process, set(), set()
+        return await process.thread.run(lambda: self._visit(process, disguise, work))
+
+    async def close(self) -> None:
+        """Ends the client's visits for good, and the browser where no other client has used it."""
+        process = self._process
+        self._is_closed = True
+        if process is not None and process is _here:
+            await process.thread.run(lambda: self._leave(process))
+
+    async def _visit(
+        self, process: _Process, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]
+    ) -> _Value:
         if self._is_closed:
-            raise BrowserError("the browser is closed", hint="make a new client")
-        here = self._get_here()
-        async with here.visit():
-            try:
-                tab = await here.take(disguise)
-            except Crashed:
-                await here.end_if_dead()
-                raise
-            is_failed = False
-            try:
-                yield tab
-            except Crashed:
-                await here.end_if_dead()
-                raise
-            except BaseException as error:
-                is_failed = True
-                if isinstance(error, ChatGpttError):
-                    with anyio.CancelScope(shield=True):
-                        await self._tell_of(tab)
-                raise
-            else:
-                await self._tell_of(tab)
-            finally:
-                here.put_away(tab, is_failed=is_failed)
+            raise browser_is_closed()
+        visit: asyncio.Task[object] | None = asyncio.current_task()
+        assert visit is not None
+        self._visits.add(visit)
+        browser = process.browser_for(self._options)
+        browser.users.add(self)
+        try:
+            async with browser.visit(self._options.idle), self._tab(browser, disguise) as tab:
+                return await work(tab)
+        finally:
+            self._visits.discard(visit)
+
+    @contextlib.asynccontextmanager
+    async def _tab(self, browser: _Browser, disguise: Disguise) -> AsyncIterator[Tab]:
+        options = TabOptions(
+            disguise=disguise, trace=self._options.trace, is_witnessed=self._options.witness is not None
+        )
+        try:
+            tab = await browser.take(options)
+        except Crashed:
+            await browser.end_if_dead()
+            raise
+        is_failed = False
+        try:
+            yield tab
+        except Crashed:
+            await browser.end_if_dead()
+            raise
+        except BaseException as error:
+            is_failed = True
+            if isinstance(error, ChatGpttError):
+                with anyio.CancelScope(shield=True):
+                    await self._tell_of(tab)
+            raise
+        else:
+            await self._tell_of(tab)
+        finally:
+            closing = browser.put_away(tab, is_failed=is_failed)
+            if is_failed and self._options.trace is not None:
+                self._traces.add(closing)
+                closing.add_done_callback(self._traces.discard)
 
     async def _tell_of(self, tab: Tab) -> None:
         if self._options.witness is not None:
             self._options.witness(await tab.witnessed())
 
-    async def close(self) -> None:
-        """Ends the browser for good."""
-        self._is_closed = True
-        if self._here is not None:
-            await self._here.end()
+    async def _leave(self, process: _Process) -> None:
+        await self.end_visits()
+        await process.leave(self)
 
-    def _get_here(self) -> _Here:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError as error:
-            raise BrowserError(
-                "Playwright, which runs the browser, works under asyncio only",
-                hint="use asyncio, or the strategy static",
-            ) from error
-        if self._here is None or self._here.loop is not loop:
-            if self._here is not None:
-                self._here.abandon()
-            self._here = _Here(self._options, loop)
-        return self._here
+    async def end_visits(self) -> None:
+        """Cancels what is under way; for the browser's event loop."""
+        for visit in self._visits:
+            visit.cancel()
+        if self._visits:
+            await asyncio.wait(self._visits)
+        if self._traces:
+            await asyncio.wait(self._traces)
 
     def __del__(self) -> None:
-        if self._here is not None:
-            self._here.abandon()
+        process = self._process
+        if process is not None and process is _here and not self._is_closed:
+            process.thread.call_soon(process.end_unused)
 
 
-class _Here:
-    """The browser of one event loop."""
+# The process
 
-    def __init__(self, options: BrowserOptions, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+
+_lock = threading.Lock()
+_here: _Process | None = None
+_inherited: list[_Process] = []
+"""Of processes that this one was forked from: kept, since what is collected would be closed."""
+
+
+def _get_process() -> _Process:
+    """What this process has of browsers; made on first need."""
+    global _here
+    with _lock:
+        if _here is None:
+            _here = _Process()
+            atexit.register(_here.stop)
+        return _here
+
+
+def _forget_parents() -> None:
+    global _here, _lock
+    _lock = threading.Lock()  # another thread may have had it
+    if _here is not None:
+        atexit.unregister(_here.stop)
+        _here.forget()
+        _inherited.append(_here)
+        _here = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
+
+
+class _Process:
+    """The thread that browsers are driven in, and those that are there.
+
+    There is one for all clients, unless they want different ones: by name, or with a window.
+    """
+
+    def __init__(self) -> None:
+        self.thread = DriverThread()
+        self._browsers: dict[tuple[str | None, bool], _Browser] = {}
+
+    def browser_for(self, options: BrowserOptions) -> _Browser:
+        """The one that these options ask for."""
+        kind = _kind_of(options)
+        if kind not in self._browsers:
+            self._browsers[kind] = _Browser(options)
+        return self._browsers[kind]
+
+    def is_running(self, options: BrowserOptions) -> bool:
+        """Whether it is there at this moment."""
+        browser = self._browsers.get(_kind_of(options))
+        return browser is not None and browser.is_running
+
+    async def leave(self, user: SharedBrowser) -> None:
+        """Ends what only this client has used."""
+        for browser in list(self._browsers.values()):
+            browser.users.discard(user)
+            await browser.end_if_unused()
+
+    def end_unused(self) -> None:
+        """Ends, in the background, what no client uses any more."""
+        for browser in self._browsers.values():
+            browser.spawn(browser.end_if_unused())
+
+    def stop(self) -> None:
+        """Ends everything."""
+        self.thread.stop(self._end)
+
+    async def _end(self) -> None:
+        for browser in list(self._browsers.values()):
+            for user in list(browser.users):
+                await user.end_visits()
+            await browser.end()
+
+    def forget(self) -> None:
+        """For a process that was forked: what is there is its parent's."""
+        for browser in self._browsers.values():
+            browser.forget()
+
+
+def _kind_of(options: BrowserOptions) -> tuple[str | None, bool]:
+    return options.executable or os.environ.get("CHATGPTT_BROWSER") or None, options.is_headed
+
+
+class _Browser:
+    """One browser; lives in the thread's event loop."""
+
+    def __init__(self, options: BrowserOptions) -> None:
+        self.users: weakref.WeakSet[SharedBrowser] = weakref.WeakSet()
         self._options = options
+        self._begun: set[Chromium] = set()
         self._chromium: Chromium | None = None
         self._starting: asyncio.Task[Chromium] | None = None
         self._slots = asyncio.Semaphore(MOST_TABS)
         self._visits = 0
         self._spare: asyncio.Task[Tab] | None = None
         self._work: set[asyncio.Task[None]] = set()
-        self._traces: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a browser at this moment."""
+        """Whether it is there at this moment."""
         return self._chromium is not None and self._chromium.is_alive
 
     @contextlib.asynccontextmanager
-    async def visit(self) -> AsyncIterator[None]:
-        """One visit: the browser is not idle meanwhile."""
+    async def visit(self, idle: float) -> AsyncIterator[None]:
+        """One visit: the browser is not idle meanwhile, nor before `idle` seconds have passed."""
         self._visits += 1
         if self._timer is not None:
             self._timer.cancel()
@@ -171,41 +305,42 @@ class _Here:
         finally:
             self._visits -= 1
             if self._visits == 0:
-                self._timer = self.loop.call_later(
-                    self._options.idle, lambda: self._spawn(self._end_if_idle())
+                self._timer = asyncio.get_running_loop().call_later(
+                    idle, lambda: self.spawn(self._end_if_idle())
                 )
 
-    async def take(self, disguise: Disguise) -> Tab:
+    async def take(self, options: TabOptions) -> Tab:
         """A slot, and an empty tab in it."""
         spare, self._spare = self._spare, None  # its slot is taken over with it
         if spare is None:
             await self._slots.acquire()
         try:
             if spare is not None:
-                tab = await self._finish(spare, disguise)
+                tab = await self._finish(spare, options)
                 if tab is not None:
                     return tab
             chromium = await self._get_chromium()
-            return await chromium.open_tab(disguise)
+            return await chromium.open_tab(options)
         except BaseException:
             self._slots.release()
             raise
 
-    def put_away(self, tab: Tab, *, is_failed: bool) -> None:
+    def put_away(self, tab: Tab, *, is_failed: bool) -> asyncio.Task[None]:
         """Closes a used tab in the background, and makes another one ready."""
-        if is_failed and self._options.trace is not None:
-            task = self._spawn(_trace_and_close(tab), self._traces)
-        else:
-            task = self._spawn(tab.close())
+        task = self.spawn(_trace_and_close(tab) if is_failed else tab.close())
         task.add_done_callback(lambda _: self._replace(tab))
+        return task
+
+    async def end_if_unused(self) -> None:
+        """Ends it where no client is left that has used it."""
+        if not self.users and not self._visits:
+            await self.end()
 
     async def end(self) -> None:
         """Ends the browser, whatever it is doing; nothing of it goes on afterwards."""
         if self._timer is not None:
             self._timer.cancel()
         with anyio.CancelScope(shield=True):
-            if self._traces:
-                await asyncio.wait(self._traces)
             begun: set[_AnyTask] = {task for task in self._work if task is not asyncio.current_task()}
             begun |= {task for task in (self._spare, self._starting) if task is not None}
             for task in begun:
@@ -215,10 +350,10 @@ class _Here:
             if begun:
                 await asyncio.wait(begun)
 
-    def abandon(self) -> None:
-        """Leaves the end to the lifeline."""
-        if self._chromium is not None:
-            self._chromium.abandon()
+    def forget(self) -> None:
+        """For a process that was forked: it is the parent's."""
+        for chromium in self._begun:
+            chromium.forget()
 
     async def _get_chromium(self) -> Chromium:
         if self._chromium is not None and not self._chromium.is_alive:
@@ -227,7 +362,7 @@ class _Here:
             return self._chromium
         if self._starting is None:
             # In a task of its own: whoever wants it first may leave, and is not held up by what that takes.
-            self._starting = self.loop.create_task(self._start())
+            self._starting = asyncio.ensure_future(self._start())
             self._starting.add_done_callback(self._started)
         starting = self._starting
         try:
@@ -235,9 +370,7 @@ class _Here:
             return starting.result()
         except asyncio.CancelledError:
             if starting.cancelled():
-                raise BrowserError(
-                    "the browser was closed while it started", hint="close the client after the last call"
-                ) from None
+                raise browser_is_closed() from None
             raise
 
     def _started(self, starting: asyncio.Task[Chromium]) -> None:
@@ -253,30 +386,27 @@ class _Here:
             spare.cancel()
             self._slots.release()
         if chromium is not None:
-            self._spawn(chromium.close(), self._closing)
+            self.spawn(self._close(chromium), self._closing)
 
     async def _start(self) -> Chromium:
         options = self._options
-        found = await anyio.to_thread.run_sync(
-            lambda: find_browser(options.executable, needs_window=options.is_headed), abandon_on_cancel=True
-        )
+        found = find_browser(options.executable, needs_window=options.is_headed)
         _log.info("starting %s", found.path)
-        chromium = Chromium(
-            found,
-            is_headed=options.is_headed,
-            trace=options.trace,
-            cache=options.cache,
-            is_witnessed=options.witness is not None,
-        )
+        chromium = Chromium(found, is_headed=options.is_headed, cache=options.cache)
+        self._begun.add(chromium)
         try:
             await chromium.start()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await chromium.close()
+                await self._close(chromium)
             raise
         return chromium
 
-    async def _finish(self, spare: asyncio.Task[Tab], disguise: Disguise) -> Tab | None:
+    async def _close(self, chromium: Chromium) -> None:
+        await chromium.close()
+        self._begun.discard(chromium)
+
+    async def _finish(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
         """The tab that was made ready, if it will do."""
         try:
             await asyncio.wait((spare,))
@@ -288,14 +418,14 @@ class _Here:
                 return None
             spare.add_done_callback(self._drop)
             raise
-        if tab.disguise == disguise and self._chromium is not None and self._chromium.is_alive:
+        if tab.options == options and self._chromium is not None and self._chromium.is_alive:
             return tab
-        self._spawn(tab.close())
+        self.spawn(tab.close())
         return None
 
     def _drop(self, spare: asyncio.Task[Tab]) -> None:
         if not spare.cancelled() and spare.exception() is None:
-            self._spawn(spare.result().close())
+            self.spawn(spare.result().close())
 
     def _replace(self, tab: Tab) -> None:
         """Hands a closed tab's slot on: to the tab that is made ready, else to whoever waits."""
@@ -303,7 +433,7 @@ class _Here:
         if chromium is None or not chromium.is_alive or self._spare is not None or self._visits >= MOST_TABS:
             self._slots.release()
             return
-        self._spare = asyncio.ensure_future(chromium.open_tab(tab.disguise))
+        self._spare = asyncio.ensure_future(chromium.open_tab(tab.options))
         self._spare.add_done_callback(_take_note)
 
     async def end_if_dead(self) -> None:
@@ -314,14 +444,15 @@ class _Here:
 
     async def _end_if_idle(self) -> None:
         if self._visits == 0:
-            _log.info("ending the browser, which was idle for %g s", self._options.idle)
+            _log.info("ending the browser, which is idle")
             await self.end()
 
-    def _spawn(
+    def spawn(
         self, work: Coroutine[object, object, None], among: set[asyncio.Task[None]] | None = None
     ) -> asyncio.Task[None]:
+        """Does something in the background; `end` ends it, unless it is `among` others."""
         tasks = self._work if among is None else among
-        task = self.loop.create_task(work)
+        task = asyncio.ensure_future(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return task

@@ -163,14 +163,14 @@ class BrowserRung:
 
     async def _visit_once(self, climb: Climb) -> Tokens | None:
         page = climb.wanted.page
-        async with self._browser.tab(self._disguise(page)) as tab:
+        cookies = self._cookies_for(page)  # here, since it is no other thread's
+
+        async def visit_in(tab: Tab) -> Tokens | None:
             visit = _Visit(tab, climb)
             climb.requests += 1
             is_fresh = bool(climb.rejected)
             await visit.arrive(
-                await tab.goto(
-                    past_caches(page) if is_fresh else page, self._cookies_for(page), is_fresh=is_fresh
-                )
+                await tab.goto(past_caches(page) if is_fresh else page, cookies, is_fresh=is_fresh)
             )
             seen = await visit.look()
             if seen is not None:
@@ -182,6 +182,8 @@ class BrowserRung:
                 climb.again = await self._make_tokens(tab, seen)
             await tab.keep_trace()
             return None
+
+        return await self._browser.visit(self._disguise(page), visit_in)
 
     async def _make_tokens(self, tab: Tab, seen: Seen) -> Tokens:
         return Tokens(

@@ -1,0 +1,182 @@
+"""The thread that browsers are driven in: one for the process, with an event loop of its own.
+
+Playwright's objects belong to one event loop, and a process may have many, each of which may end at any time.
+So they get one that no caller ends.
+
+Playwright starts its driver, a Node program, with the environment and the stderr of the process. Node makes
+its stderr non-blocking, and so the caller's, which is the same pipe: what the caller then prints may be lost.
+So this loop gives the programs that it starts a stderr of their own, whose lines are logged, and variables
+beside the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextvars import ContextVar
+from typing import IO, TypeVar
+
+import anyio
+
+from chatgptt._errors import BrowserError
+
+if sys.platform == "win32":
+    from asyncio import ProactorEventLoop as _SystemLoop
+else:
+    from asyncio import SelectorEventLoop as _SystemLoop
+
+__all__ = ["DriverThread", "browser_is_closed", "environment_of_driver"]
+
+_log = logging.getLogger("chatgptt.browser")
+_Value = TypeVar("_Value")
+_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
+
+_EXIT_TIMEOUT = 10.0
+"""Seconds for which the end of a program waits for the end of its browsers; it takes a tenth mostly."""
+
+_extra: ContextVar[Mapping[str, str]] = ContextVar("chatgptt_environment_of_driver")
+
+
+def browser_is_closed() -> BrowserError:
+    """What a visit raises whose client is closed."""
+    return BrowserError("the browser is closed", hint="close the client after the last call")
+
+
+@contextlib.contextmanager
+def environment_of_driver(extra: Mapping[str, str]) -> Iterator[None]:
+    """Programs that the tasks made in the block start have these variables beside the caller's."""
+    token = _extra.set(extra)
+    try:
+        yield
+    finally:
+        _extra.reset(token)
+
+
+class DriverThread:
+    """A thread with an event loop, which ends when it is told to, or with the process."""
+
+    def __init__(self) -> None:
+        self._loop = _DriverLoop()
+        self._loop.set_exception_handler(_log_failure)
+        self._thread = threading.Thread(target=self._run, name="chatgptt-browser", daemon=True)
+        self._thread.start()
+
+    async def run(self, call: Callable[[], Coroutine[object, object, _Value]]) -> _Value:
+        """The result of `call`, done in the thread's loop; a cancelled caller cancels it, and waits for that.
+
+        Raises:
+            BrowserError: where it was cancelled by somebody else, who ends the browser.
+        """
+        here = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        tasks: list[asyncio.Task[_Value]] = []
+
+        def report(_: asyncio.Task[_Value]) -> None:
+            with contextlib.suppress(RuntimeError):  # the caller's loop is closed
+                here.call_soon_threadsafe(ended.set)
+
+        def begin() -> None:
+            tasks.append(self._loop.create_task(call()))
+            tasks[0].add_done_callback(report)
+
+        self._call(begin)
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            self.call_soon(lambda: tasks[0].cancel())
+            with anyio.CancelScope(shield=True):
+                while not ended.is_set():  # asyncio's own cancellation knows no shield
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await ended.wait()
+            raise
+        if tasks[0].cancelled():
+            raise browser_is_closed()
+        return tasks[0].result()
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Has `call` done in the thread, unless that has ended; from any thread."""
+        with contextlib.suppress(BrowserError):
+            self._call(call)
+
+    def _call(self, call: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError as error:
+            raise browser_is_closed() from error
+
+    def stop(self, last: Callable[[], Coroutine[object, object, None]]) -> None:
+        """Does `last` in the loop, and ends the thread; what still runs in it is cancelled."""
+
+        async def end() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXIT_TIMEOUT):
+                    await last()
+            self._loop.stop()
+
+        self.call_soon(lambda: self._loop.create_task(end()))
+        self._thread.join(2 * _EXIT_TIMEOUT)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks, timeout=_EXIT_TIMEOUT))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            self._loop.close()
+
+
+class _DriverLoop(_SystemLoop):
+    async def subprocess_exec(
+        self,
+        protocol_factory: Callable[[], _Protocol],
+        program: str,
+        *arguments: str,
+        stdin: int | IO[bytes] | None = subprocess.PIPE,
+        stdout: int | IO[bytes] | None = subprocess.PIPE,
+        stderr: int | IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        **options: object,
+    ) -> tuple[asyncio.SubprocessTransport, _Protocol]:
+        """Starts a program as asyncio does, but for its stderr and its environment (see above)."""
+        readable, writable = os.pipe()
+        lines = open(readable, encoding="utf-8", errors="replace")  # noqa: ASYNC230, SIM115 - closed by its reader
+        try:
+            started = await super().subprocess_exec(
+                protocol_factory,
+                program,
+                *arguments,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=writable,
+                env={**(os.environ if env is None else env), **_extra.get({})},
+                **options,  # type: ignore[arg-type] # as they were given
+            )
+        except BaseException:
+            lines.close()
+            raise
+        finally:
+            os.close(writable)
+        threading.Thread(target=_log_lines, args=(lines,), name="chatgptt-driver-log", daemon=True).start()
+        return started
+
+
+def _log_lines(lines: IO[str]) -> None:
+    with lines:
+        for line in lines:
+            _log.debug("the driver: %s", line.rstrip())
+
+
+def _log_failure(_: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+    """What failed, and was waited for by none, is of no use but to who looks for a defect."""
+    _log.debug("the browser's thread: %s", context.get("exception") or context.get("message"))
