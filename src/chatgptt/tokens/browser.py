@@ -18,7 +18,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -128,7 +128,7 @@ class TabOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document of the page itself: its reply's head, and where it is an error page its body."""
+    """A document of the page itself: its reply's head, and of an error page its body."""
 
     url: str
     status: int
@@ -152,7 +152,10 @@ class Listener:
         """The page's scripts were given JSON."""
 
     def document_came(self, document: Document) -> None:
-        """The page itself goes to another document."""
+        """The page itself goes to a document, the first or another one. Its body is still to come."""
+
+    def error_page_came(self, document: Document) -> None:
+        """The body of the last document, whose status is an error's; not called where it is gone at once."""
 
     def script_failed(self, message: str) -> None:
         """A script of the page threw."""
@@ -319,6 +322,7 @@ class Tab:
         self._context: BrowserContext | None = None
         self._opened: Page | None = None
         self._session: CDPSession | None = None
+        self._document: Response | None = None
         self._home = ""
         self._tasks: set[asyncio.Task[object]] = set()
         self._has_crashed = False
@@ -381,8 +385,8 @@ class Tab:
 
     # What is done in it
 
-    async def goto(self, url: str, cookies: tuple[StoredCookie, ...], *, is_fresh: bool) -> Document:
-        """Goes to a page, and gives its document as soon as its head is there.
+    async def goto(self, url: str, cookies: tuple[StoredCookie, ...], *, is_fresh: bool) -> None:
+        """Goes to a page, until the head of its document is there.
 
         Args:
             url: the page.
@@ -406,13 +410,6 @@ class Tab:
         response = await self._ask(page.goto(url, wait_until="commit", timeout=0), url)
         if response is None:
             raise PageError("the address answers with no web page", url=without_credentials(url))
-        body = "" if response.status < 400 else await self._ask(response.text(), url)
-        return Document(
-            url=without_credentials(page.url),
-            status=response.status,
-            headers=response.headers,
-            body=body,
-        )
 
     async def _add_cookies(self, cookies: tuple[StoredCookie, ...]) -> None:
         assert self._context is not None
@@ -434,8 +431,14 @@ class Tab:
             await self._ask(self._context.add_cookies(kept))  # type: ignore[arg-type] # its type has no public name
 
     async def content(self) -> str:
-        """The document as it is now."""
-        return await self._ask(self._page.content())
+        """The document as it is now; "" while the page goes to another one."""
+        try:
+            return await self._ask(self._page.content())
+        except Crashed:
+            raise
+        except BrowserError as error:
+            _log.debug("the document cannot be read: %s", error.message)
+            return ""
 
     async def move_about(self) -> None:
         """What a visitor's hands do without choosing anything: pointer, wheel, a key, a touch that is no
@@ -572,15 +575,25 @@ class Tab:
     async def _came(self, response: Response) -> None:
         request = response.request
         if request.is_navigation_request():
-            if response.frame == self._page.main_frame and not 300 <= response.status < 400:
-                document = Document(url=response.url, status=response.status, headers=response.headers)
-                self.listener.document_came(document)
+            leads_on = 300 <= response.status < 400 and "location" in response.headers
+            if response.frame == self._page.main_frame and not leads_on:
+                await self._document_came(response)
             return
         size = response.headers.get("content-length", "0")
         if request.resource_type in ("xhr", "fetch") and size.isdigit() and int(size) <= _MOST_REPLY_BYTES:
             kind = response.headers.get("content-type", "")
             if "json" in kind or ("html" in kind and "admin-ajax.php" in request.url):
                 self.listener.reply_came(response.url, await response.text(), _posted(request))
+
+    async def _document_came(self, response: Response) -> None:
+        self._document = response
+        url = without_credentials(response.url)
+        document = Document(url=url, status=response.status, headers=response.headers)
+        self.listener.document_came(document)
+        if document.status >= 400:
+            body = await _attempt(response.text())  # gone where the page loads itself again at once
+            if body is not None and self._document is response:
+                self.listener.error_page_came(replace(document, body=body))
 
     def _paused(self, event: Mapping[str, object]) -> None:
         if "responseStatusCode" in event or "responseErrorReason" in event:
@@ -594,7 +607,7 @@ class Tab:
         assert session is not None
         assert loads is not None
         try:
-            await loads.take(event, session.send)
+            await loads.take(event, lambda *call: _attempt(session.send(*call), _HOLD_TIMEOUT))
         finally:
             await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
 

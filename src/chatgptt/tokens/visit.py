@@ -3,10 +3,14 @@
 It waits for a plausible and stable value, never for "load" or "idle", which some pages don't reach. Scripts
 that wait for a visitor get real input after a moment, then a popup's own button is pressed. Nothing is agreed
 to: a chat that waits for consent is reported, and so is a challenge, as soon as it is recognised.
+
+The page's last document counts. An error page whose script loads the page again, as cookie checks of hosts
+do, is given a moment for that; what it has become then is judged.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,7 +33,6 @@ from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
-from chatgptt.protocols.urls import without_credentials
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
 from chatgptt.tokens.installed import INSTALL_HINT
 from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches
@@ -47,8 +50,18 @@ _PATIENCE = 12.0
 _PATIENCE_WITHOUT_BOX = 3.0
 _PATIENCE_FOR_CONSENT = 1.0
 """A script that waits for the visitor to agree waits for ever here."""
+_PATIENCE_WITH_ERROR = 3.0
+"""An error page may have a script that goes on; most do so at once."""
+_MOST_RELOADS = 3
+"""Error pages in a row. A script that loads a page again does so because a visitor gets past it that way."""
 _SLOW_DOCUMENT = 5.0
 """A document that is not complete by now gets its input all the same."""
+
+_MOST_STARTS = 10
+"""Documents that get input. A page that goes on and on is none that waits for a visitor."""
+
+_MAY_GO_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
+"""What in an error page may lead to another document."""
 
 
 def disguise_for(
@@ -169,9 +182,7 @@ class BrowserRung:
             visit = _Visit(tab, climb)
             climb.requests += 1
             is_fresh = bool(climb.rejected)
-            await visit.arrive(
-                await tab.goto(past_caches(page) if is_fresh else page, cookies, is_fresh=is_fresh)
-            )
+            await tab.goto(past_caches(page) if is_fresh else page, cookies, is_fresh=is_fresh)
             seen = await visit.look()
             if seen is not None:
                 visit.conclude()
@@ -212,37 +223,38 @@ class _Visit(Listener):
         self._bell = anyio.Event()
         self._parsed = anyio.Event()
         self._failure: ChatGpttError | None = None
+        self._went_on = anyio.Event()
+        self._documents = 0
+        self._errors = 0
+        self._error_page: ChatGpttError | None = None
+        self._error_since = 0.0
         self._script_error = ""
         self._began = time.monotonic()
         self._acted: float | None = None
         self._patience = _PATIENCE
         tab.listener = self
 
-    async def arrive(self, document: Document) -> None:
-        """Judges the page's own document.
+    async def look(self) -> Seen | None:
+        """Tokens as soon as they are there; None where patience ends.
 
         Raises:
-            ChallengeError: where it is a bot protection's.
-            ChatGpttError: where it is an error page, or no page.
+            ChallengeError: where a bot protection's page came, or stayed.
+            ChatGpttError: where the page ended as an error page, or is no page.
         """
-        self._judge(document)
-        if self._failure is not None:
-            raise self._failure
-
-    async def look(self) -> Seen | None:
-        """Tokens as soon as they are there; None where patience ends."""
         seen: Seen | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._act)
             while seen is None and self._failure is None and not self._is_hopeless():
                 self._bell = anyio.Event()
-                seen = self._sightings.choose(time.monotonic())
+                if self._error_page is None:
+                    seen = self._sightings.choose(time.monotonic())
                 if seen is None:
                     with anyio.move_on_after(0.01 if self._sightings.is_settling else 0.1):
                         await self._bell.wait()
             tasks.cancel_scope.cancel()
-        if seen is None and self._failure is not None:
-            raise self._failure
+        failure = self._failure or self._error_page
+        if seen is None and failure is not None:
+            raise failure
         return seen
 
     def conclude(self) -> None:
@@ -307,7 +319,37 @@ class _Visit(Listener):
 
     def document_came(self, document: Document) -> None:
         """See Listener."""
-        self._judge(document, is_first=False)
+        self._documents += 1
+        self._parsed = anyio.Event()
+        self._went_on.set()
+        head = _head_of(document)
+        media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        challenge = maybe_challenge(head.headers)
+        if challenge is not None:
+            self._failure = self._challenged(challenge, head)
+        elif head.status >= 400:
+            self._meet_error(head)
+        elif self._documents == 1 and media_type not in ("", "text/html", "application/xhtml+xml"):
+            self._failure = PageError(
+                f"the address answers with no web page: it is {media_type}",
+                hint="give the address of the page that shows the chat",
+                url=head.url,
+                status=head.status,
+            )
+        else:
+            self._error_page, self._errors = None, 0
+        self._bell.set()
+
+    def error_page_came(self, document: Document) -> None:
+        """See Listener."""
+        head = _head_of(document)
+        challenge = maybe_challenge(head.headers, document.body)
+        if challenge is not None:
+            self._failure = self._challenged(challenge, head)
+        elif not isinstance(self._error_page, ChallengeError):
+            self._error_page = read_failure(head, document.body)
+            if not _MAY_GO_ON.search(document.body):
+                self._failure = self._error_page
         self._bell.set()
 
     def script_failed(self, message: str) -> None:
@@ -322,7 +364,18 @@ class _Visit(Listener):
     # What it does
 
     async def _act(self) -> None:
-        """What a visitor does who waits for the chat."""
+        """What a visitor does who waits for the chat; anew on each document that the page goes to."""
+        while True:
+            document = self._documents
+            if self._error_page is None:
+                await self._act_once()
+                self._acted = time.monotonic()
+            while document == self._documents or document >= _MOST_STARTS:
+                self._went_on = anyio.Event()
+                await self._went_on.wait()
+            self._acted = None
+
+    async def _act_once(self) -> None:
         with anyio.move_on_after(_SLOW_DOCUMENT):
             await self._parsed.wait()
         await anyio.sleep(_BEFORE_INPUT)
@@ -342,7 +395,6 @@ class _Visit(Listener):
             if isinstance(error, ChallengeError | Crashed):
                 self._failure = error
                 self._bell.set()
-        self._acted = time.monotonic()
 
     async def _content_of_stranger(self) -> str:
         """The document, if it is none of WordPress': a challenge's marks prove nothing in a page of the
@@ -352,6 +404,8 @@ class _Visit(Listener):
         return "" if "/wp-content/" in content or "/wp-includes/" in content else content
 
     def _is_hopeless(self) -> bool:
+        if self._error_page is not None:
+            return time.monotonic() - self._error_since > _PATIENCE_WITH_ERROR
         if self._acted is None:
             return False
         has_box = self._sightings.box is not None or self._climb.box is not None
@@ -363,26 +417,16 @@ class _Visit(Listener):
 
     # What it makes of it
 
-    def _judge(self, document: Document, *, is_first: bool = True) -> None:
-        head = ReplyHead(
-            status=document.status,
-            headers={name.lower(): value for name, value in document.headers.items()},
-            url=without_credentials(document.url),
-            received_at=time.time(),
-        )
-        challenge = maybe_challenge(head.headers, document.body)
-        media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if challenge is not None:
-            self._failure = self._challenged(challenge, head)
-        elif is_first and head.status >= 400:
-            self._failure = read_failure(head, document.body)
-        elif is_first and media_type not in ("", "text/html", "application/xhtml+xml"):
-            self._failure = PageError(
-                f"the address answers with no web page: it is {media_type}",
-                hint="give the address of the page that shows the chat",
-                url=head.url,
-                status=head.status,
-            )
+    def _meet_error(self, head: ReplyHead) -> None:
+        """Notes an error page, which stands until the page goes on to a document that is none."""
+        if self._error_page is None:
+            self._error_since = time.monotonic()
+        self._errors += 1
+        if self._errors > _MOST_RELOADS:
+            how = f"HTTP {head.status} and a script that loads the page again, {self._errors} times"
+            self._error_page = self._challenged(how, head)
+        elif not isinstance(self._error_page, ChallengeError):
+            self._error_page = read_failure(head, "")
 
     def _refuse_challenge(self, content: str) -> None:
         challenge = maybe_challenge({}, content[: 64 * 1024])
@@ -408,3 +452,12 @@ class _Visit(Listener):
         if self._script_error:
             what += f"; a script of the page failed: {self._script_error}"
         return f"ran the page for {self._age():.1f} s: {what}"
+
+
+def _head_of(document: Document) -> ReplyHead:
+    return ReplyHead(
+        status=document.status,
+        headers={name.lower(): value for name, value in document.headers.items()},
+        url=document.url,
+        received_at=time.time(),
+    )

@@ -63,8 +63,8 @@ class Witnessed:
 Witness = Callable[[Witnessed], None]
 """Is told of each visit before its tab is put away."""
 
-Send = Callable[[str, dict[str, object]], Awaitable[Mapping[str, object]]]
-"""Sends a command of the debugging protocol."""
+Send = Callable[[str, dict[str, object]], Awaitable[Mapping[str, object] | None]]
+"""Sends a command of the debugging protocol; None is its result where the page went elsewhere meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +146,8 @@ class Loads:
         body = b""
         is_endless = dict(headers).get("content-type", "").startswith("text/event-stream")
         if status // 100 != 3 and status not in (204, 205) and not is_endless:
-            reply = await send("Fetch.getResponseBody", {"requestId": event["requestId"]})
-            text = str(reply["body"])
+            reply = await send("Fetch.getResponseBody", {"requestId": event["requestId"]}) or {}
+            text = str(reply.get("body", ""))
             body = base64.b64decode(text) if reply.get("base64Encoded") else text.encode("utf-8", "replace")
         answer = _Answer(status=status, headers=headers, body=body)
         note = self._open.get(which)
