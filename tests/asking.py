@@ -16,6 +16,7 @@ ECHO = "This answer is made up by the demo, no AI was asked. You wrote: "
 
 class Options(TypedDict, total=False):
     bot: str | int | None
+    ajax_url: str | None
     strategy: Strategy
     proxy: str | None
     timeout: float | Timeouts | None

@@ -38,6 +38,7 @@ from chatgptt._models import (
     Tokens,
     Turn,
 )
+from chatgptt._proxies import Proxies
 from chatgptt._retry import RetryPolicy
 from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, CookieRules, Deadline, Transport
 from chatgptt.protocols.prompt import check_message, fold, read_turns
@@ -100,7 +101,8 @@ class AsyncClient:
         site: the page that shows the box; https where no scheme is given. A `user:password@` in it is
             sent as HTTP basic authentication.
         bot: the wanted bot by number, name or kind of box; None takes the page's most deliberate one.
-        ajax_url: where to post instead of what the page names; for sites that hide their endpoint.
+        ajax_url: where to post instead of what the page names; for sites that hide their endpoint. A
+            `user:password@` in it goes to that address alone, instead of the page's own.
         strategy: `auto`, `static` (never a browser) or `browser` (nothing else).
         proxy: `http://`, `https://` or `socks5://` (extra `socks`) URL for every request; None heeds the
             environment.
@@ -136,11 +138,8 @@ class AsyncClient:
             raise InvalidInputError(
                 f"unknown strategy {strategy!r}", hint=f"use one of {', '.join(get_args(Strategy))}"
             )
-        url = page_url(site)
-        parts = urlsplit(url)
-        auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self.page = without_credentials(url)
-        self._ajax_url = page_url(ajax_url) if ajax_url else ""
+        self.page, auth = _without_login(page_url(site))
+        self._ajax_url, endpoint_auth = _without_login(page_url(ajax_url)) if ajax_url else ("", None)
         self._bot = None if bot is None or bot == "" else str(bot)
         self._timeouts = _read_timeouts(timeout)
         self._proxy = proxy or None
@@ -168,6 +167,7 @@ class AsyncClient:
             timeouts=self._timeouts,
             clock=time.time,
             endpoint=self._ajax_url,
+            endpoint_auth=endpoint_auth,
             keeps_cookies=http_client is None,
             network=self._network,
         )
@@ -399,6 +399,7 @@ class AsyncClient:
         return http
 
     def _make_http(self, cookies: str) -> httpx.AsyncClient:
+        Proxies(self._proxy).check()
         try:
             return httpx.AsyncClient(
                 verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
@@ -411,15 +412,10 @@ class AsyncClient:
                     keepalive_expiry=3.0,  # Apache hangs up after 5 s: a message must not meet that
                 ),
             )
-        except ImportError as error:
+        except (ValueError, httpx.InvalidURL):  # its words may quote a password
             raise InvalidInputError(
-                "a SOCKS proxy needs one more package", hint="pip install 'chatgptt[socks]'"
-            ) from error
-        except (ValueError, httpx.InvalidURL) as error:
-            raise InvalidInputError(
-                f"cannot use the proxy {(self._proxy or 'of the environment').rpartition('@')[2]!r}",
-                hint="give it as http://host:port or socks5://host:port",
-            ) from error
+                "cannot use the environment's settings for proxies", hint="check the variable NO_PROXY"
+            ) from None
 
 
 class AsyncConversation:
@@ -526,6 +522,13 @@ def _adds_cookies(named: str, home: str) -> Callable[[httpx.Request], Awaitable[
             request.headers["cookie"] = "; ".join((named, *others))
 
     return add
+
+
+def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """An address to store and show, and the user and password that were in it."""
+    parts = urlsplit(url)
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return without_credentials(url), login
 
 
 def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:

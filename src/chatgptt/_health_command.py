@@ -74,8 +74,8 @@ class HealthCommand:
     `site`, and the options from `level` to `strategy`, hold for every page that `sites_file` leaves alone.
     """
 
-    urls: Sequence[str] = ()
-    site: str = DEFAULT_SITE
+    urls: Sequence[str] = field(default=(), repr=False)
+    site: str = field(default=DEFAULT_SITE, repr=False)
     sites_file: Path | None = None
     level: Level = "full"
     message: str = ""
@@ -84,7 +84,7 @@ class HealthCommand:
     cert_days: float = 14.0
     timeout: float = 60.0
     bot: str = ""
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
     strategy: Strategy = "auto"
     format: Format = "text"
     output: Path | None = None
@@ -93,7 +93,7 @@ class HealthCommand:
     days: float = 30.0
     watch: float | None = None
     failures: int | None = None
-    ping_url: str = ""
+    ping_url: str = field(default="", repr=False)
     replay: Path | None = None
     sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep, repr=False)
 

@@ -19,8 +19,6 @@ from contextlib import suppress
 from http.cookiejar import Cookie, DefaultCookiePolicy
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import anyio.lowlevel
@@ -29,6 +27,7 @@ import httpx
 from chatgptt._decoding import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyError
 from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageError, TransportError
 from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
+from chatgptt._proxies import Proxies, Proxy
 from chatgptt._until import until
 from chatgptt.protocols.addresses import Space, is_further_in, space_of
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
@@ -64,21 +63,24 @@ CREDENTIALS = ("authorization", "cookie")
 """Headers that say who somebody is."""
 
 
-class _WithoutQuery(logging.Filter):
-    """httpx logs each request's URL, and that of a 2.x message holds the nonce and the visitor's id (A4)."""
+class _WithoutSecrets(logging.Filter):
+    """httpx logs each request's URL: that of a 2.x message holds the nonce and the visitor's id (A4), and one
+    that a site redirects to may hold a login.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                value.copy_with(query=None)
-                if isinstance(value, httpx.URL) and b"nonce=" in value.query
-                else value
-                for value in record.args
+                _as_logged(value) if isinstance(value, httpx.URL) else value for value in record.args
             )
         return True
 
 
-logging.getLogger("httpx").addFilter(_WithoutQuery())
+def _as_logged(url: httpx.URL) -> str:
+    return without_credentials(str(url.copy_with(query=None) if b"nonce=" in url.query else url))
+
+
+logging.getLogger("httpx").addFilter(_WithoutSecrets())
 
 
 class Deadline:
@@ -247,6 +249,7 @@ class Transport:
         timeouts: Timeouts,
         clock: Callable[[], float],
         endpoint: str = "",
+        endpoint_auth: tuple[str, str] | None = None,
         keeps_cookies: bool = True,
         network: Network | None = None,
     ) -> None:
@@ -257,9 +260,10 @@ class Transport:
         self._headers = dict(headers)
         self._user_agent = user_agent
         self._auth = httpx.BasicAuth(*auth) if auth else None
-        self._proxy = proxy
+        self._endpoint = httpx.URL(endpoint).copy_with(query=None)
+        self._endpoint_auth = httpx.BasicAuth(*endpoint_auth) if endpoint_auth else None
         # Read once, as httpx does: to ask the environment for each request takes longer than to build it.
-        self._proxies = {} if proxy is not None else getproxies()
+        self._proxies = Proxies(proxy)
         self._timeouts = timeouts
         self._clock = clock
         self._keeps_cookies = keeps_cookies
@@ -360,9 +364,9 @@ class Transport:
             )
         except (httpx.InvalidURL, UnicodeError, TypeError) as error:
             raise InvalidInputError(
-                f"cannot make a request of {without_credentials(url)!r}: {error}",
+                f"cannot make a request of {without_credentials(url)!r} ({type(error).__name__})",
                 hint="check URL and headers",
-            ) from error
+            ) from None  # its words may quote a password
 
         hops = 0
 
@@ -377,7 +381,7 @@ class Transport:
                 response = await self._attempt(http, response.next_request, trace)
             return response
 
-        proxy = self._maybe_proxy(url) if self._keeps_cookies else None
+        proxy = self._proxies.maybe_for(url) if self._keeps_cookies else None
         response = await _mapped(send, without_credentials(url), deadline, proxy=proxy)
         head = ReplyHead(
             status=response.status_code,
@@ -420,30 +424,22 @@ class Transport:
         if self._is_behind_proxy(url):
             self._judge_name(url)
         request.extensions = {**request.extensions, "trace": self._guarded(url, trace)}
+        is_endpoint = request.url.copy_with(query=None) == self._endpoint
+        login = self._endpoint_auth if is_endpoint else None
         if may_carry_credentials(url, self._home):
             # Without a login of our own, that of a client that was handed in is used.
-            auth = self._auth or httpx.USE_CLIENT_DEFAULT
+            auth = login or self._auth or httpx.USE_CLIENT_DEFAULT
             return await http.send(request, stream=True, follow_redirects=False, auth=auth)
         for name in (self._headers.keys() | http.headers.keys() | {"authorization"}) - _EVERYBODYS:
             request.headers.pop(name, None)
         _drop_cookies(request, {cookie.name for cookie in http.cookies.jar if not cookie.domain})
-        return await http.send(request, stream=True, follow_redirects=False, auth=None)
+        return await http.send(request, stream=True, follow_redirects=False, auth=login)
 
     # Where pages may lead
 
     def _is_behind_proxy(self, url: str) -> bool:
         """Whether someone else may look up the names; what a handed-in client does, nobody knows."""
-        return not self._keeps_cookies or self._maybe_proxy(url) is not None
-
-    def _maybe_proxy(self, url: str) -> str | None:
-        """The proxy that a request to `url` takes: the named one, else the environment's; None for none."""
-        if self._proxy is not None:
-            return self._proxy
-        parts = urlsplit(url)
-        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if proxy is None or proxy_bypass(parts.hostname or ""):
-            return None
-        return proxy if "://" in proxy else f"http://{proxy}"
+        return not self._keeps_cookies or self._proxies.maybe_for(url) is not None
 
     def _judge_name(self, url: str) -> None:
         """By what a host says by itself, which is all that can be judged where names are looked up elsewhere.
@@ -593,7 +589,7 @@ async def _mapped(
     deadline: Deadline,
     *,
     is_bounded: bool = False,
-    proxy: str | None = None,
+    proxy: Proxy | None = None,
 ) -> _Value:
     """The result of one awaited call on the network, with its exceptions mapped.
 
@@ -657,15 +653,15 @@ def _undecodable(error: UndecodableBodyError, url: str) -> TransportError:
     )
 
 
-def _map(error: Exception, url: str, proxy: str | None = None) -> ChatGpttError:
+def _map(error: Exception, url: str, proxy: Proxy | None = None) -> ChatGpttError:
     chain = list(causes(error))
     if proxy is not None and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         is_tls = any(isinstance(cause, ssl.SSLError) for cause in chain)
         if not is_tls:
             return TransportError(
-                f"cannot reach {origin(url)} through the proxy {proxy.rpartition('@')[2]}: {_reason(chain)}",
+                f"cannot reach {origin(url)} through {proxy}: {_reason(chain)}",
                 code="timeout" if isinstance(error, httpx.ConnectTimeout) else "connect_error",
-                hint="check the proxy's address and login",
+                hint=proxy.hint,
                 url=url,
             )
     if isinstance(error, httpx.RequestError) and _target(error) not in ("", origin(url)):

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -457,7 +457,7 @@ def _log_level(verbose: int) -> int:
 class _Place:
     """The page that a command is about."""
 
-    page: str
+    page: str = field(repr=False)
     bot: str = ""
     strategy: StrategyName = StrategyName.auto
     state_dir: StateDir | None

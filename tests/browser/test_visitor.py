@@ -197,22 +197,44 @@ async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_s
 ) -> None:
     demo.clear()
     trace = tmp_path / "new" / "trace.zip"
-    secrets = ("s3cret-login", "c00kie-kept", "c00kie-named", "t0ken-own", "3fa4c91b07")
-    login = base64.b64encode(b"ada:s3cret-login").decode()
-    headers = (("authorization", f"Basic {login}"), ("x-own", "t0ken-own"), ("cookie", "named=c00kie-named"))
-    disguise = Disguise(user_agent=DEFAULT_USER_AGENT, headers=headers)
-    async with Acquiring(BrowserOptions(trace=trace), disguise=lambda page: disguise) as acquiring:
-        acquiring.transport.add_cookies(
-            [StoredCookie(name="kept", value="c00kie-kept", domain="127.0.0.1", path="/", is_secure=False)]
-        )
-        with pytest.raises(ChatGpttError):
-            await acquiring.acquire(demo.page("browser/nochat/?_wpnonce=3fa4c91b07"), strategy="browser")
-    assert any("c00kie-kept" in seen.headers.get("cookie", "") for seen in demo.requests)
+    login, to_proxy = (base64.b64encode(text).decode() for text in (b"ada:s3cret-login", b"bob:pr0x"))
+    short = ("zq9x", "q7z", "z8k", "pr0x")
+    secrets = (
+        "s3cret-login",
+        "c00kie-kept",
+        "c00kie-named",
+        "t0ken-own",
+        "3fa4c91b07",
+        login,
+        to_proxy,
+        *short,
+    )
+    headers = (
+        ("authorization", f"Basic {login}"),
+        ("x-own", "t0ken-own"),
+        ("x-pin", "zq9x"),
+        ("cookie", "named=c00kie-named; small=q7z"),
+    )
+    seen: list[str] = []
+    async with http_proxy(to_proxy, seen) as port:
+        proxy = f"http://bob:pr0x@127.0.0.1:{port}"
+        disguise = Disguise(user_agent=DEFAULT_USER_AGENT, headers=headers, proxy=proxy)
+        async with Acquiring(BrowserOptions(trace=trace), disguise=lambda page: disguise) as acquiring:
+            acquiring.transport.add_cookies(
+                StoredCookie(name=name, value=value, domain="127.0.0.1", path="/", is_secure=False)
+                for name, value in (("kept", "c00kie-kept"), ("little", "z8k"))
+            )
+            with pytest.raises(ChatGpttError):
+                await acquiring.acquire(demo.page("browser/nochat/?_wpnonce=3fa4c91b07"), strategy="browser")
+    assert any("/browser/nochat/" in target for target in seen)
+    cookies = [request.headers.get("cookie", "") for request in demo.requests]
+    assert any("c00kie-kept" in given and "little=z8k" in given for given in cookies)
     assert stat.S_IMODE(trace.stat().st_mode) == 0o600
     with zipfile.ZipFile(trace) as kept:
         written = b"".join(kept.read(name) for name in kept.namelist()).decode("latin-1")
         for name in ("trace.trace", "trace.network"):
             assert all(json.loads(line) for line in kept.read(name).splitlines())
     assert "browser/nochat/" in written
-    for secret in (*secrets, login):
+    assert "Proxy-Authorization" in written
+    for secret in secrets:
         assert secret not in written, secret

@@ -267,6 +267,15 @@ def test_what_costs_the_parser_too_much_is_cut_off(body: bytes, is_cut: bool) ->
     assert len(found.select(".last")) == (0 if is_cut else 1)
 
 
+def test_a_login_in_the_sites_own_addresses_is_left_out() -> None:
+    asset = "sub/wp-content/plugins/gpt3-ai-content-generator/x.js"
+    head = f'<script src="https://me:geheim@a.example/{asset}"></script>'
+    found = Page(head.encode(), "https://a.example/sub/chat/")
+    assert found.own_ajax_url == "https://a.example/sub/wp-admin/admin-ajax.php"
+    named = "https://me:geheim@a.example/x/wp-admin/admin-ajax.php"
+    assert found.ajax_url(named) == "https://a.example/x/wp-admin/admin-ajax.php"
+
+
 def test_few_of_very_many_elements_are_read() -> None:
     assert len(Page(b"<i class=a></i>" * 10_000, PAGE).select(".a")) == 200
 

@@ -116,7 +116,66 @@ def test_an_origin_is_scheme_host_and_port(url: str, expected: str) -> None:
         ("https://a.example/?mail=a@b", "https://a.example/?mail=a@b"),
         ("socks5://u:p@127.0.0.1:9", "socks5://127.0.0.1:9"),
         ("//u:p@a.example", "//a.example"),
+        ("https://u:p@[::1]:8/x@y", "https://[::1]:8/x@y"),
+        ("https://[::1]:8/x@y", "https://[::1]:8/x@y"),
+        ("localhost:80/@x", "localhost:80/@x"),
+        ("shop", "shop"),
+        ("", ""),
     ],
 )
 def test_credentials_are_taken_out(url: str, expected: str) -> None:
     assert without_credentials(url) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "me:geheim@a.example/x",
+        "me:geheim@a.example:80",
+        "geheim@a.example",
+        "https:/me:geheim@a.example",
+        "https:///me:geheim@a.example",
+        "https:me:geheim@a.example",
+        "https:\\\\me:geheim@a.example/",
+        "  https://me:geheim@a.example",
+        "https://me:ge heim@a.example/",
+        "https://me:geheim/x@a.example/",
+        "https://me:geheim?x@a.example/",
+        "https://me:geheim#x@a.example/",
+        "https://me:geheim@x@a.example/",
+        "https://me:geheim%40a.example/",
+        "https://me:geheim\uff20a.example/",
+        "https://a https://me:geheim@a.example/",
+        "me:geheim/x@a.example",
+        "a.example:8080:me:geheim",
+        "me:geheim:a.example:8080",
+        "http://a.example:8080:me:geheim",
+        "socks5h://me:geheim@127.0.0.1:9",
+        "//me:geheim",
+    ],
+)
+def test_a_login_is_taken_out_of_what_is_no_url_in_order_too(text: str) -> None:
+    assert "geheim" not in without_credentials(text)
+    url = "none"
+    with suppress(InvalidInputError):
+        url = page_url(text)
+    assert "geheim" not in without_credentials(url)
+    if url == "none":
+        with pytest.raises(InvalidInputError) as caught:
+            page_url(text)
+        assert "geheim" not in str(caught.value)
+
+
+JUNK = st.text(st.sampled_from("a1:@%.[] \uff20"))
+
+
+@given(st.sampled_from(["", "https://", "https:/", "https:", "//", "socks5:\\\\"]), JUNK, JUNK, JUNK)
+def test_no_password_stays_in_an_address_however_it_is_written(
+    lead: str, before: str, behind: str, host: str
+) -> None:
+    assert "geheim" not in without_credentials(f"{lead}me:{before}geheim{behind}@a.example{host}")
+
+
+@given(st.text())
+def test_any_text_can_be_shown(text: str) -> None:
+    without_credentials(text)

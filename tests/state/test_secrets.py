@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import anyio.to_thread
 import httpx
@@ -44,10 +45,15 @@ from faults import (
 from proxies import Proxy, http_proxy
 
 from chatgptt import ChatGpttError, HealthReport, Reply
+from chatgptt._health_command import HealthCommand
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, StoredCookie, Tokens
 from chatgptt.demo import DemoSite
+from chatgptt.health.check import Plan
+from chatgptt.health.sites import Site
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
+from chatgptt.tokens.browser import Disguise
+from chatgptt.tokens.gate import Upstream
 from chatgptt.tokens.ladder import Acquired
 from chatgptt.tokens.store import Visitor, _Change, _Site
 
@@ -321,7 +327,131 @@ async def test_no_secret_is_in_the_failure_of_a_proxy(trouble: str, run: Run) ->
     searched.assert_clean()
 
 
+# Addresses with a login in them, as people type them
+
+
+MALFORMED = (
+    "{login}@{host}",
+    "https:/{login}@{host}",
+    "{scheme}:{login}@{host}",
+    "{scheme}://{login}/@{host}",
+)
+
+
+def misspelled(url: str, login: str) -> list[str]:
+    """Ways to get an address with a login wrong."""
+    scheme, host = url.split("://")
+    return [form.format(scheme=scheme, login=login, host=host.rpartition("@")[2]) for form in MALFORMED]
+
+
+def kept_in(folder: Path) -> list[str]:
+    return [path.read_bytes().decode("latin-1") for path in folder.iterdir() if path.is_file()]
+
+
+@pytest.mark.anyio
+async def test_a_login_of_the_endpoint_goes_there_and_comes_out_nowhere(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    login = "eve:3ndp0int-p4ss"
+    basic = base64.b64encode(login.encode()).decode()
+    for protocol in ANSWERING:
+        for fault in ("", "a challenge", "no nonce"):
+            answer = site_of(protocol, ANSWERING[protocol], FAULTS.get(fault))
+            async with searching(answer) as (searched, _, url):
+                host = searched.server.url.removeprefix("http://")
+                endpoint = f"http://{login}@{host}/wp-admin/admin-ajax.php"
+                options: Options = {"state_dir": tmp_path, "strategy": "static", "ajax_url": endpoint}
+                async with client_of(url, **options) as client:
+                    outcomes: list[object] = [client, client._wanted(None).key]
+                    outcomes += [await client.health_check()]
+                    try:
+                        outcomes += [await client.ask("Hello"), await client.find_boxes()]
+                    except ChatGpttError as error:
+                        outcomes += [error]
+                searched.texts += [text for result in outcomes for text in all_of(result)]
+                for got in searched.server.got:
+                    is_endpoint = got.target.startswith("/wp-admin/admin-ajax.php")
+                    given = f"Basic {basic if is_endpoint else base64.b64encode(':'.join(LOGIN).encode()).decode()}"
+                    assert got.headers["authorization"] == given
+            searched.texts += logged(caplog)
+            searched.texts += kept_in(tmp_path)
+            for text in searched.texts:
+                assert login.partition(":")[2] not in text
+                assert basic not in text
+
+
+@pytest.mark.anyio
+async def test_a_password_in_a_misspelled_address_is_in_no_report_of_a_check(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    monkeypatch.setenv("CHATGPTT_STATE_DIR", str(state))
+    login = ":".join(LOGIN)
+    pages = [f"http://{login}@127.0.0.1:9/x", *misspelled("http://127.0.0.1:9/x", login)]
+    sites, page = tmp_path / "sites.toml", tmp_path / "report.html"
+    sites.write_text("".join(f"[site-{place}]\nurl = {json.dumps(url)}\n" for place, url in enumerate(pages)))
+    texts = []
+    for form in ("text", "json", "nagios", "prometheus", "junit"):
+        for words in (pages, ("--sites", str(sites)), pages[:1]):
+            done = await run_beside(
+                run, "health-check", "-vv", "--format", form, "--report", str(page), "--timeout", "5", *words
+            )
+            assert done.code in (2, 3), done
+            texts += [done.out, done.err]
+    for shape in ("text", "json"):
+        done = await run_beside(run, "health-check", "--history", "--format", shape, *pages)
+        texts += [done.out, done.err]
+    texts += [*kept_in(state), page.read_text()]
+    assert "127.0.0.1" in texts[0]
+    for text in texts:
+        assert LOGIN[1] not in text
+
+
+async def outcome_of(page: str, **options: Unpack[Options]) -> object:
+    """The error of a client, be it of its making."""
+    try:
+        async with client_of(page, **options) as client:
+            return await client.ask("Hello")
+    except ChatGpttError as error:
+        return error
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "form", [*MALFORMED, "{host}:{login}", "gopher://{login}@{host}", "http://{host}:{login}"]
+)
+@pytest.mark.parametrize("option", ["--site", "--proxy", "ajax_url"])
+async def test_a_password_in_a_misspelled_address_is_in_no_error(option: str, form: str, run: Run) -> None:
+    address = form.format(scheme="http", login=PROXY_LOGIN, host="127.0.0.1:9")
+    texts = []
+    if option == "ajax_url":
+        texts += all_of(await outcome_of("http://127.0.0.1:9", ajax_url=address))
+    else:
+        for command in (("ask", "Hello"), ("inspect",), ("health-check",), ("record", "-o", "/never/there")):
+            for more in ((), ("--json",)):
+                words = ("--site", "http://127.0.0.1:9", option, address, "--timeout", "5")
+                done = await run_beside(run, *command, "-vv", *words, *more)
+                assert done.code, done
+                texts += [done.out, done.err]
+    for text in texts:
+        assert PROXY_LOGIN.partition(":")[2] not in text
+
+
 # Values
+
+
+def test_no_secret_is_in_the_repr_of_what_holds_an_address() -> None:
+    url = f"https://{':'.join(LOGIN)}@site.example/"
+    disguise = Disguise(
+        user_agent="x", headers=(("authorization", BEARER),), proxy=f"http://{PROXY_LOGIN}@x:1"
+    )
+    site = Site(url=url, plan=Plan(), proxy=disguise.proxy or "")
+    command = HealthCommand(urls=[url], site=url, proxy=site.proxy, ping_url=f"https://x/{API_KEY}")
+    upstream = Upstream.of(f"socks5://{PROXY_LOGIN}@x:1")
+    for shown in map(repr, (disguise, site, command, upstream)):
+        for secret in GIVEN:
+            assert secret not in shown
 
 
 def test_no_secret_is_in_the_repr_of_a_value() -> None:

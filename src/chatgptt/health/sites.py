@@ -12,7 +12,7 @@ A key that nobody knows is an error: a mistyped option would silently check some
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import get_args
@@ -21,6 +21,7 @@ from chatgptt._errors import InvalidInputError
 from chatgptt._models import Strategy
 from chatgptt.health.check import Plan
 from chatgptt.health.report import Level
+from chatgptt.protocols.urls import without_credentials
 
 __all__ = ["Site", "read_sites"]
 
@@ -44,11 +45,11 @@ _OPTIONS: dict[str, type | UnionType] = {
 class Site:
     """One page to check: how to reach it, and what to do there."""
 
-    url: str
+    url: str = field(repr=False)
     plan: Plan
     bot: str = ""
     strategy: Strategy = "auto"
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
 
 
 def read_sites(path: Path, defaults: Site) -> list[Site]:
@@ -75,22 +76,31 @@ def read_sites(path: Path, defaults: Site) -> list[Site]:
 
 
 def _read_site(name: str, table: object, defaults: Site, path: Path) -> Site:
+    name = without_credentials(name)
     where = f"{path}, [{name}]"
     if not isinstance(table, dict):
         raise InvalidInputError(f"{path}: {name} stands outside of a site's table", hint=_HINT)
     for key, value in table.items():
         if key not in _OPTIONS:
             raise InvalidInputError(
-                f"{where}: unknown option {key!r}", hint=f"the options are: {', '.join(_OPTIONS)}"
+                f"{where}: unknown option {without_credentials(key)!r}",
+                hint=f"the options are: {', '.join(_OPTIONS)}",
             )
         if not isinstance(value, _OPTIONS[key]) or isinstance(value, bool):
-            raise InvalidInputError(f"{where}: {key} cannot be {value!r}", hint=_HINT)
+            raise InvalidInputError(f"{where}: {key} cannot be {_shown(value)}", hint=_HINT)
     if not table.get("url"):
         raise InvalidInputError(f"{where}: no url", hint=_HINT)
     try:
         return _merge(table, defaults)
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error.message}", hint=error.hint) from error
+
+
+def _shown(value: object) -> str:
+    """A value of the wrong type, without a login that may be in it."""
+    if isinstance(value, str):
+        return repr(without_credentials(value))
+    return repr(value) if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
 def _merge(table: dict[str, str | int | float], defaults: Site) -> Site:

@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes, urljoin
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from chatgptt.protocols.text import read_object
-from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
+from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin, without_credentials
 
 __all__ = [
     "MAX_DEPTH",
@@ -296,6 +296,7 @@ class Page:
         return ""
 
     def _as_served(self, url: str) -> str:
+        url = without_credentials(url)
         return (
             f"https:{url.removeprefix('http:')}"
             if self.url.startswith("https:") and url.startswith("http:")

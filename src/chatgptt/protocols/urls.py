@@ -39,7 +39,7 @@ def page_url(text: str) -> str:
         InvalidInputError: for another scheme, no host, or a URL that no request can be made of.
     """
     text = text.strip()
-    shown = text.rpartition("@")[2]  # what cannot be read may hold a password
+    shown = without_credentials(text)
     if not text:
         raise InvalidInputError("no page URL was given", hint=_HINT)
     if any(ord(character) < 0x21 or ord(character) == 0x7F for character in text) or not is_unicode(text):
@@ -49,7 +49,9 @@ def page_url(text: str) -> str:
     scheme = _HAS_SCHEME.match(text)
     if scheme is None:
         text = f"https://{text.removeprefix('//')}"
-    elif scheme[1].lower() not in _DEFAULT_PORTS or not text[scheme.end() :].startswith("//"):
+    elif not text[scheme.end() :].startswith("//"):
+        raise InvalidInputError(f"the URL {shown!r} does not begin with http:// or https://", hint=_HINT)
+    elif scheme[1].lower() not in _DEFAULT_PORTS:
         raise InvalidInputError(f"cannot ask a page over {scheme[1]!r}", hint=_HINT)
     try:
         parts = urlsplit(text)
@@ -83,9 +85,28 @@ def has_host(url: str) -> bool:
         return False
 
 
-def without_credentials(url: str) -> str:
-    """`url` with any `user:password@` taken out, fit for messages and logs."""
-    return re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", url)
+def without_credentials(address: str) -> str:
+    """`address` without the `user:password@` in it, fit to be stored and shown; of any text.
+
+    Where a URL is not in order, any part of it may be the password: what lies before its last `@` is left
+    out then, and without an `@` all behind the first colon.
+    """
+    lead = re.match(r"(?:\s*[a-zA-Z][a-zA-Z0-9+.-]*:[/\\]+)?[\s/\\]*", address)
+    start = lead.end() if lead else 0
+    rest = address[start:]
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    is_in_order = re.fullmatch(r"(?:\[[^\]@\s]*\]|[^:@\s]*)(?::\d*)?", authority.translate(_AT))
+    if is_in_order:
+        return address
+    searched = authority if "@" in authority.translate(_AT) else rest
+    end = searched.translate(_AT).rfind("@") + 1
+    if not end and ":" not in rest:
+        return address
+    return address[:start] + (rest[end:] if end else f"{rest.partition(':')[0]}:***")
+
+
+_AT = {ord("\uff20"): "@", ord("\ufe6b"): "@"}
+"""What becomes an `@` where a host's name is brought into its form for the wire."""
 
 
 def origin(url: str) -> str:

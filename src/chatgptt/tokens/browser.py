@@ -18,7 +18,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,7 @@ from urllib.parse import unquote, urlsplit
 
 from chatgptt._errors import BrowserError, ChatGpttError, PageError
 from chatgptt._models import StoredCookie
+from chatgptt._proxies import Proxy
 from chatgptt.protocols.addresses import is_further_in
 from chatgptt.protocols.urls import has_host, origin, without_credentials
 from chatgptt.tokens.driver import environment_of_driver
@@ -107,8 +109,15 @@ class Disguise:
     """
 
     user_agent: str
-    headers: tuple[tuple[str, str], ...] = ()
-    proxy: str | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    proxy_source: str = ""
+    """As `Proxy` has it."""
+
+    @property
+    def proxied_by(self) -> Proxy | None:
+        """The proxy, to speak of it."""
+        return Proxy(url=self.proxy, source=self.proxy_source) if self.proxy else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -496,9 +505,15 @@ class Tab:
             with tempfile.TemporaryDirectory() as folder:
                 raw = Path(folder) / "trace.zip"
                 await _attempt(self._context.tracing.stop(path=raw))
-                headers = [value for _, value in self.disguise.headers]
-                values = [cookie.value for cookie in cookies]
-                await _attempt(asyncio.to_thread(keep_clean, raw, trace, headers, values))
+                clean = partial(
+                    keep_clean,
+                    raw,
+                    trace,
+                    headers=self.disguise.headers,
+                    cookies=[(cookie.name, cookie.value) for cookie in cookies],
+                    proxy=self.disguise.proxy,
+                )
+                await _attempt(asyncio.to_thread(clean))
 
     async def close(self) -> None:
         """Closes the page, and every connection it has."""
@@ -540,7 +555,8 @@ class Tab:
                 hint="run again with -vv",
                 url=without_credentials(url),
             )
-        return map_failure(failure[1], url, self._gate.failures if self._gate else {})
+        at_gate = self._gate.failures if self._gate else {}
+        return map_failure(failure[1], url, at_gate, self.disguise.proxied_by)
 
     # What happens in it
 

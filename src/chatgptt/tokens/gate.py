@@ -14,8 +14,9 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from chatgptt._network import look_up
@@ -39,8 +40,8 @@ class Upstream:
 
     host: str
     port: int
-    user: str = ""
-    password: str = ""
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, url: str) -> Upstream:
@@ -214,7 +215,11 @@ async def _connect_through(
     proxy: Upstream, host: str, port: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection by way of a SOCKS5 proxy, with its login (RFC 1928, RFC 1929)."""
-    reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+    try:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise _Closed(_FAILED, f"the proxy cannot be reached, {why}") from error
     try:
         writer.write(b"\x05\x01\x02" if proxy.user else b"\x05\x01\x00")
         _, method = await reader.readexactly(2)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
+from chatgptt._proxies import Proxy
 from chatgptt.protocols.urls import origin, without_credentials
 
 __all__ = ["map_failure", "words_of"]
@@ -27,6 +28,7 @@ _TABLE: tuple[tuple[str, ErrorCode, str], ...] = (
     ("ERR_TUNNEL_", "connect_error", _PROXY_HINT),
     ("ERR_", "connect_error", "check the address, that the site is up, and the proxy if there is one"),
 )
+_OF_A_PROXY = ("ERR_PROXY_", "ERR_TUNNEL_", "ERR_SOCKS_", "ERR_NO_SUPPORTED_PROXIES")
 _NO_PAGE = frozenset(
     {
         "ERR_ABORTED",  # a download, or no content
@@ -38,13 +40,16 @@ _NO_PAGE = frozenset(
 )
 
 
-def map_failure(name: str, url: str, at_gate: Mapping[str, OSError | str]) -> ChatGpttError:
+def map_failure(
+    name: str, url: str, at_gate: Mapping[str, OSError | str], proxy: Proxy | None = None
+) -> ChatGpttError:
     """The error for a navigation that ended in Chromium's `name`, such as `ERR_CONNECTION_RESET`.
 
     Args:
         name: without the `net::` in front.
         url: where it went.
         at_gate: why connections to a host failed, which Chromium behind the gate does not know.
+        proxy: what it was to go through.
     """
     shown = without_credentials(url)
     if name in _NO_PAGE:
@@ -58,6 +63,13 @@ def map_failure(name: str, url: str, at_gate: Mapping[str, OSError | str]) -> Ch
     if isinstance(why, OSError):
         code = "dns_error" if isinstance(why, socket.gaierror) else code
         why = why.strerror or str(why)
+    if proxy is not None and (name.startswith(_OF_A_PROXY) or why.startswith("the proxy ")):
+        return TransportError(
+            f"the browser cannot reach {origin(url)} through {proxy}: {why}",
+            code=code,
+            hint=proxy.hint,
+            url=shown,
+        )
     return TransportError(
         f"the browser cannot talk to {origin(url)}: {why}", code=code, hint=hint, url=shown, is_sent=True
     )

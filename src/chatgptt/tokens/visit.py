@@ -15,8 +15,6 @@ import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
@@ -30,6 +28,7 @@ from chatgptt._errors import (
     TransportError,
 )
 from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
+from chatgptt._proxies import Proxies
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
@@ -85,14 +84,13 @@ def disguise_for(
     if auth is not None:
         own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
     agent = own.pop("user-agent", user_agent)
-    if proxy is None:
-        parts = urlsplit(page)
-        named = getproxies()
-        if not proxy_bypass(parts.hostname or ""):
-            proxy = named.get(parts.scheme) or named.get("all")
-        if proxy is not None and "://" not in proxy:
-            proxy = f"http://{proxy}"
-    return Disguise(user_agent=agent, headers=tuple(sorted(own.items())), proxy=proxy)
+    taken = Proxies(proxy).maybe_for(page)
+    return Disguise(
+        user_agent=agent,
+        headers=tuple(sorted(own.items())),
+        proxy=taken.url if taken else None,
+        proxy_source=taken.source if taken else "",
+    )
 
 
 class BrowserRung:
