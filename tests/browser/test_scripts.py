@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from asking import failure
@@ -151,3 +153,30 @@ async def test_a_page_finds_no_way_to_speak_for_the_watching_script(acquiring: A
     async with serving(always(page(script + BOX))) as server:
         await acquiring.acquire(f"{server.url}/", strategy="browser")
         assert [got.target for got in server.got if got.path == "/seen"] == ["/seen?"]
+
+
+async def test_what_a_page_shows_is_not_read_in_the_callers_thread(acquiring: Acquiring) -> None:
+    script = f"""
+        for (let n = 0; n < 20; n++) fetch("/wp-admin/admin-ajax.php?action=a" + n);
+        setTimeout(() => {{ {BOX} }}, 500);
+    """
+    read_here: set[str] = set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        name = Path(frame.f_code.co_filename).name
+        if event == "call" and name in ("sightings.py", "page.py", "text.py"):
+            read_here.add(frame.f_code.co_qualname)
+
+    async def answer(connection: Connection, got: Got) -> bool:
+        is_ajax = got.path.endswith("admin-ajax.php")
+        await connection.send(reply('{"a": 1}', kind="application/json") if is_ajax else page(script))
+        return True
+
+    async with serving(answer) as server:
+        sys.setprofile(note)
+        try:
+            acquired = await acquiring.acquire(f"{server.url}/", strategy="browser")
+        finally:
+            sys.setprofile(None)
+        assert acquired.tokens.nonce == NONCE
+        assert read_here == set()

@@ -35,6 +35,7 @@ from chatgptt.tokens.gate import Gate, Upstream
 from chatgptt.tokens.installed import INSTALL_HINT, Found
 from chatgptt.tokens.lifeline import Lifeline
 from chatgptt.tokens.net_failures import map_failure, words_of
+from chatgptt.tokens.sightings import MAX_REPLY_CHARACTERS, is_worth_reading
 from chatgptt.tokens.store import check_owner
 from chatgptt.tokens.traces import keep_clean
 from chatgptt.tokens.unneeded import NOT_LOADED, TRACKERS, is_tracker
@@ -60,7 +61,6 @@ _Value = TypeVar("_Value")
 
 _START_TIMEOUT = 30.0
 _CLOSE_TIMEOUT = 3.0
-_MOST_REPLY_BYTES = 2**20
 _HOLD_TIMEOUT = 20.0
 _CALM_TIMEOUT = 1.0
 """What a witnessed visit waits at its end for replies under way; some pages always have one."""
@@ -596,9 +596,10 @@ class Tab:
                 await self._document_came(response)
             return
         size = response.headers.get("content-length", "0")
-        if request.resource_type in ("xhr", "fetch") and size.isdigit() and int(size) <= _MOST_REPLY_BYTES:
+        is_small = size.isdigit() and int(size) <= MAX_REPLY_CHARACTERS
+        if request.resource_type in ("xhr", "fetch") and is_small and is_worth_reading(response.url):
             kind = response.headers.get("content-type", "")
-            if "json" in kind or ("html" in kind and "admin-ajax.php" in request.url):
+            if "json" in kind or "html" in kind:
                 self.listener.reply_came(response.url, await response.text(), _posted(request))
 
     async def _document_came(self, response: Response) -> None:

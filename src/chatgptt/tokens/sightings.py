@@ -6,7 +6,11 @@ Elements and scripts are read by the same readers as static pages, from a small 
 boxes' elements.
 
 Where a nonce may show, best first: on the box; in the page's own chat requests; in the plugin's script
-globals; in the reply of the site's nonce action; in any other JSON that the page was given by its site.
+globals; in the reply of the site's nonce action (docs/protocols.md A6); in what else the site's message
+endpoint or the plugin's embed route (A1) answered the page. Other JSON is not read.
+
+What a page shows costs time to read, and a page decides how much it shows. So replies are bounded in number
+and size, and so is the markup that is read in them.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from itertools import islice
+from itertools import chain, islice
 from urllib.parse import parse_qsl, urlsplit
 
 from chatgptt._errors import ChatBoxNotFoundError
@@ -26,15 +30,29 @@ from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects
-from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site
+from chatgptt.protocols.urls import AJAX_PATH, is_same_site
 
-__all__ = ["Seen", "Sightings", "Source", "blocked_by_consent", "hints_at_chat", "needs_scripts"]
+__all__ = [
+    "Seen",
+    "Sightings",
+    "Source",
+    "blocked_by_consent",
+    "hints_at_chat",
+    "is_worth_reading",
+    "needs_scripts",
+]
 
-MAX_REPLY_CHARACTERS = 2**20
-"""A reply that carries a nonce or a box is some kilobytes."""
+MAX_REPLY_CHARACTERS = 2**18
+"""A reply that carries a nonce is some hundred bytes, one with a bot's configuration and markup 30 kB."""
 
-_MAX_MARKUPS = 50
-"""How many pieces of markup are read in a reply; each is parsed like a page."""
+_MAX_REPLIES = 100
+"""How many replies of one visit are read; some pages ask their site every second."""
+
+_MAX_MARKUPS = 5
+"""How many pieces of markup are read in a reply, which has one box; each is parsed like a page."""
+
+_MAX_CONSENT_CHARACTERS = 2**20
+"""How much of a document is searched for scripts that a consent manager holds back; pages have half of it."""
 
 _MAX_DEPTH = 6
 _NONCE_KEYS = frozenset(
@@ -88,6 +106,7 @@ class Seen:
 class _Frame:
     page: Page
     boxes: tuple[ChatBox, ...]
+    nonce: str | None
     globals: Mapping[str, Mapping[str, str]]
     state: str
     is_scripted: bool
@@ -99,7 +118,7 @@ class Sightings:
     """Everything that one visit of a page showed.
 
     Args:
-        page: the page that was asked for.
+        page: the page, which its last document tells.
         bot: the wanted bot, as for `choose_box`.
         wrong: nonces that are known not to do: placeholders of the static page and rejected ones.
         is_static_known: whether the page's markup was read before: what shows now is its scripts' work.
@@ -112,6 +131,7 @@ class Sightings:
     _frames: dict[object, _Frame] = field(default_factory=dict)
     _nonces: dict[Source, str] = field(default_factory=dict)
     _embedded: list[tuple[str, ChatBox]] = field(default_factory=list)
+    _replies: int = 0
     _candidate: tuple[str, str, int] | None = None
     _since: float = 0.0
     suspects: set[str] = field(default_factory=set)
@@ -150,6 +170,7 @@ class Sightings:
         self._frames[frame] = _Frame(
             page=page,
             boxes=find_boxes(page),
+            nonce=wpaicg.find_page_nonce(page),
             globals=globals_,
             state=state,
             is_scripted=is_scripted,
@@ -171,19 +192,19 @@ class Sightings:
             self._note(Source.REQUEST, fields.get("_wpnonce") or fields.get("_ajax_nonce"))
 
     def reply_came(self, url: str, body: str, request_body: str = "") -> None:
-        """Takes in a JSON reply that the page itself received from its own site, or from the plugin's embed
-        route.
-        """
-        is_embed = _EMBED_ROUTE in url and has_host(url)
-        if not (is_embed or is_same_site(url, self.page)) or len(body) > MAX_REPLY_CHARACTERS:
+        """Takes in a reply that the page itself received from its own site; what `is_worth_reading` of it."""
+        if not (is_worth_reading(url) and is_same_site(url, self.page)):
+            return
+        self._replies += 1
+        if self._replies > _MAX_REPLIES or len(body) > MAX_REPLY_CHARACTERS:
             return
         fields = _read_query(url) | _read_fields(request_body)
         source = Source.ACTION if fields.get("action") == _NONCE_ACTION else Source.REPLY
-        for found in find_objects(body):
-            for markup in islice(_find_boxes(found, 0), _MAX_MARKUPS):
-                self._embed(markup, url if is_embed else self.page)
-            for nonce in _find_nonces(found, 0):
-                self._note(source, nonce)
+        found = list(find_objects(body))
+        for markup in islice(chain.from_iterable(_find_boxes(one, 0) for one in found), _MAX_MARKUPS):
+            self._embed(markup)
+        for nonce in chain.from_iterable(_find_nonces(one, 0) for one in found):
+            self._note(source, nonce)
 
     def choose(self, now: float) -> Seen | None:
         """Tokens that are plausible and have been stable for long enough by `now`; None while there are
@@ -237,9 +258,8 @@ class Sightings:
         if box.protocol == "wpaicg":
             frames = [frame] if frame else []
             for one_frame in [*frames, *self._frames.values()]:
-                nonce = wpaicg.find_page_nonce(one_frame.page)
-                if nonce is not None and self._is_new(nonce):
-                    return nonce, Source.GLOBAL
+                if one_frame.nonce is not None and self._is_new(one_frame.nonce):
+                    return one_frame.nonce, Source.GLOBAL
         for one_frame in self._frames.values():
             for name, members in one_frame.globals.items():
                 nonce = maybe_nonce(members.get("nonce"))
@@ -278,9 +298,9 @@ class Sightings:
         shown = {box.bot_id for _, _, box in found}
         return found + [(url, None, box) for url, box in self._embedded if box.bot_id not in shown]
 
-    def _embed(self, markup: str, url: str) -> None:
+    def _embed(self, markup: str) -> None:
         known = {(box.bot_id, box.nonce) for _, box in self._embedded}
-        for box in find_boxes(Page(markup.encode("utf-8", "replace"), url)):
+        for box in find_boxes(Page(markup.encode("utf-8", "replace"), self.page)):
             if (box.bot_id, box.nonce) not in known and len(self._embedded) < 50:
                 self._embedded.insert(0, (self.page, box))
 
@@ -294,6 +314,11 @@ class Sightings:
             self.suspects.add(nonce)
             return False
         return True
+
+
+def is_worth_reading(url: str) -> bool:
+    """Whether a reply from there may hold a box or its nonce."""
+    return AJAX_PATH in url or _EMBED_ROUTE in url
 
 
 _MADE_BY_SCRIPT = re.compile(
@@ -319,11 +344,15 @@ def hints_at_chat(page: Page) -> bool:
 
 
 _HELD_BACK = 'script[type^="text/plain" i]'
+_MENTIONS_HELD_BACK = re.compile(r"type\s*=\s*[\"']?\s*text/plain", re.I)
 """How consent managers hold a script back until the visitor agreed."""
 
 
 def blocked_by_consent(document: str) -> bool:
     """Whether a page's chat script waits for the visitor to agree to something."""
+    document = document[:_MAX_CONSENT_CHARACTERS]
+    if not _MENTIONS_HELD_BACK.search(document):
+        return False
     page = Page(document.encode("utf-8", "replace"), "about:blank")
     return any(
         re.search(r"wpaicg|aipkit|gpt3-ai-content-generator", (node.html or "")[:50_000])

@@ -34,7 +34,7 @@ from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
 from chatgptt.tokens.installed import INSTALL_HINT
-from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches
+from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
 from chatgptt.tokens.sharing import SharedBrowser
 from chatgptt.tokens.sightings import Seen, Sightings, blocked_by_consent, hints_at_chat, needs_scripts
 
@@ -198,7 +198,7 @@ class BrowserRung:
         return Tokens(
             box=seen.box,
             nonce=seen.nonce,
-            page=seen.page,
+            page=without_mark(seen.page),
             rung=self.name,
             acquired_at=self._clock(),
             user_agent=tab.disguise.user_agent,
@@ -218,6 +218,7 @@ class _Visit(Listener):
             wrong=climb.rejected | {box.nonce for box in climb.boxes if box.nonce is not None},
             is_static_known=climb.page is not None,
         )
+        self._unread: dict[object, tuple[str, bool, str]] = {}
         self._bell = anyio.Event()
         self._parsed = anyio.Event()
         self._failure: ChatGpttError | None = None
@@ -244,6 +245,7 @@ class _Visit(Listener):
             tasks.start_soon(self._act)
             while seen is None and self._failure is None and not self._is_hopeless():
                 self._bell = anyio.Event()
+                self._read()
                 if self._error_page is None:
                     seen = self._sightings.choose(time.monotonic())
                 if seen is None:
@@ -254,6 +256,13 @@ class _Visit(Listener):
         if seen is None and failure is not None:
             raise failure
         return seen
+
+    def _read(self) -> None:
+        while self._unread:
+            frame, (url, is_main, text) = self._unread.popitem()
+            self._sightings.frame_showed(frame, url, is_main=is_main, text=text)
+        if self._sightings.state in ("interactive", "complete"):
+            self._parsed.set()
 
     def conclude(self) -> None:
         """Leaves what it saw for whoever comes after."""
@@ -296,13 +305,14 @@ class _Visit(Listener):
 
     def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
         """See Listener."""
-        self._sightings.frame_showed(frame, url, is_main=is_main, text=text)
-        if self._sightings.state in ("interactive", "complete"):
-            self._parsed.set()
+        self._unread[frame] = (url, is_main, text)  # only the last of what a frame showed is read
         self._bell.set()
 
     def frame_left(self, frame: object) -> None:
         """See Listener."""
+        if frame is None:
+            self._unread.clear()
+        self._unread.pop(frame, None)
         self._sightings.frame_left(frame)
 
     def request_went(self, url: str, body: str) -> None:
@@ -318,6 +328,7 @@ class _Visit(Listener):
     def document_came(self, document: Document) -> None:
         """See Listener."""
         self._documents += 1
+        self._sightings.page = without_mark(document.url)
         self._parsed = anyio.Event()
         self._went_on.set()
         head = _head_of(document)

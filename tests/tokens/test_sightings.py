@@ -1,0 +1,97 @@
+"""What of a page's replies is read: those that a documented place gives, few and small ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import FrameType
+
+import pytest
+
+from chatgptt.protocols.page import Page
+from chatgptt.tokens.sightings import Sightings
+
+SITE = "https://shop.example"
+PAGE = f"{SITE}/chat/"
+AJAX = f"{SITE}/wp-admin/admin-ajax.php"
+EMBED = f"{SITE}/wp-json/aipkit/v1/chatbots/5/embed-config"
+NONCE = "3fa4c91b07"
+MARKUP = (
+    f"<div class='wpaicg-chat-shortcode' data-nonce='{NONCE}' data-post-id='7' data-bot-id='0' "
+    "data-type='shortcode'></div>"
+)
+CONFIG = {"botId": 5, "nonce": NONCE, "ajaxUrl": AJAX, "text": {}}
+
+
+def seen_of(*replies: tuple[str, object]) -> Sightings:
+    sightings = Sightings(page=PAGE, bot=None)
+    for url, value in replies:
+        sightings.reply_came(url, json.dumps(value), "action=any")
+    return sightings
+
+
+def pages_read(sightings: Sightings, url: str, body: str) -> int:
+    count = 0
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count
+        count += event == "call" and frame.f_code is Page.__init__.__code__
+
+    sys.setprofile(note)
+    try:
+        sightings.reply_came(url, body)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("url", "value"),
+    [
+        (AJAX, {"data": {"html": MARKUP}}),
+        (f"{AJAX}?action=aipkit_get_frontend_chat_nonce", {"config": CONFIG}),
+        (EMBED, {"config": CONFIG, "html": "<p>"}),
+    ],
+)
+def test_the_endpoint_and_the_embed_route_may_give_a_box(url: str, value: object) -> None:
+    (box,) = seen_of((url, value)).boxes
+    assert (box.nonce, box.ajax_url) == (NONCE, AJAX)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{SITE}/wp-json/wc/store/cart",
+        f"{SITE}/graphql",
+        "https://other.example/wp-admin/admin-ajax.php",
+        "https://other.example/wp-json/aipkit/v1/chatbots/5/embed-config",
+        "https://other.example/x?u=/aipkit/v1/chatbots/",
+    ],
+)
+def test_other_json_gives_neither_box_nor_nonce(url: str) -> None:
+    sightings = seen_of((url, {"html": MARKUP, "config": CONFIG, "nonce": NONCE}))
+    assert sightings.boxes == ()
+    sightings.frame_showed("main", PAGE, is_main=True, text=_told(MARKUP.replace(NONCE, "")))
+    assert sightings.choose(0.0) is None
+    assert sightings.choose(9.0) is None
+
+
+def test_of_a_reply_few_pieces_of_markup_are_read() -> None:
+    sightings = Sightings(page=PAGE, bot=None)
+    assert 0 < pages_read(sightings, AJAX, json.dumps({"all": [MARKUP] * 500})) <= 5
+    one_by_one = "".join(json.dumps({"html": MARKUP}) for _ in range(30))
+    assert 0 < pages_read(sightings, AJAX, one_by_one) <= 5
+
+
+def test_a_large_reply_is_not_read() -> None:
+    body = json.dumps({"html": MARKUP, "padding": "x" * 2**18})
+    assert pages_read(Sightings(page=PAGE, bot=None), AJAX, body) == 0
+
+
+def test_a_page_that_asks_its_site_without_end_is_read_to_an_end() -> None:
+    sightings, body = Sightings(page=PAGE, bot=None), json.dumps({"html": MARKUP})
+    assert sum(pages_read(sightings, AJAX, body) for _ in range(1000)) <= 100
+
+
+def _told(markup: str) -> str:
+    return json.dumps({"html": markup, "globals": {}, "scripted": False, "state": "complete"})
