@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, TextIO
 from chatgptt._errors import ChatGpttError, InvalidInputError
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
     from chatgptt._models import ChatBox, Reply
     from chatgptt._sync import Conversation, ReplyStream
     from chatgptt.fixtures.recorder import Recorded
@@ -34,6 +37,7 @@ __all__ = [
     "end_interrupted_line",
     "escape",
     "fill_closed_streams",
+    "let_streams_wait",
     "logging_to_stderr",
     "on_one_line",
     "print_answer",
@@ -86,7 +90,50 @@ def _write_diagnosis(text: str) -> None:
         write_text(text, sys.stderr)
 
 
-# Closed streams
+# Streams that wait, and closed ones
+
+
+class _Waiting(io.FileIO):
+    """A standard stream that waits also where its file is non-blocking, and writes all or fails.
+
+    Python would lose what a full pipe does not take. Any program that shares the pipe may make it
+    non-blocking, at any time.
+    """
+
+    def write(self, data: ReadableBuffer) -> int:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self.fileno(), rest) :]
+            except BlockingIOError:
+                select.select((), (self,), ())
+        return len(memoryview(data))
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        while True:
+            try:
+                return os.readv(self.fileno(), (buffer,))
+            except BlockingIOError:
+                select.select((self,), (), ())
+
+
+def let_streams_wait() -> None:
+    """Lets the standard streams of this process wait; see _Waiting."""
+    if sys.platform == "win32":  # a console is no file there
+        return
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        reader = io.BufferedReader(_Waiting(sys.stdin.fileno(), "rb", closefd=False))
+        sys.stdin = io.TextIOWrapper(reader, sys.stdin.encoding, sys.stdin.errors)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _waiting_writer(sys.stdout)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _waiting_writer(sys.stderr)
+
+
+def _waiting_writer(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    # Without a buffer below it, as with Python's -u: what was not taken would be tried once more at exit.
+    raw = _Waiting(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(raw, stream.encoding, stream.errors, write_through=True)
 
 
 def fill_closed_streams() -> None:

@@ -413,6 +413,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run() -> None:
     """The installed script."""
+    _terminal.let_streams_wait()
     sys.exit(main())
 
 

@@ -49,6 +49,21 @@ def test_the_answer_comes_over_the_clients_own_connection(
     assert "sec-fetch-mode" not in asked.headers  # which every browser sends
 
 
+def test_an_answer_after_a_visit_is_whole_where_stdout_and_stderr_are_one_pipe(
+    traces: Traces, demo: DemoSite
+) -> None:
+    """As in a CI's log. Nothing is read until the pipe is full for a while."""
+    command = [sys.executable, "-m", "chatgptt", "ask", "--site", demo.page("browser/fetched/")]
+    with subprocess.Popen(
+        [*command, "--strategy", "browser", "LONG 60000"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(10.0)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [word for word in out.decode().split() if word[1:].isdigit()] == [f"w{n}" for n in range(60_000)]
+
+
 def test_a_machine_without_a_browser_is_told_the_command(
     traces: Traces, demo: DemoSite, tmp_path: Path
 ) -> None:

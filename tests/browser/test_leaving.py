@@ -40,7 +40,7 @@ async def leave():
         break
 asyncio.run(leave())
 """,
-    "an exception": "client = asyncio.run(ask()); sys.exit(0)",
+    "an exit from within": "client = asyncio.run(ask()); sys.exit(0)",
     "a visit under way in a thread": """
 import threading, time
 page = sys.argv[1].replace("fetched", "never")

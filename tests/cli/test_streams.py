@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -110,6 +111,37 @@ def test_full_disk_is_told(site: DemoSite) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(b"error: No space left on device")
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-stream",), ("--json",)], ids=["streamed", "whole", "json"])
+def test_a_full_pipe_that_is_non_blocking_loses_nothing(site: DemoSite, flags: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    command = [*COMMAND, "ask", "--site", site.page("wpaicg/"), "LONG 30000", *flags]
+    with subprocess.Popen(command, stdout=writing, stderr=writing) as process:
+        os.close(writing)
+        with pytest.raises(subprocess.TimeoutExpired):  # nothing is read meanwhile, so that the pipe is full
+            process.wait(4.0)
+        with open(reading, encoding="utf-8") as pipe:
+            out = pipe.read()
+        assert process.wait(PATIENCE) == 0
+    answer = json.loads(out)["text"] if "--json" in flags else out
+    assert answer.split() == [f"w{number}" for number in range(30_000)]
+
+
+def test_a_message_on_a_non_blocking_stdin_is_waited_for(site: DemoSite) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    command = [*COMMAND, "ask", "--site", site.page("wpaicg/")]
+    with subprocess.Popen(command, stdin=reading, stdout=subprocess.PIPE) as process:
+        os.close(reading)
+        for part in (b"first and ", b"last"):
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.7)
+            os.write(writing, part)
+        os.close(writing)
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert out.endswith(b"You wrote: first and last\n")
 
 
 def run_with(redirections: str, *argv: str, stdin: bytes = b"Hello\n") -> Done:
