@@ -11,7 +11,7 @@ import random
 import string
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar, assert_never
 
@@ -23,6 +23,7 @@ from chatgptt._errors import (
     ChatGpttError,
     Finding,
     InvalidInputError,
+    PageError,
     RefusedError,
     StreamInterruptedError,
     TokenRejectedError,
@@ -35,8 +36,8 @@ from chatgptt._transport import Deadline, OpenReply, Transport, in_time
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES
 from chatgptt.protocols.prompt import check_message
-from chatgptt.protocols.urls import AJAX_PATH, origin
-from chatgptt.tokens.ladder import Acquired, Ladder, Wanted
+from chatgptt.protocols.urls import origin, site_of
+from chatgptt.tokens.ladder import Acquired, Climb, Ladder, Wanted
 from chatgptt.tokens.store import TokenStore, Visitor
 
 __all__ = ["AsyncReplyStream", "Context"]
@@ -93,6 +94,8 @@ class AsyncReplyStream:
         self.accepted_at: float | None = None
         self.first_text_at: float | None = None
         self._renewals = 0
+        self._is_handed_in = False
+        self._missed: set[str] = set()
         self._first = first
         self._turn = turn
         self._has_turn = False
@@ -190,17 +193,22 @@ class AsyncReplyStream:
         while True:
             try:
                 await self._send(acquired.tokens)
+                if self._missed:
+                    await self._keep(acquired.tokens)
                 return
             except ChatGpttError as error:
                 error.findings = error.findings or acquired.findings
                 if isinstance(error, TokenRejectedError) and error.is_key_lost and may_hand_in_again:
                     may_hand_in_again = False
                     _log.info("%s; handing the message in again", error)
+                elif self._is_not_there(error, acquired.tokens):
+                    acquired = await self._look_elsewhere(acquired, error)
                 elif self._may_renew(error, acquired.tokens):
                     self._renewals += 1
                     _log.info("%s; acquiring tokens past all caches", error)
                     rejected |= {acquired.tokens.nonce}
                     stale, acquired = acquired, await self._renew(rejected, error)
+                    acquired = self._relocated(acquired) or acquired
                     self._page_requests += acquired.requests
                     if not error.is_stale and acquired.tokens.nonce == stale.tokens.nonce:
                         raise  # the words were a refusal after all
@@ -232,6 +240,56 @@ class AsyncReplyStream:
                 return error.is_stale and tokens.rung != "browser" and self._context.ladder.has_browser
             case _:
                 return False
+
+    def _is_not_there(self, error: ChatGpttError, tokens: Tokens) -> bool:
+        """Whether the endpoint's address was guessed and is wrong: nothing took the message."""
+        is_missing = isinstance(error, PageError) and error.status == 404
+        return is_missing and bool(tokens.box.ajax_guesses) and not self._is_handed_in
+
+    async def _look_elsewhere(self, acquired: Acquired, error: ChatGpttError) -> Acquired:
+        """The tokens with the next guess at the endpoint, at last with what a browser finds on the page.
+
+        Raises:
+            ChatGpttError: the given one, where no other place is known.
+        """
+        self._missed.add(acquired.tokens.box.ajax_url)
+        _log.info("%s; its address was guessed", error)
+        other = self._relocated(acquired)
+        if other is not None:
+            return other
+        error.hint += "; the page does not name its endpoint: its address was guessed"
+        if acquired.tokens.rung == "browser" or not self._context.ladder.has_browser:
+            raise error
+        climb = Climb(wanted=self._wanted, deadline=self._deadline, is_last_resort=True)
+        try:
+            found = await self._context.ladder.climb(climb)
+        except ChatGpttError as failure:
+            error.findings = (
+                *error.findings,
+                *failure.findings,
+                Finding(rung="browser", saw=failure.message),
+            )
+            raise error from failure
+        self._page_requests += found.requests
+        if found.tokens.box.ajax_url in self._missed:
+            raise error
+        return found
+
+    def _relocated(self, acquired: Acquired) -> Acquired | None:
+        """The tokens with the next guess at the endpoint that was not tried; None where all were."""
+        box = acquired.tokens.box
+        url = next((url for url in box.ajax_guesses if url not in self._missed), None)
+        if url is None:
+            return None
+        return replace(acquired, tokens=replace(acquired.tokens, box=replace(box, ajax_url=url)))
+
+    async def _keep(self, tokens: Tokens) -> None:
+        """Remembers where the endpoint is, after it was not where it was guessed at first."""
+        tokens = replace(tokens, box=replace(tokens.box, ajax_guesses=()))
+        keeping = self._context.store.put(
+            origin(self._wanted.page), self._wanted.key, tokens, is_lesson=False
+        )
+        await in_time(keeping, self._deadline, doing="the state folder was used", url=self._wanted.page)
 
     async def _acquire(self, rejected: frozenset[str]) -> Acquired:
         acquired = await self._context.ladder.acquire(
@@ -271,6 +329,7 @@ class AsyncReplyStream:
     async def _send_once(self, tokens: Tokens, question: Question) -> None:
         await self._close()
         self._unread_bytes = 0
+        self._is_handed_in = False
         match tokens.box.protocol:
             case "wpaicg":
                 await self._send_wpaicg(tokens, question)
@@ -308,10 +367,12 @@ class AsyncReplyStream:
             upload, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent
         ) as reply:
             body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
+        cache_key = aipkit.read_cache_key(reply.head, body)
+        self._is_handed_in = True
         request = aipkit.build_stream_request(
             box,
             tokens.nonce,
-            cache_key=aipkit.read_cache_key(reply.head, body),
+            cache_key=cache_key,
             session_id=self._visitor.session_id,
             conversation_id=question.conversation_id,
             now_ms=now_ms,
@@ -407,7 +468,7 @@ class AsyncReplyStream:
             _log.warning("%d frames of the answer could not be read", ending.unreadable_frames)
         self.reply = Reply(
             text="".join((*self._pieces, *self._ready)),
-            site=_site_of(box.ajax_url),
+            site=site_of(box.ajax_url),
             page=self._tokens.page,
             protocol=box.protocol,
             bot_id=box.bot_id,
@@ -451,9 +512,3 @@ def _out_of_its_block() -> InvalidInputError:
     return InvalidInputError(
         "a stream is read in its block", hint="async with client.stream(...) as stream: ..."
     )
-
-
-def _site_of(ajax_url: str) -> str:
-    """The site that an ajax URL belongs to: its origin and the path that WordPress is installed under."""
-    root, found, _ = ajax_url.partition(f"/{AJAX_PATH}")
-    return root if found else origin(ajax_url)

@@ -77,6 +77,8 @@ class ChatBox:
     """2.x: the question that a visitor must agree to before the first message, "" where none is asked."""
     origin: str = ""
     """2.x: the site's origin as it names it itself; it refuses any other as Origin (docs/protocols.md A3)."""
+    ajax_guesses: tuple[str, ...] = field(default=(), compare=False)
+    """Where the message endpoint may be, `ajax_url` the first of them; empty where the page names it."""
     image_triggers: tuple[str, ...] = ()
     """2.x: words that make a message an image command instead of chat."""
     plugin_version: str = ""

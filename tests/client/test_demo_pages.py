@@ -36,7 +36,7 @@ WPAICG = {
     "wrapped-minified/": ("script", 0, 1),
     "wrapped-combined/": ("script", 0, 2),
     "no-nonce/": ("endpoint", 0, 3),
-    "elsewhere/": ("html", 0, 1),
+    "elsewhere/": ("no_chat_box", None, 1),
 }
 AIPKIT = {
     "": ("html", 5, 1),
@@ -53,7 +53,7 @@ AIPKIT = {
     "no-config/": ("endpoint", 5, 2),
     "draft/": ("refused other", None, 1),
     "guests-disabled/": ("refused guests_disabled", None, 1),
-    "elsewhere/": ("html", 5, 1),
+    "elsewhere/": ("no_chat_box", None, 1),
     "entities/": ("html", 12, 1),
 }
 OUTCOMES: dict[str, tuple[str, int | None, int]] = {
@@ -159,15 +159,22 @@ def test_the_table_of_pages_is_the_demo_s_index(demo: DemoSite) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_site_that_names_a_foreign_endpoint_is_asked_itself_and_the_finding_says_so(
-    demo: DemoSite,
+@pytest.mark.parametrize("path", ["wpaicg/elsewhere/", "aipkit/elsewhere/"])
+async def test_a_box_that_names_another_site_is_not_asked_and_the_error_says_where_it_belongs(
+    demo: DemoSite, path: str
 ) -> None:
-    for path in ("wpaicg/elsewhere/", "aipkit/elsewhere/"):
-        assert (await answer(demo.page(path))).site.startswith(demo.url)
-        error = await failure(demo.page(path), "NONCE")
-        (finding,) = [finding for finding in error.findings if "collector.example" in finding.saw]
-        assert finding.rung == "html"
-        assert "not used" in finding.saw
+    error = await failure(demo.page(path))
+    assert error.code == "no_chat_box"
+    assert "belongs to another site, https://collector.example" in error.message
+    assert "https://collector.example" in error.hint
+    assert [(one.rung, "it is not asked" in one.saw) for one in error.findings] == [
+        ("html", True),
+        ("html", False),
+    ]
+    async with client_of(demo.page(path)) as client:
+        with pytest.raises(ChatGpttError, match="belongs to another site"):
+            await client.find_boxes()
+    assert {seen.method for seen in demo.requests} == {"GET"}
 
 
 @pytest.mark.anyio

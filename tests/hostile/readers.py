@@ -17,7 +17,7 @@ from chatgptt._errors import ChatGpttError
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, Turn
 from chatgptt.fixtures import read_case
 from chatgptt.protocols import aipkit, wpaicg
-from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
+from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import is_html, maybe_retry_after, read_failure, said, words_of
 from chatgptt.protocols.page import Page, read_assigned_object
@@ -130,14 +130,25 @@ def read_failures(data: bytes) -> object:
     headers = {**reply_head.headers, "retry-after": value, "cf-mitigated": value, "sg-captcha": value}
     odd_head = dataclasses.replace(reply_head, headers=headers)
     found = (maybe_challenge(headers, text), maybe_retry_after(odd_head), said(text), is_html(text))
-    return found, read_failure(odd_head, text), read_failure(reply_head, text), words_of(text)
+    failures = (
+        read_failure(odd_head, text),
+        *(read_failure(reply_head, text, is_endpoint=is_it) for is_it in (False, True)),
+    )
+    moved = dataclasses.replace(reply_head, status=302, headers={"location": value})
+    return found, failures, read_failure(moved, text, is_endpoint=True), words_of(text)
 
 
 def read_page(data: bytes) -> object:
     page = Page(data, PAGE)
     boxes = find_boxes(page)
     found = (page.title, page.scripts, page.combined_scripts, page.root, page.plugin_version, page.beginning)
-    hints = (hints_at_chat(page), needs_scripts(page), wpaicg.find_page_nonce(page), foreign_ajax_urls(page))
+    hints = (
+        hints_at_chat(page),
+        needs_scripts(page),
+        wpaicg.find_page_nonce(page),
+        foreign_ajax_urls(page),
+        foreign_sites(page),
+    )
     return found, hints, boxes, _requests(boxes), _choice(boxes)
 
 
@@ -202,7 +213,7 @@ def read_url(data: bytes) -> object:
         origin(text)
     same = is_same_site(text, PAGE), is_same_site(PAGE, text)
     page = Page(b"", PAGE)
-    ajax = page.ajax_url(_text(data)), page.names_foreign_ajax_url(_text(data))
+    ajax = page.ajax_url(_text(data)), page.is_foreign(_text(data))
     asked = page_url(text)
     assert has_host(asked)
     return shown, same, ajax, asked, Page(b"", asked).root

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 import trustme
-from asking import QUICK, answer, client_of, failure
+from asking import QUICK, client_of, failure, outcome
+from asking import answer as reply_of
 from faults import (
     AIPKIT_PAGE,
     ANSWER,
@@ -31,7 +32,7 @@ from faults import (
 )
 from hostile.internet import Internet
 
-from chatgptt import AsyncClient, ChatGpttError
+from chatgptt import AsyncClient, ChatGpttError, Reply
 from chatgptt.protocols.addresses import Space, space_of, space_of_name
 
 pytestmark = pytest.mark.anyio
@@ -376,13 +377,15 @@ async def test_a_message_goes_to_no_endpoint_elsewhere(internet: Internet, url: 
     for name in ("evil.example", "shop.example.evil.example", "evilshop.example", "example"):
         internet.names[name] = [OTHER]
     async with shop(internet, answer) as site:
-        assert (await answer_of("http://shop.example/")) == "Hi there"
+        result = await outcome("http://shop.example/", strategy="static")
         assert set(internet.dialled) == {SHOP}
-        assert sum(got.is_message for got in site.got) == 1
-
-
-async def answer_of(page: str) -> str:
-    return (await answer(page, strategy="static")).text
+        is_address = url.startswith(("http", "//")) and url != "http://["
+        assert sum(got.is_message for got in site.got) == (0 if is_address else 1)
+    if is_address:
+        assert isinstance(result, ChatGpttError)
+        assert (result.code, "another site" in result.message) == ("no_chat_box", True)
+    else:
+        assert isinstance(result, Reply)
 
 
 # Who somebody is
@@ -469,7 +472,7 @@ async def test_a_proxys_login_is_for_the_proxy_alone() -> None:
 
 
 async def answer_of_with_proxy(page: str, proxy: str) -> str:
-    return (await answer(page, strategy="static", proxy=proxy)).text
+    return (await reply_of(page, strategy="static", proxy=proxy)).text
 
 
 # Cookies
@@ -528,6 +531,6 @@ async def test_a_hop_elsewhere_sets_no_cookie_for_home(internet: Internet, domai
 
     async with serving(always(back)) as elsewhere, shop(internet, answer) as site:
         internet.ports[OTHER, 80] = elsewhere.port
-        assert await answer_of("http://shop.example/") == "Hi there"
+        assert (await reply_of("http://shop.example/", strategy="static")).text == "Hi there"
         assert elsewhere.counts == (1, 0)
         assert not any("planted" in got.headers.get("cookie", "") for got in site.got)

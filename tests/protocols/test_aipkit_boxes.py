@@ -102,10 +102,9 @@ def test_a_decoy_is_no_box(decoy: str) -> None:
         (AJAX, "", AJAX),
         ("http://shop.example/wp-admin/admin-ajax.php", "", AJAX),
         ("https://shop.example/de/wp-admin/admin-ajax.php?lang=de", "", "https://shop.example/de/wp-admin/admin-ajax.php?lang=de"),
-        ("https://evil.example/wp-admin/admin-ajax.php", "", AJAX),
         (None, "<script src='/blog/wp-content/plugins/gpt3-ai-content-generator/a.js'></script>", "https://shop.example/blog/wp-admin/admin-ajax.php"),
     ],
-    ids=["named", "http on https", "a sub-folder and a query", "another site", "not named"],
+    ids=["named", "http on https", "a sub-folder and a query", "not named"],
 )  # fmt: skip
 def test_messages_go_to_the_sites_own_address(named: object, in_head: str, ajax_url: str) -> None:
     assert boxes(aipkit_box(ajaxUrl=named), in_head)[0].ajax_url == ajax_url

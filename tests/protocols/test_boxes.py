@@ -95,10 +95,21 @@ FOREIGN = "https://evil.example/wp-admin/admin-ajax.php"
     ],
     ids=["1.x", "2.x", "no address", "the site's own"],
 )
-def test_message_endpoints_on_other_sites_are_reported_and_not_used(body: str, urls: tuple[str, ...]) -> None:
+def test_a_box_that_names_another_site_s_endpoint_is_none_of_the_page_s(
+    body: str, urls: tuple[str, ...]
+) -> None:
     found = Page(page(body), PAGE)
     assert foreign_ajax_urls(found) == urls
     assert {item.ajax_url for item in find_boxes(found)} <= {AJAX}
+    assert bool(find_boxes(found)) is not bool(urls)
+
+
+@pytest.mark.parametrize(
+    "body", [wpaicg_box() + f"<script>{params(ajax_url=FOREIGN)}</script>", aipkit_box(ajaxUrl=FOREIGN)]
+)
+def test_a_box_that_names_another_site_is_asked_where_the_caller_says(body: str) -> None:
+    (item,) = find_boxes(Page(page(body), PAGE), FOREIGN)
+    assert (item.ajax_url, item.ajax_guesses) == (FOREIGN, ())
 
 
 PARTS = st.sampled_from(

@@ -111,6 +111,22 @@ ROOTS = [
     pytest.param('<script src="https://[/wp-includes/js/a.js"></script>', "https://shop.example/", id="no address"),
     pytest.param('<link rel="EditURI" href="http://shop.example/blog/xmlrpc.php">', "https://shop.example/blog/", id="http on https"),
     pytest.param('<link rel="EditURI"><link rel="EditURI" href="/b/xmlrpc.php">', "https://shop.example/b/", id="no href"),
+    pytest.param('<script src="/wp/wp-includes/js/a.js"></script><link rel="https://api.w.org/" href="/wp-json/">', "https://shop.example/wp/", id="core before REST"),
+    pytest.param(
+        '<link href="/wp-content/plugins/gpt3-ai-content-generator/a.css"><script src="/wp/wp-includes/js/a.js"></script>',
+        "https://shop.example/wp/", id="core before the plugin",
+    ),
+    pytest.param('<link rel="https://api.w.org/" href="/wp-json/"><link rel="EditURI" href="/wp/xmlrpc.php?rsd">', "https://shop.example/wp/", id="EditURI before REST"),
+    pytest.param('<link rel="https://api.w.org/" href="https://shop.example/blog/?rest_route=/">', "https://shop.example/blog/", id="REST without permalinks"),
+    pytest.param('<link rel="https://api.w.org/" href="https://shop.example/blog/index.php/wp-json/">', "https://shop.example/blog/", id="REST behind index.php"),
+    pytest.param('<script src="/blog/wp-content/plugins/gpt3-ai-content-generator-premium/a.js"></script>', "https://shop.example/blog/", id="the premium edition"),
+    pytest.param('<script type="x" data-rocket-src="/blog/wp-includes/js/a.js"></script>', "https://shop.example/blog/", id="a moved script"),
+    pytest.param('<script src="/wp-content/cache/min/1/wp-content/plugins/gpt3-ai-content-generator/a.js"></script>', "https://shop.example/", id="a cache's copy of the plugin"),
+    pytest.param('<script src="/app/cache/min/1/wp/wp-includes/js/a.js"></script>', "https://shop.example/", id="a cache's copy of core"),
+    pytest.param('<script src="https://cdn.shop.example/blog/wp-includes/js/a.js"></script>', "https://shop.example/", id="a CDN below the site's domain"),
+    pytest.param('<script src="https://example/blog/wp-includes/js/a.js"></script>', "https://shop.example/", id="a CDN above the site's domain"),
+    pytest.param('<script src="https://www.shop.example/blog/wp-includes/js/a.js"></script>', "https://shop.example/blog/", id="www"),
+    pytest.param('<script src="/load.php?files=/blog/wp-includes/js/a.js"></script>', "https://shop.example/", id="a path in a query"),
 ]  # fmt: skip
 
 
@@ -119,6 +135,55 @@ def test_the_sites_root_is_read_from_the_page(in_head: str, root: str) -> None:
     found = Page(page("", in_head=in_head), PAGE)
     assert found.root == root
     assert found.own_ajax_url == f"{root}wp-admin/admin-ajax.php"
+
+
+GUESSES = [
+    pytest.param("", "", ["/wp-admin/admin-ajax.php", "/help/wp-admin/admin-ajax.php"], id="the folders of the page"),
+    pytest.param(
+        '<link rel="https://api.w.org/" href="/de/wp-json/"><script src="/wp/wp-includes/js/a.js"></script>', "",
+        ["/wp/wp-admin/admin-ajax.php", "/de/wp-admin/admin-ajax.php", "/wp-admin/admin-ajax.php"], id="the home and the origin",
+    ),
+    pytest.param(
+        "", "<div class=wpaicg-chatbox data-url=https://shop.example/blog/x>",
+        ["/wp-admin/admin-ajax.php", "/blog/wp-admin/admin-ajax.php", "/blog/x/wp-admin/admin-ajax.php"], id="the folders of the box",
+    ),
+    pytest.param(
+        '<script src="/a/wp-includes/x.js"></script>', r'<script>var ajaxurl = "https:\/\/shop.example\/wp\/wp-admin\/admin-ajax.php?lang=de";</script>',
+        ["/wp/wp-admin/admin-ajax.php?lang=de", "/a/wp-admin/admin-ajax.php", "/wp-admin/admin-ajax.php"], id="the theme's ajaxurl",
+    ),
+    pytest.param(
+        "", r'<script>var woo = {"ajax_url":"\/wp\/wp-admin\/admin-ajax.php","x":1};</script>',
+        ["/wp/wp-admin/admin-ajax.php", "/wp-admin/admin-ajax.php", "/help/wp-admin/admin-ajax.php"], id="another plugin's",
+    ),
+    pytest.param(
+        "", '<div data-url="https://shop.example/wp/wp-admin/admin-ajax.php"></div>',
+        ["/wp/wp-admin/admin-ajax.php", "/wp-admin/admin-ajax.php", "/help/wp-admin/admin-ajax.php"], id="an element's",
+    ),
+    pytest.param(
+        "", '<script>var ajaxurl = "https://cdn.shop.example/wp-admin/admin-ajax.php"; x = location + "/wp-admin/admin-ajax.php";</script>',
+        ["/wp-admin/admin-ajax.php", "/help/wp-admin/admin-ajax.php"], id="no others",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("in_head", "body", "paths"), GUESSES)
+def test_an_endpoint_that_the_page_does_not_name_is_guessed(
+    in_head: str, body: str, paths: list[str]
+) -> None:
+    found = Page(page(body, in_head=in_head), PAGE)
+    guesses = tuple(f"https://shop.example{path}" for path in paths)
+    assert found.ajax_guesses(None) == guesses
+    assert found.ajax_url(None) == guesses[0]
+    assert found.ajax_guesses("/ajax/") == ()
+
+
+def test_the_home_is_told_by_rest_and_wordpress_by_its_own_files() -> None:
+    head = (
+        '<link rel="https://api.w.org/" href="/de/wp-json/"><script src="/wp/wp-includes/js/a.js"></script>'
+    )
+    found = Page(page("", in_head=head), PAGE)
+    assert (found.home, found.root) == ("https://shop.example/de/", "https://shop.example/wp/")
+    assert Page(page(""), PAGE).home == "https://shop.example/"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +196,9 @@ def test_the_sites_root_is_read_from_the_page(in_head: str, root: str) -> None:
         ("http://shop.example/wp-admin/admin-ajax.php", "https://shop.example/wp-admin/admin-ajax.php"),
         ("/wp-admin/admin-ajax.php", "https://shop.example/wp-admin/admin-ajax.php"),
         ("https://www.shop.example/ajax", "https://www.shop.example/ajax"),
-        ("https://evil.example/ajax", "https://shop.example/wp-admin/admin-ajax.php"),
+        ("//shop.example/wp-admin/admin-ajax.php", "https://shop.example/wp-admin/admin-ajax.php"),
+        ("ajax.php", "https://shop.example/help/ajax.php"),
+        ("https://evil.example/ajax", ""),
         ("javascript:alert(1)", "https://shop.example/wp-admin/admin-ajax.php"),
         ("", "https://shop.example/wp-admin/admin-ajax.php"),
         (None, "https://shop.example/wp-admin/admin-ajax.php"),

@@ -46,7 +46,7 @@ from chatgptt.protocols.text import (
     unescape,
     without_surrogates,
 )
-from chatgptt.protocols.urls import is_same_site, origin
+from chatgptt.protocols.urls import is_same_site, origin, without_credentials
 
 __all__ = [
     "ReplyReader",
@@ -61,10 +61,11 @@ __all__ = [
 _BOXES = "div.aipkit_chat_container, div.aipkit_popup_wrapper"
 
 
-def find_boxes(page: Page) -> list[ChatBox]:
+def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
     """Every bot of a page, in document order; a bot that is shown twice is one box (A1).
 
-    A container without its configuration still names its bot, which is enough for the nonce action (A6).
+    Not those that name another site's endpoint, unless the caller has named an `endpoint`. A container
+    without its configuration still names its bot, which is enough for the nonce action (A6).
     """
     boxes: dict[int, ChatBox] = {}
     for node in page.select(_BOXES):
@@ -73,7 +74,9 @@ def find_boxes(page: Page) -> list[ChatBox]:
             continue  # the inner half of a popup
         config = _read_config(attributes.get("data-config") or "")
         bot_id = _number(config.get("botId")) or _number(attributes.get("data-bot-id"))
-        if bot_id is None:
+        named = config.get("ajaxUrl")
+        ajax_url = endpoint or page.ajax_url(named)
+        if bot_id is None or not ajax_url:
             continue
         is_popup = has_class(attributes, "aipkit_popup_wrapper")
         box = ChatBox(
@@ -81,7 +84,8 @@ def find_boxes(page: Page) -> list[ChatBox]:
             kind="popup" if is_popup else "inline",
             bot_id=bot_id,
             post_id=_number(config.get("postId")) or None,
-            ajax_url=page.ajax_url(config.get("ajaxUrl")),
+            ajax_url=ajax_url,
+            ajax_guesses=() if endpoint else page.ajax_guesses(named),
             nonce=maybe_nonce(config.get("nonce")),
             found_by="html",
             name=unescape(_text(config.get("headerName"))[: 10 * MAX_NAME_CHARACTERS])[:MAX_NAME_CHARACTERS],
@@ -102,8 +106,38 @@ def foreign_ajax_urls(page: Page) -> list[str]:
     named = [
         _read_config(node.attributes.get("data-config") or "").get("ajaxUrl") for node in page.select(_BOXES)
     ]
-    return [url for url in named if isinstance(url, str) and page.names_foreign_ajax_url(url)]
+    return [url for url in named if isinstance(url, str) and page.is_foreign(url)]
 
+
+_EMBED = "embed-bootstrap"
+_EMBED_SCRIPT = re.compile(
+    r"[\"'`]((?:https?:)?(?:\\?/){2}[^\"'`\s]{1,500}?embed-bootstrap[^\"'`\s]{0,100}\.js)"
+)
+_EMBED_SITE = re.compile(r"wpUrl[\"']?\]?\s{0,9}[:=]\s{0,9}[\"'`]([^\"'`\s]{1,500})[\"'`]")
+
+
+def foreign_embeds(page: Page) -> list[str]:
+    """Other sites whose bot the page embeds by the plugin's snippet: scripts draw their box there (A1)."""
+    named = []
+    for node in page.select(f'script[src*="{_EMBED}"]'):
+        attributes = node.attributes
+        named.append((attributes.get("data-wp-url") or "", attributes.get("src") or ""))
+    for script in page.scripts:
+        start = script.find(_EMBED)
+        if start < 0:
+            continue
+        near = script[max(0, start - 3000) : start + 3000]
+        source, site = _EMBED_SCRIPT.search(near), _EMBED_SITE.search(near)
+        named.append((site[1] if site else "", source[1] if source else ""))
+    found = []
+    for site_url, source_url in named[:_MAX_EMBEDS]:
+        url = page.absolute((site_url or source_url.partition("/wp-content/")[0]).replace("\\", ""))
+        if page.is_foreign(url):
+            found.append(without_credentials(url.partition("?")[0]).rstrip("/"))
+    return found
+
+
+_MAX_EMBEDS = 20
 
 _MAX_ESCAPED_CHARACTERS = 2**20
 """A bot's configuration is some 10 kB."""
@@ -285,7 +319,7 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
             raise _upload_error(head, words, code, body)
     if head.status == 200 and not body.strip():
         raise empty_answer(head)
-    raise read_failure(head, body)
+    raise read_failure(head, body, is_endpoint=True)
 
 
 def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGpttError:
@@ -294,7 +328,7 @@ def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGptt
     ):
         return nonce_rejected(head, words)
     if head.status in (429, 503):
-        failure = read_failure(head, body)
+        failure = read_failure(head, body, is_endpoint=True)
         if not isinstance(failure, RateLimitedError):
             return failure
         reason = _reason(words)
@@ -525,4 +559,4 @@ class ReplyReader:
             and self.head.headers.get("content-type", "").startswith("text/event-stream")
         ):
             return provider_failed(self.head, f"the AI service answered the site with a web page{said(body)}")
-        return read_failure(self.head, body)
+        return read_failure(self.head, body, is_endpoint=True)

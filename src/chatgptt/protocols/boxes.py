@@ -6,25 +6,53 @@ from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.page import Page
+from chatgptt.protocols.urls import site_of
 
-__all__ = ["choose_box", "find_boxes", "foreign_ajax_urls"]
+__all__ = ["box_elsewhere", "choose_box", "find_boxes", "foreign_ajax_urls", "foreign_sites"]
 
 _PREFERENCE = ("shortcode", "inline", "popup", "widget")
 """A box that was put on this page on purpose comes before one that floats on every page."""
 
 
-def find_boxes(page: Page) -> tuple[ChatBox, ...]:
-    """Every chat box of the page; the generations never share a site, so the order between them is moot."""
-    return (*wpaicg.find_boxes(page), *aipkit.find_boxes(page))
+def find_boxes(page: Page, endpoint: str = "") -> tuple[ChatBox, ...]:
+    """Every chat box of the page's own site; the generations never share one, so the order is moot.
+
+    Args:
+        page: the page.
+        endpoint: where the caller wants messages to go, "" where the page says it. A box that names another
+            site is listed only if the caller does.
+    """
+    return (*wpaicg.find_boxes(page, endpoint), *aipkit.find_boxes(page, endpoint))
 
 
 def foreign_ajax_urls(page: Page) -> tuple[str, ...]:
     """Message endpoints on other sites that the page names; nothing is ever posted there."""
     urls = aipkit.foreign_ajax_urls(page)
     named = page.find_script_object(wpaicg.PARAMS).get("ajax_url")
-    if page.names_foreign_ajax_url(named):
+    if page.is_foreign(named):
         urls.append(str(named))
     return tuple(dict.fromkeys(urls))
+
+
+def foreign_sites(page: Page) -> tuple[str, ...]:
+    """The other sites whose boxes the page shows, or embeds by their snippet."""
+    endpoints = (page.absolute(url) for url in foreign_ajax_urls(page))
+    return tuple(dict.fromkeys((*map(site_of, endpoints), *aipkit.foreign_embeds(page))))
+
+
+def box_elsewhere(sites: tuple[str, ...], url: str) -> ChatBoxNotFoundError:
+    """What a page amounts to whose box belongs to another site: the caller has to name that one.
+
+    Args:
+        sites: where the box belongs, one address or more.
+        url: the page that shows it.
+    """
+    where = " and ".join(site[:200] for site in sites[:3])
+    return ChatBoxNotFoundError(
+        f"the chat box on this page belongs to another site, {where}; nothing was sent there",
+        hint=f"to ask it, give the address of a page of {sites[0][:200]} that shows the chat",
+        url=url,
+    )
 
 
 def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox:

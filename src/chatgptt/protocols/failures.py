@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from email.utils import parsedate_tz
+from urllib.parse import urljoin, urlsplit
 
 from chatgptt._errors import (
     AnswerError,
@@ -25,6 +26,7 @@ from chatgptt._errors import (
 from chatgptt._models import ReplyHead
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.text import unescape, without_surrogates
+from chatgptt.protocols.urls import without_credentials
 
 __all__ = [
     "CHALLENGE_HINT",
@@ -67,8 +69,21 @@ _STATUS_HINTS = {
 }
 
 
-def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
+_ENDPOINT_HINTS = {
+    401: "the page needs no password and the message endpoint does: one protects the site's wp-admin; "
+    "its owner has to let admin-ajax.php through",
+    404: "the page is right, but the site's message endpoint is hidden or elsewhere: security plugins hide "
+    "wp-admin from visitors; tell the site's owner, or name the endpoint with ajax_url",
+    405: "the server at the message endpoint takes no messages: a static copy of the site, or a firewall",
+    413: "the message is too long for the site",
+}
+"""The page came before, so these are about the endpoint alone (docs/protocols.md C1)."""
+
+
+def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> ChatGpttError:
     """The error that a reply amounts to which is no answer; `body` may be just its beginning.
+
+    With `is_endpoint` it came from the site's message endpoint, else from a page.
 
     In order: a challenge (docs/protocols.md C4), a busy site, WordPress's own short bodies
     (C1), an error status, and last a page where an answer should be.
@@ -109,6 +124,8 @@ def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
         )
     if head.status == 403 and text == "-1":
         return nonce_rejected(head, "-1")
+    if is_endpoint and 300 <= head.status < 500 and head.status != 408:
+        return _endpoint_failed(head, body)
     if 300 <= head.status < 400:
         return PageError(
             f"the site redirects messages (HTTP {head.status}); they are not sent elsewhere",
@@ -127,6 +144,66 @@ def read_failure(head: ReplyHead, body: str) -> ChatGpttError:
     return AnswerError(
         f"the reply is in no form that the chat protocols know{said(body)}",
         hint="run again with CHATGPTT_LOG=debug, or look at the page with: chatgptt inspect",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def _endpoint_failed(head: ReplyHead, body: str) -> PageError:
+    """What kept a request from the message endpoint of a site whose page had come."""
+    if head.status < 400:
+        return _redirected(head)
+    if head.status in _ENDPOINT_HINTS:
+        message = f"the site's message endpoint answered with HTTP {head.status}{said(body)}"
+        hint = _ENDPOINT_HINTS[head.status]
+    else:
+        message = f"the site's message endpoint refused the request: HTTP {head.status}{said(body)}"
+        named = _GUARDS.search(body)
+        message += f" (it names {' '.join(named[0].split())})" if named and named[0] not in message else ""
+        hint = (
+            "a firewall, a security plugin or a check of the site's host refused the request, not the chat; "
+            "tell the site's owner what it says"
+        )
+    return PageError(
+        message, hint=hint, url=head.url, status=head.status, retry_after=maybe_retry_after(head)
+    )
+
+
+_GUARDS = re.compile(
+    r"mod_?security|imunify ?360|wordfence|sucuri|bitninja|cleantalk|ninjafirewall|litespeed|comodo waf|"
+    r"(?:solid|ithemes|all[ -]in[ -]one|shield) security|web application firewall",
+    re.I,
+)
+"""What stands in front of sites, as their pages of refusal name it."""
+
+
+def _redirected(head: ReplyHead) -> PageError:
+    """A message is not sent elsewhere. The target tells why: another spelling, or a page to log in."""
+    location = head.headers.get("location", "").strip()
+    try:
+        target = urlsplit(urljoin(head.url, location))
+    except ValueError:
+        target = urlsplit("")
+    # The query of a log-in page may hold tokens.
+    shown = without_credentials(target._replace(query="", fragment="").geturl())
+    if not location or not target.netloc or shown == head.url.partition("?")[0]:
+        where = "to itself" if location and target.netloc else "to no address"
+        hint = "a firewall or a check of the site's host refused the request; tell the site's owner"
+    elif target.path.endswith("/admin-ajax.php"):
+        where, hint = (
+            f"to {shown}",
+            "give the page's address as the site itself writes it (https, www or not)",
+        )
+    else:
+        where = f"to {shown}"
+        hint = (
+            "the site keeps visitors out of wp-admin, where its chat sends messages: a membership or "
+            "security plugin sends them on; its owner has to let admin-ajax.php through"
+        )
+    return PageError(
+        f"the site's message endpoint redirects {where[:300]} (HTTP {head.status}); "
+        "messages are not sent elsewhere",
+        hint=hint,
         url=head.url,
         status=head.status,
     )

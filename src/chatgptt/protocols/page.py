@@ -17,12 +17,19 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import chain, islice
-from urllib.parse import unquote_to_bytes, urljoin
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from chatgptt.protocols.text import read_object
-from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin, without_credentials
+from chatgptt.protocols.urls import (
+    AJAX_PATH,
+    has_host,
+    is_same_host,
+    is_same_site,
+    origin,
+    without_credentials,
+)
 
 __all__ = [
     "MAX_DEPTH",
@@ -45,6 +52,9 @@ MAX_ELEMENTS = 200
 
 MAX_NAME_CHARACTERS = 200
 """Of a bot's name, which people give it."""
+
+_MAX_GUESSES = 3
+"""How many places are tried for an endpoint that the page does not name."""
 
 _MAX_ASSIGNMENTS = 20
 """How many assignments to one name are read in a page; its own scripts have one."""
@@ -242,39 +252,106 @@ class Page:
             return ""
 
     @cached_property
-    def root(self) -> str:
-        """The site's address with a final slash: where WordPress is installed, as far as the page tells.
+    def roots(self) -> tuple[str, ...]:
+        """Where WordPress may be installed, with a final slash, likeliest first; the origin at last.
 
-        It names itself in the links that WordPress puts into every page's head and in the addresses
-        of its scripts; where it does not, the page's origin stands in.
+        Each is a path of the page's own host: assets may lie on a CDN's host (docs/protocols.md C6).
         """
-        for selector, attribute, tail in _ROOT_MARKS:
+        paths = [*self._asset_roots(_CORE), *self._asset_roots(_PLUGIN)]
+        for selector, attribute, mark in _LINKED_ROOTS:
             for node in self._tree.css(selector)[:MAX_ELEMENTS]:
-                url = self.absolute(node.attributes.get(attribute) or "")
-                head, mark, _ = url.partition(tail)
-                if mark and is_same_site(head, self.url):
-                    return f"{self._as_served(head)}/"
-        return f"{origin(self.url)}/"
+                paths += self._maybe_root(node.attributes.get(attribute) or "", mark)
+        for node in self._tree.css(f'div[data-url]:not([data-url*="{_ENDPOINT}"])')[:MAX_ELEMENTS]:
+            paths += self._folders_of(node.attributes.get("data-url") or "")
+        paths += self._folders_of(self.url)
+        site = origin(self.url)
+        return tuple(dict.fromkeys(f"{site}{path}/" for path in (*paths, "")))
+
+    @property
+    def root(self) -> str:
+        """Where WordPress is most likely installed."""
+        return self.roots[0]
 
     @cached_property
+    def home(self) -> str:
+        """The site's front page: WordPress may be installed elsewhere (docs/protocols.md C6)."""
+        for node in self._tree.css('link[rel="https://api.w.org/"]')[:MAX_ELEMENTS]:
+            for path in self._maybe_root(node.attributes.get("href") or "", _REST):
+                return f"{origin(self.url)}{path}/"
+        return self.root
+
+    @cached_property
+    def guessed_ajax_urls(self) -> tuple[str, ...]:
+        """Where the message endpoint may be if the page does not name it for the chat, likeliest first.
+
+        Scripts of other plugins name the same one.
+        """
+        guesses = [*self._mentioned_ajax_urls(), *(f"{root}{AJAX_PATH}" for root in self.roots)]
+        return tuple(dict.fromkeys(guesses))[:_MAX_GUESSES]
+
+    @property
     def own_ajax_url(self) -> str:
-        """The site's own message endpoint."""
-        return f"{self.root}{AJAX_PATH}"
+        """The likeliest guess at the site's own message endpoint."""
+        return self.guessed_ajax_urls[0]
 
     def ajax_url(self, named: object) -> str:
-        """Where to post: the address that the page's scripts name if it is this site's, else the site's own.
+        """Where to post: the address that the page's scripts name, else the likeliest guess.
 
+        It is "" where they name one on another site: the box belongs there, and nothing of it is posted here.
         The scheme follows the page's, as a browser would not post from https to http.
         """
-        url = self.absolute(named) if isinstance(named, str) and named else ""
-        if not is_same_site(url, self.url):
-            return self.own_ajax_url
-        return self._as_served(url)
+        if self.is_foreign(named):
+            return ""
+        return self._maybe_own(named) or self.own_ajax_url
 
-    def names_foreign_ajax_url(self, named: object) -> bool:
-        """Whether the page's scripts name a message endpoint on another site; it is never posted to."""
+    def ajax_guesses(self, named: object) -> tuple[str, ...]:
+        """All guesses at the endpoint where `ajax_url` is one of them; empty where the page names it."""
+        return () if self._maybe_own(named) else self.guessed_ajax_urls
+
+    def is_foreign(self, named: object) -> bool:
+        """Whether what the page names is an address on another site; nothing is ever posted there."""
         url = self.absolute(named) if isinstance(named, str) and named else ""
         return has_host(url) and not is_same_site(url, self.url)
+
+    def _maybe_own(self, named: object) -> str:
+        url = self.absolute(named) if isinstance(named, str) and named else ""
+        return self._as_served(url) if is_same_site(url, self.url) else ""
+
+    def _asset_roots(self, mark: re.Pattern[str]) -> Iterator[str]:
+        """Paths before `mark` in addresses of scripts and styles, whatever attribute they were moved to."""
+        for node in self._tree.css("script, link")[:_MAX_SCRIPTS]:
+            for value in node.attributes.values():
+                if value and "/wp-" in value[:_MAX_ADDRESS_CHARACTERS]:
+                    yield from self._maybe_root(value, mark)
+
+    def _maybe_root(self, value: str, mark: re.Pattern[str]) -> Iterator[str]:
+        url = self.absolute(value) if len(value) <= _MAX_ADDRESS_CHARACTERS else ""
+        if not is_same_host(url, self.url):
+            return
+        parts = urlsplit(url)
+        found = mark.search(f"{parts.path}?{parts.query}")
+        # A cache's copies lie below its own folder and hold the whole path once more.
+        if found and not _COPIES.search(found[1]):
+            yield found[1].rstrip("/")
+
+    def _folders_of(self, value: str) -> Iterator[str]:
+        """The folders on the way to a page, the outermost first: no sign, but they can be tried."""
+        url = self.absolute(value) if len(value) <= _MAX_ADDRESS_CHARACTERS else ""
+        if is_same_host(url, self.url):
+            names = [name for name in urlsplit(url).path.split("/") if name][:_MAX_GUESSES]
+            yield from ("".join(f"/{name}" for name in names[:count]) for count in range(len(names) + 1))
+
+    def _mentioned_ajax_urls(self) -> Iterator[str]:
+        """Endpoints on the page's own host that the theme or other plugins name."""
+        nodes = self._tree.css(f'[data-url*="{_ENDPOINT}"]')[:MAX_ELEMENTS]
+        named = chain(
+            (node.attributes.get("data-url") or "" for node in nodes),
+            islice(chain.from_iterable(map(_named_endpoints, self.scripts)), _MAX_ASSIGNMENTS),
+        )
+        for address in named:
+            url = self.absolute(address) if 0 < len(address) <= _MAX_ADDRESS_CHARACTERS else ""
+            if is_same_host(url, self.url):
+                yield self._as_served(url)
 
     def find_script_object(self, name: str) -> dict[str, str]:
         """The string members of the object literal that a script assigns to `name`; empty where none does.
@@ -304,14 +381,28 @@ class Page:
         )
 
 
-_ROOT_MARKS = (
-    ('script[src*="/wp-content/plugins/gpt3-ai-content-generator/"]', "src", "/wp-content/plugins/"),
-    ('link[href*="/wp-content/plugins/gpt3-ai-content-generator/"]', "href", "/wp-content/plugins/"),
-    ('link[rel="EditURI"]', "href", "/xmlrpc.php"),
-    ('link[rel="https://api.w.org/"]', "href", "/wp-json/"),
-    ('script[src*="/wp-includes/"]', "src", "/wp-includes/"),
-    ('link[href*="/wp-includes/"]', "href", "/wp-includes/"),
+_MAX_ADDRESS_CHARACTERS = 2_000
+"""As long as servers take an address to be."""
+
+_ENDPOINT = "admin-ajax.php"
+
+_NAMED_ENDPOINT = re.compile(
+    r"ajax_?url[\\\"']{0,3}\s{0,9}[:=]\s{0,9}\\?[\"']([^\"'<>\s]{0,400}?admin-ajax\.php[^\"'<>\s\\]{0,200})",
+    re.I,
 )
+"""An `ajaxurl` of a theme or a plugin, in a script or in JSON."""
+
+_CORE = re.compile(r"^([^?]*?)/wp-includes/")
+_PLUGIN = re.compile(r"^([^?]*?)/wp-content/plugins/gpt3-ai-content-generator(?:-premium)?/")
+_REST = re.compile(r"^([^?]*?)(?:/index\.php)?/(?:wp-json(?:/|\?)|(?:index\.php)?\?rest_route=)")
+
+_LINKED_ROOTS = (
+    ('link[rel="EditURI"]', "href", re.compile(r"^([^?]*?)/xmlrpc\.php")),
+    ('link[rel="https://api.w.org/"]', "href", _REST),
+)
+"""The first tells site_url and may be taken out; the second tells home_url, which mostly is the same."""
+
+_COPIES = re.compile(r"/(?:wp-content|cache|uploads)(?:/|$)")
 
 _VERSION_MARKS = "#wp-ai-content-generator-js, #wp-ai-content-generator-css, #aipkit-public-main-js"
 
@@ -341,6 +432,15 @@ def _decode_data_uri(uri: str) -> str:
 def read_assigned_object(script: str, name: str) -> dict[str, str]:
     """The string members of the object literal that `script` assigns to `name`; empty where it does not."""
     return _first_with_members(_assigned(script, name))
+
+
+def _named_endpoints(script: str) -> Iterator[str]:
+    """The addresses of endpoints that a script names, slashes unescaped; "" for a mention that is none."""
+    start = script.find(_ENDPOINT)
+    while start >= 0:
+        found = _NAMED_ENDPOINT.search(script[max(0, start - 500) : start + 250])
+        yield found[1].replace("\\", "") if found else ""
+        start = script.find(_ENDPOINT, start + 250)
 
 
 def _assigned(script: str, name: str) -> Iterator[str]:

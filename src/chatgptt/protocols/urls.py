@@ -17,10 +17,12 @@ from chatgptt.protocols.text import is_unicode
 __all__ = [
     "AJAX_PATH",
     "has_host",
+    "is_same_host",
     "is_same_site",
     "may_carry_credentials",
     "origin",
     "page_url",
+    "site_of",
     "without_credentials",
 ]
 
@@ -119,19 +121,23 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
+def site_of(ajax_url: str) -> str:
+    """The site that an ajax URL belongs to: its origin and the path that WordPress is installed under."""
+    root, found, _ = without_credentials(ajax_url).partition(f"/{AJAX_PATH}")
+    return root if found else origin(ajax_url)
+
+
 def is_same_site(url: str, page: str) -> bool:
     """Whether a message meant for `page` may be sent to `url`."""
-    if not has_host(url) or not has_host(page):
+    if not _is_same_port(url, page):
         return False
-    ours, theirs = urlsplit(page), urlsplit(url)
-    if _port(ours.scheme, ours.port) != _port(theirs.scheme, theirs.port):
-        return False
-    ours_host = (ours.hostname or "").removeprefix("www.")
-    theirs_host = (theirs.hostname or "").removeprefix("www.")
-    if ours_host == theirs_host:
-        return True
-    shorter, longer = sorted((ours_host, theirs_host), key=len)
-    return "." in shorter and not is_address(longer) and longer.endswith(f".{shorter}")
+    shorter, longer = sorted((_bare_host(url), _bare_host(page)), key=len)
+    return shorter == longer or ("." in shorter and not is_address(longer) and longer.endswith(f".{shorter}"))
+
+
+def is_same_host(url: str, page: str) -> bool:
+    """Whether two addresses are of one host, `www.` aside. A CDN below the site's domain is another one."""
+    return _is_same_port(url, page) and _bare_host(url) == _bare_host(page)
 
 
 def may_carry_credentials(url: str, page: str) -> bool:
@@ -139,6 +145,17 @@ def may_carry_credentials(url: str, page: str) -> bool:
     was given for https.
     """
     return is_same_site(url, page) and (urlsplit(url).scheme == "https" or urlsplit(page).scheme == "http")
+
+
+def _is_same_port(url: str, page: str) -> bool:
+    if not has_host(url) or not has_host(page):
+        return False
+    ours, theirs = urlsplit(page), urlsplit(url)
+    return _port(ours.scheme, ours.port) == _port(theirs.scheme, theirs.port)
+
+
+def _bare_host(url: str) -> str:
+    return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
 def _port(scheme: str, port: int | None) -> int | None:

@@ -50,10 +50,16 @@ _BOXES = "div.wpaicg-chat-shortcode, div.wpaicg-chatbox"
 _OWN_ATTRIBUTES = ("data-nonce", "data-bot-id", "data-post-id", "data-type")
 
 
-def find_boxes(page: Page) -> list[ChatBox]:
-    """Every 1.x box of a page, in document order, with the attributes of its own element (W1)."""
-    boxes = []
-    ajax_url = page.ajax_url(page.find_script_object(PARAMS).get("ajax_url"))
+def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
+    """Every 1.x box of a page, in document order, with the attributes of its own element (W1).
+
+    None where the page names another site's endpoint, unless the caller has named an `endpoint`.
+    """
+    boxes: list[ChatBox] = []
+    named = page.find_script_object(PARAMS).get("ajax_url")
+    ajax_url = endpoint or page.ajax_url(named)
+    if not ajax_url:
+        return boxes
     for node in page.select(_BOXES):
         attributes = node.attributes
         if not any(name in attributes for name in _OWN_ATTRIBUTES):
@@ -68,6 +74,7 @@ def find_boxes(page: Page) -> list[ChatBox]:
                 bot_id=_digits(attributes.get("data-bot-id")) or 0,
                 post_id=_digits(attributes.get("data-post-id")),
                 ajax_url=ajax_url,
+                ajax_guesses=() if endpoint else page.ajax_guesses(named),
                 nonce=maybe_nonce(attributes.get("data-nonce")),
                 found_by="html",
                 name=(attributes.get("data-ai-name") or "")[:MAX_NAME_CHARACTERS],
@@ -289,7 +296,7 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
             raise nonce_rejected(head, _EXPIRED)
         if head.headers.get("content-type", "").startswith("text/event-stream") and "<" in body:
             raise provider_failed(head, f"the AI service answered the site with a web page{said(body)}")
-    raise read_failure(head, body)
+    raise read_failure(head, body, is_endpoint=True)
 
 
 _EXPIRED = "The link you followed has expired."

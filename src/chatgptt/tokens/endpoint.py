@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatgptt._errors import AnswerError, ChallengeError, ChatGpttError, PageError, TokenRejectedError
 from chatgptt._models import ChatBox, Rung, Tokens
@@ -67,19 +67,33 @@ class EndpointRung:
 
     def _sources(self, climb: Climb, box: ChatBox) -> list[_Source]:
         assert climb.page is not None
-        page, root = climb.wanted.page, climb.page.root
+        page, home = climb.wanted.page, climb.page.home
         sources = []
         if box.protocol == "aipkit":
             sources.append(_Source("the nonce action", lambda: self._ask_action(climb, box)))
         if not climb.rejected:  # else the page was fetched past caches already
             sources.append(_Source("the page past caches", lambda: self._ask_page(climb, page)))
         if box.protocol == "wpaicg":
-            unknown = f"{root}{secrets.token_hex(8)}/"
+            unknown = f"{home}{secrets.token_hex(8)}/"
             sources.append(_Source("an unknown page of the site", lambda: self._ask_page(climb, unknown)))
-            sources.append(_Source("the site's front page", lambda: self._ask_page(climb, root)))
+            sources.append(_Source("the site's front page", lambda: self._ask_page(climb, home)))
         return sources
 
     async def _ask_action(self, climb: Climb, box: ChatBox) -> str | None:
+        """What the nonce action says; where its address is a guess, at the first place that has one."""
+        places = box.ajax_guesses or (box.ajax_url,)
+        for place in places:
+            try:
+                nonce = await self._ask_action_at(replace(box, ajax_url=place), climb)
+            except PageError as error:
+                if error.status != 404 or place == places[-1]:
+                    raise
+                continue
+            climb.box = replace(box, ajax_url=place, ajax_guesses=())
+            return nonce
+        return None
+
+    async def _ask_action_at(self, box: ChatBox, climb: Climb) -> str | None:
         request = aipkit.build_nonce_request(box)
 
         async def send() -> str | None:
@@ -90,9 +104,8 @@ class EndpointRung:
                 body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
             nonce = aipkit.maybe_fresh_nonce(reply.head, body)
             if nonce is None:
-                failure = read_failure(reply.head, body)
-                # An unknown action and a refusal are what most versions say.
-                if isinstance(failure, ChallengeError) or not _is_definite(failure):
+                failure = read_failure(reply.head, body, is_endpoint=True)
+                if not isinstance(failure, AnswerError):  # most versions do not know the action, and say so
                     raise failure
             return nonce
 

@@ -78,7 +78,7 @@ class Climb:
 
     With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
     found to be the rejected ones still: better than none, since sites do err. With `is_last_resort` only the
-    browser is asked. `head` is the head of the
+    browser is asked. `elsewhere` names other sites whose boxes the page shows. `head` is the head of the
     page's reply; `trace` is told how its connection came about; `began` is when each rung was tried.
     """
 
@@ -91,6 +91,7 @@ class Climb:
     boxes: tuple[ChatBox, ...] = ()
     box: ChatBox | None = None
     missing: ChatBoxNotFoundError | None = None
+    elsewhere: tuple[str, ...] = ()
     again: Tokens | None = None
     requests: int = 0
     head: ReplyHead | None = None

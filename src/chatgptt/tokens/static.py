@@ -16,7 +16,7 @@ from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt._transport import OpenReply, Transport, in_time
 from chatgptt.protocols import wpaicg
-from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
+from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, MAX_FAILURE_BYTES, is_html, read_failure
 from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce
@@ -187,11 +187,14 @@ class HtmlRung:
         """
         page, head = await self._reader.fetch(climb.wanted.page, climb, is_fresh=bool(climb.rejected))
         climb.page, climb.head = page, head
-        climb.boxes = await self._reader.look(page, climb, find_boxes)
-        if climb.wanted.ajax_url:
-            climb.boxes = tuple(replace(box, ajax_url=climb.wanted.ajax_url) for box in climb.boxes)
-        for url in await self._reader.look(page, climb, foreign_ajax_urls):
-            climb.saw(self.name, f"the page names a message endpoint on another site, {url[:200]}; not used")
+        endpoint = climb.wanted.ajax_url
+        climb.boxes = await self._reader.look(page, climb, lambda page: find_boxes(page, endpoint))
+        if not endpoint:
+            climb.elsewhere = await self._reader.look(page, climb, foreign_sites)
+        for site in climb.elsewhere:
+            climb.saw(
+                self.name, f"a chat box on the page belongs to another site, {site[:200]}; it is not asked"
+            )
         if not climb.boxes:
             body = page.beginning
             challenge = maybe_challenge(head.headers, body)
@@ -203,6 +206,8 @@ class HtmlRung:
                     status=head.status,
                 )
         try:
+            if climb.elsewhere and not climb.boxes:
+                raise box_elsewhere(climb.elsewhere, page.url)
             climb.box = choose_box(climb.boxes, climb.wanted.bot, page.url)
         except ChatBoxNotFoundError as error:
             error.status = head.status

@@ -448,7 +448,8 @@ def _maybe_tokens(record: object) -> Tokens | None:
     if not isinstance(record, dict):
         return None
     try:
-        box = ChatBox(**{**record["box"], "image_triggers": tuple(record["box"]["image_triggers"])})
+        lists = {name: tuple(record["box"][name]) for name in ("ajax_guesses", "image_triggers")}
+        box = ChatBox(**{**record["box"], **lists})
         cookies = tuple(StoredCookie(**cookie) for cookie in record["cookies"])
         tokens = Tokens(**{**record, "box": box, "cookies": cookies})
     except (KeyError, TypeError):
@@ -468,6 +469,7 @@ def _maybe_tokens(record: object) -> Tokens | None:
             for name, value in _fields_of(cookie).items()
         )
         and is_same_site(box.ajax_url, tokens.page)
+        and all(isinstance(url, str) and is_same_site(url, tokens.page) for url in box.ajax_guesses)
         and maybe_nonce(tokens.nonce) is not None
     )
     return tokens if is_sane else None

@@ -127,8 +127,8 @@ class BrowserRung:
     async def climb(self, climb: Climb) -> Tokens | None:
         """See RungOfLadder."""
         if climb.missing is not None and climb.page is not None and not climb.is_last_resort:
-            if climb.boxes:
-                return None  # the page has its boxes, and not the wanted one
+            if climb.boxes or climb.elsewhere:
+                return None  # the page has its boxes, and not the wanted one, or another site's
             if not hints_at_chat(climb.page):
                 climb.saw(self.name, "not run: nothing on the page hints at a chat that scripts make")
                 return None
