@@ -173,9 +173,25 @@ class TransportError(ChatGpttError):
 
 
 class PageError(ChatGpttError):
-    """The page, or the site's message endpoint, answered with an error status or is no HTML."""
+    """The page, or the site's message endpoint, answered with an error status or is no HTML.
+
+    `is_block` marks the block of a firewall or security plugin: asking again changes nothing.
+    """
 
     default_code = "http_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        url: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+        is_block: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, url=url, status=status, retry_after=retry_after)
+        self.is_block = is_block
 
 
 class ChallengeError(ChatGpttError):
@@ -185,7 +201,10 @@ class ChallengeError(ChatGpttError):
 
 
 class RateLimitedError(ChatGpttError):
-    """The site answered 429 or 503 beyond what the retry policy waits for; see `retry_after`."""
+    """The site limits requests, is in maintenance, or its page is busy, beyond what the policy waits for.
+
+    See `retry_after`.
+    """
 
     default_code = "rate_limited"
 
@@ -228,7 +247,10 @@ class TokenRejectedError(ChatGpttError):
 
 
 class RefusedError(ChatGpttError):
-    """The site understood and said no; `reason` says why, the message holds the site's words."""
+    """The site understood and said no; `reason` says why, the message holds the site's words.
+
+    `is_certain` is True where a mark says that it is a refusal, False where its words alone do.
+    """
 
     default_code = "refused"
 
@@ -242,11 +264,13 @@ class RefusedError(ChatGpttError):
         status: int | None = None,
         partial_text: str = "",
         findings: tuple[Finding, ...] = (),
+        is_certain: bool = False,
     ) -> None:
         super().__init__(
             message, hint=hint, url=url, status=status, partial_text=partial_text, findings=findings
         )
         self.reason: RefusalReason = reason
+        self.is_certain = is_certain
 
 
 class ProviderError(ChatGpttError):

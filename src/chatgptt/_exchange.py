@@ -503,6 +503,7 @@ def _may_be_rejection(error: ChatGpttError, tokens: Tokens) -> bool:
     """Whether a refusal in unknown words may be a nonce's rejection; fresh tokens that differ prove it."""
     return (
         isinstance(error, RefusedError)
+        and not error.is_certain
         and tokens.box.protocol == "wpaicg"
         and wpaicg.may_be_rejection(error.reason, tokens.box.plugin_version)
     )

@@ -22,8 +22,9 @@ __all__ = ["RetryPolicy", "is_repeatable", "retry"]
 _log = logging.getLogger("chatgptt.retry")
 _Result = TypeVar("_Result")
 
-AMBIGUOUS_STATUSES = frozenset({408, 500, 502, 504, *range(520, 525)})
-"""The site's server, or a proxy of it such as Cloudflare (520 to 524), failed at an unknown moment."""
+AMBIGUOUS_STATUSES = frozenset({408, 500, 502, 503, 504, *range(520, 525)})
+"""The site's server, or a proxy of it such as Cloudflare (520 to 524) or Varnish (503), failed at an unknown
+moment; a Retry-After says nothing about that moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,8 @@ def is_repeatable(error: BaseException, *, is_message: bool, policy: RetryPolicy
             return True
         case TransportError():
             return policy.retry_ambiguous or not is_message
+        case PageError(is_block=True):
+            return False
         case PageError(status=status) if status in AMBIGUOUS_STATUSES:
             return policy.retry_ambiguous or not is_message
         case _:

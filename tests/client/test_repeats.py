@@ -64,7 +64,7 @@ async def busy_for_a_day(connection: Connection, got: Got) -> bool | None:
     return await status(503, retry_after=formatdate(time.time() + 86400, usegmt=True))(connection, got)
 
 
-# Of each fault: the code, whether a message is repeated by itself, and whether retry_ambiguous repeats it.
+# Of each fault: the code (of a page and of a message, where they differ), whether a message is repeated by itself, and whether retry_ambiguous repeats it.
 FAULTS: dict[str, tuple[Answer, str, bool, bool]] = {
     "reset before any byte": (reset, "connect_error", False, True),
     "closed before any byte": (close, "connect_error", False, True),
@@ -73,15 +73,16 @@ FAULTS: dict[str, tuple[Answer, str, bool, bool]] = {
     "no byte of the body in time": (silence_after_head, "timeout", False, True),
     "no HTTP": (always(b"HELLO\r\n\r\n"), "connect_error", False, True),
     "429": (status(429), "rate_limited", True, True),
-    "503": (status(503), "rate_limited", True, True),
     "429 after 0 s": (status(429, retry_after="0"), "rate_limited", True, True),
-    "503 after a date gone by": (
-        status(503, retry_after=formatdate(1e9, usegmt=True)),
-        "rate_limited",
-        True,
-        True,
-    ),
-    "503 with a Retry-After of nonsense": (status(503, retry_after="soon"), "rate_limited", True, True),
+    **{
+        name: (busy, "rate_limited http_error", False, True)
+        for name, busy in {
+            "503": status(503),
+            "503 after 0 s": status(503, retry_after="0"),
+            "503 after a date gone by": status(503, retry_after=formatdate(1e9, usegmt=True)),
+            "503 with a Retry-After of nonsense": status(503, retry_after="soon"),
+        }.items()
+    },
     **{
         str(code): (status(code), "http_error", False, True)
         for code in (408, 500, 502, 504, 520, 521, 522, 523, 524)
@@ -89,7 +90,7 @@ FAULTS: dict[str, tuple[Answer, str, bool, bool]] = {
 }
 FINAL: dict[str, tuple[Answer, str]] = {
     "429 after an hour": (status(429, retry_after="3600"), "rate_limited"),
-    "503 after a day": (busy_for_a_day, "rate_limited"),
+    "503 after a day": (busy_for_a_day, "rate_limited http_error"),
     "502 after an hour": (status(502, retry_after="3600"), "http_error"),
     **{str(code): (status(code), "http_error") for code in (400, 401, 403, 405, 410, 413, 501, 505, 525)},
     "404": (status(404), "http_error"),
@@ -107,7 +108,7 @@ async def test_a_page_is_asked_for_again(fault: str) -> None:
         assert server.counts == (2, 1)
     async with serving(chat(page=break_it)) as server:
         error = await failure(server.url, timeout=HASTY)
-        assert error.code == code
+        assert error.code == code.split()[0]
         assert error.hint
         assert server.counts == (3, 0)
 
@@ -124,7 +125,7 @@ async def test_a_message_is_sent_again_only_where_that_is_safe(fault: str) -> No
         assert (result.text, result.attempts) == ("Hi there", 2)
     else:
         assert isinstance(result, ChatGpttError)
-        assert result.code == code
+        assert result.code == code.split()[-1]
 
 
 @pytest.mark.anyio
@@ -136,7 +137,7 @@ async def test_a_message_is_sent_again_in_doubt_by_one_who_asks_for_it(fault: st
         assert isinstance(result, Reply) == is_repeated
         assert server.counts == (1, 2 if is_repeated else 1)
     async with serving(chat(message=break_it)) as server:
-        assert (await failure(server.url, timeout=HASTY, retry=AMBIGUOUS)).code == code
+        assert (await failure(server.url, timeout=HASTY, retry=AMBIGUOUS)).code == code.split()[-1]
         assert server.counts == (1, 3 if is_repeated else 1)
 
 
@@ -145,11 +146,11 @@ async def test_a_message_is_sent_again_in_doubt_by_one_who_asks_for_it(fault: st
 async def test_what_would_be_the_same_again_is_reported_at_once(fault: str) -> None:
     break_it, code = FINAL[fault]
     async with serving(chat(page=break_it)) as server:
-        assert (await failure(server.url, retry=AMBIGUOUS)).code == code
+        assert (await failure(server.url, retry=AMBIGUOUS)).code == code.split()[0]
         assert server.counts == (1, 0)
     async with serving(chat(message=break_it)) as server:
         error = await failure(server.url, retry=AMBIGUOUS)
-        assert error.code == code
+        assert error.code == code.split()[-1]
         assert server.counts == (1, 1)
     if "hour" in fault:
         assert error.retry_after == 3600.0
@@ -308,7 +309,7 @@ def two_steps(*, upload: Answer | None = None, stream: Answer | None = None) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("fault", "is_safe"), [("reset before any byte", False), ("503", True), ("502", False)]
+    ("fault", "is_safe"), [("reset before any byte", False), ("429", True), ("503", False), ("502", False)]
 )
 @pytest.mark.parametrize("step", ["upload", "stream"])
 async def test_both_requests_of_a_2x_message_follow_the_table(step: str, fault: str, is_safe: bool) -> None:

@@ -317,23 +317,24 @@ TABLE = """
 2.x      | message  | 524                                   | 1      | http_error         | 1 | 1 0 0 0 0 | at once
 1.x      | message  | answer lost to 502                    | 1      | http_error         | 1 | 1 0 1 0 1 | at once
 2.x      | message  | answer lost to 504                    | 1      | http_error         | 1 | 1 0 1 0 0 | at once
-1.x      | message  | 503                                   | 1      | answer             | 1 | 1 0 1 0 1 | at once
-2.x      | message  | 503                                   | always | rate_limited       | 3 | 1 0 0 0 0 | at once
+1.x      | message  | 503                                   | 1      | http_error         | 1 | 1 0 0 0 0 | at once
+2.x      | message  | 503                                   | 1      | http_error         | 1 | 1 0 0 0 0 | at once
 1.x      | message  | 429                                   | always | rate_limited       | 3 | 1 0 0 0 0 | at once
 2.x      | message  | 429                                   | 2      | answer             | 2 | 1 0 1 1 1 | at once
 1.x      | message  | 429 after 0 s                         | 1      | answer             | 1 | 1 0 1 0 1 | at once
-2.x      | message  | 503 after 0 s                         | 1      | answer             | 1 | 1 0 1 1 1 | at once
+2.x      | message  | 503 after 0 s                         | 1      | http_error         | 1 | 1 0 0 0 0 | at once
 1.x      | message  | 429 after 0.3 s                       | 2      | answer             | 2 | 1 0 1 0 1 | 0.6 s
-2.x      | message  | 503 after 1 s                         | 1      | answer             | 1 | 1 0 1 1 1 | 1 s
-1.x      | message  | 503 after a date to come              | 1      | answer             | 1 | 1 0 1 0 1 | 1 to 2 s
+2.x      | message  | 503 after 1 s                         | 1      | http_error         | 1 | 1 0 0 0 0 | at once
+2.x      | message  | 429 after 1 s                         | 1      | answer             | 1 | 1 0 1 1 1 | 1 s
+1.x      | message  | 503 after a date to come              | 1      | http_error         | 1 | 1 0 0 0 0 | at once
 2.x      | message  | 429 after a date gone by              | 1      | answer             | 1 | 1 0 1 1 1 | at once
 1.x      | message  | 429 after nonsense                    | 1      | answer             | 1 | 1 0 1 0 1 | at once
-2.x      | message  | 503 after nothing                     | 1      | answer             | 1 | 1 0 1 1 1 | at once
+2.x      | message  | 503 after nothing                     | 1      | http_error         | 1 | 1 0 0 0 0 | at once
 2.x      | message  | 429 after -5 s                        | 1      | answer             | 1 | 1 0 1 1 1 | at once
 1.x      | message  | 429 after an age                      | 1      | rate_limited       | 1 | 1 0 0 0 0 | at once
 2.x      | message  | 429 after an hour                     | 1      | rate_limited       | 1 | 1 0 0 0 0 | at once
-1.x      | message  | 503 after 8 s                         | 1      | rate_limited       | 1 | 1 0 0 0 0 | at once
-1.x      | message  | 503 after a date in a year            | 1      | rate_limited       | 1 | 1 0 0 0 0 | at once
+1.x      | message  | 503 after 8 s                         | 1      | http_error         | 1 | 1 0 0 0 0 | at once
+1.x      | message  | 503 after a date in a year            | 1      | http_error         | 1 | 1 0 0 0 0 | at once
 1.x      | message  | 429 after 4 s                         | 1      | rate_limited       | 1 | 1 0 0 0 0 | within the timeout
 1.x      | message  | name unknown                          | 1      | answer             | 1 | 1 0 1 0 1 | at once
 2.x      | message  | name unknown                          | 1      | answer             | 1 | 1 0 1 1 1 | at once
@@ -408,11 +409,11 @@ TABLE = """
 2.x      | stream   | 502                                   | 1      | http_error         | 1 | 1 0 1 0 0 | at once
 2.x      | stream   | 524                                   | 1      | http_error         | 1 | 1 0 1 0 0 | at once
 2.x      | stream   | answer lost to 502                    | 1      | http_error         | 1 | 1 0 1 1 1 | at once
-2.x      | stream   | 503                                   | 1      | answer             | 1 | 1 0 2 1 1 | at once
+2.x      | stream   | 503                                   | 1      | http_error         | 1 | 1 0 1 0 0 | at once
 2.x      | stream   | 429                                   | always | rate_limited       | 3 | 1 0 3 0 0 | at once
 2.x      | stream   | 429 after 0.3 s                       | 1      | answer             | 1 | 1 0 2 1 1 | 0.3 s
-2.x      | stream   | 503 after -5 s                        | 1      | answer             | 1 | 1 0 2 1 1 | at once
-2.x      | stream   | 503 after an hour                     | 1      | rate_limited       | 1 | 1 0 1 0 0 | at once
+2.x      | stream   | 503 after -5 s                        | 1      | http_error         | 1 | 1 0 1 0 0 | at once
+2.x      | stream   | 503 after an hour                     | 1      | http_error         | 1 | 1 0 1 0 0 | at once
 2.x      | stream   | 429 after a date to come              | 1      | answer             | 1 | 1 0 2 1 1 | 1 to 2 s
 """
 

@@ -135,16 +135,11 @@ class ChatSite:
 def _maybe_busy(fault: Fault, counts: Counts) -> bytes | None:
     """The refusal of a site that is busy the first time, or whenever it is asked."""
     is_for_ever = fault.name == "busy for ever"
-    if not (is_for_ever or fault.name.startswith(("HTTP 429", "HTTP 503"))) or (
-        counts.put_off and not is_for_ever
-    ):
+    if not (is_for_ever or fault.name.startswith("HTTP 429")) or (counts.put_off and not is_for_ever):
         return None
     counts.put_off += 1
     seconds = re.search(r"for (\d) s", fault.name)
-    status = 503 if fault.name == "HTTP 503" else 429
-    return reply(
-        "<title>Busy</title>", status=status, headers={"Retry-After": seconds[1]} if seconds else None
-    )
+    return reply("<title>Busy</title>", status=429, headers={"Retry-After": seconds[1]} if seconds else None)
 
 
 def _rejection(step: Step) -> bytes:

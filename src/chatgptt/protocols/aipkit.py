@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from chatgptt._errors import (
     AnswerError,
+    ChallengeError,
     ChatGpttError,
     PageError,
     RateLimitedError,
@@ -27,7 +28,9 @@ from chatgptt.protocols.failures import (
     empty_answer,
     interrupted,
     is_html,
+    maybe_held_back,
     maybe_retry_after,
+    maybe_walled,
     nonce_rejected,
     provider_failed,
     read_failure,
@@ -306,6 +309,9 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
     Raises:
         ChatGpttError: what the reply amounts to instead (A5).
     """
+    walled = maybe_walled(head, body, _reason)
+    if walled is not None:
+        raise walled
     for reply in find_objects(body):
         data = reply.get("data")
         data = data if isinstance(data, dict) else {}
@@ -315,7 +321,10 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
             return str(key)
         words = words_of(data.get("message") or reply.get("message"))
         code = _text(data.get("code") or reply.get("code"))
-        if reply.get("success") is False or words:
+        is_message_alone = not (code or "success" in reply or data)  # no 2.x writes that (C4)
+        if reply.get("success") is False or (
+            words and not (is_message_alone and not _NONCE_WORDS.search(words))
+        ):
             raise _upload_error(head, words, code, body)
     if head.status == 200 and not body.strip():
         raise empty_answer(head)
@@ -327,10 +336,10 @@ def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGptt
         head.status == 403 and _NONCE_WORDS.search(words)
     ):
         return nonce_rejected(head, words)
-    if head.status in (429, 503):
-        failure = read_failure(head, body, is_endpoint=True)
-        if not isinstance(failure, RateLimitedError):
-            return failure
+    failure = read_failure(head, body, is_endpoint=True)
+    if isinstance(failure, ChallengeError):
+        return failure
+    if isinstance(failure, RateLimitedError):
         reason = _reason(words)
         if head.status == 429 and reason == "quota" and maybe_retry_after(head) is None:
             return refused(head, words, reason)
@@ -464,7 +473,10 @@ class ReplyReader:
         match event.name:
             case "" | "message":
                 delta = frame.get("delta")
-                if isinstance(delta, str):
+                held_back = None if delta else maybe_held_back(self.head, frame, _reason)
+                if held_back is not None:
+                    self._fail(held_back)
+                elif isinstance(delta, str):
                     self._say(delta)
                 elif data is None:
                     self._unreadable_frames += 1
@@ -496,6 +508,9 @@ class ReplyReader:
     def _read_error(self, frame: dict[str, object], data: str) -> ChatGpttError:
         words = words_of(frame.get("error")) or words_of(data)
         head = self.head
+        held_back = maybe_held_back(head, frame, _reason)
+        if held_back is not None:
+            return held_back
         if self._has_begun and _BROKEN_WORDS.search(words):
             return interrupted(head, words)
         if self._has_begun or self._has_start:
@@ -547,6 +562,9 @@ class ReplyReader:
         body = self._body.decode("utf-8", "replace")
         if self.head.status == 200 and not re.sub(r"(?m)^:.*$", "", body).strip():
             return empty_answer(self.head)
+        walled = maybe_walled(self.head, body, _reason)
+        if walled is not None:
+            return walled
         for reply in find_objects(body):
             data = reply.get("data")
             words = words_of(data.get("message") if isinstance(data, dict) else data)

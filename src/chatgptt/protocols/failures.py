@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_tz
 from urllib.parse import urljoin, urlsplit
 
@@ -24,9 +25,9 @@ from chatgptt._errors import (
     TokenRejectedError,
 )
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.challenge import maybe_challenge
-from chatgptt.protocols.text import unescape, without_surrogates
+from chatgptt.protocols.text import find_objects, is_html, loads, unescape, without_surrogates
 from chatgptt.protocols.urls import without_credentials
+from chatgptt.protocols.walls import Wall, maybe_wall
 
 __all__ = [
     "CHALLENGE_HINT",
@@ -34,13 +35,16 @@ __all__ = [
     "empty_answer",
     "interrupted",
     "is_html",
+    "maybe_held_back",
     "maybe_retry_after",
+    "maybe_walled",
     "nonce_rejected",
     "provider_failed",
     "read_failure",
     "refused",
     "said",
     "unreadable_frames",
+    "wall_error",
     "words_of",
 ]
 
@@ -54,11 +58,15 @@ CHALLENGE_HINT = (
     "open the page in a browser, or ask the site's owner to let this client in; "
     "challenges are never solved here"
 )
+"""For the browser that was stopped by one."""
+_OPEN_HINT = (
+    'let a browser open the page: --strategy browser, in Python strategy="browser"; or ask the site\'s '
+    "owner to let this client in; challenges are never solved here"
+)
+_BLOCK_HINT = "a firewall or security plugin refused the request; ask the site's owner to let this client in"
 _REJECTED_HINT = (
     "the site does not accept its own page's tokens; a page cache or a security plugin may be at fault"
 )
-
-_BUSY = frozenset({429, 503})
 
 _STATUS_HINTS = {
     401: "the site asks for a login",
@@ -66,6 +74,7 @@ _STATUS_HINTS = {
     404: "check the page's address",
     405: "the site's server does not let messages through",
     413: "the message is too long for the site",
+    503: "the site, or something in front of it, is failing or closed for now; try again later",
 }
 
 
@@ -83,21 +92,17 @@ _ENDPOINT_HINTS = {
 def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> ChatGpttError:
     """The error that a reply amounts to which is no answer; `body` may be just its beginning.
 
-    With `is_endpoint` it came from the site's message endpoint, else from a page.
+    With `is_endpoint` it came from the site's message endpoint, else from a page. From the endpoint a 503 says
+    "later" only where WordPress is in maintenance.
 
-    In order: a challenge (docs/protocols.md C4), a busy site, WordPress's own short bodies
+    In order: a wall (docs/protocols.md C4), a busy site, WordPress's own short bodies
     (C1), an error status, and last a page where an answer should be.
     """
     body = body[:MAX_FAILURE_BYTES]
-    challenge = maybe_challenge(head.headers, body)
-    if challenge is not None:
-        return ChallengeError(
-            f"a bot protection answered instead of the site: {challenge}",
-            hint=CHALLENGE_HINT,
-            url=head.url,
-            status=head.status,
-        )
-    if head.status in _BUSY:
+    wall = maybe_wall(head, body)
+    if wall is not None:
+        return wall_error(head, wall, body)
+    if head.status == 429 or (head.status == 503 and (not is_endpoint or _is_maintenance(head, body))):
         return RateLimitedError(
             f"the site is busy or limits requests: HTTP {head.status}{said(body)}{_asked_for(head)}",
             hint="wait before the next message",
@@ -209,6 +214,147 @@ def _redirected(head: ReplyHead) -> PageError:
     )
 
 
+def wall_error(head: ReplyHead, wall: Wall, body: str) -> ChallengeError | PageError:
+    """The error of a wall that answered in the site's place."""
+    if wall.kind == "challenge":
+        return ChallengeError(
+            f"a bot protection answered instead of the site: {wall.what}",
+            hint=_OPEN_HINT,
+            url=head.url,
+            status=head.status,
+        )
+    return PageError(
+        f"a firewall or security plugin blocked the request: {wall.what}; HTTP {head.status}{said(body)}",
+        hint=_BLOCK_HINT,
+        url=head.url,
+        status=head.status,
+        retry_after=maybe_retry_after(head),
+        is_block=True,
+    )
+
+
+def maybe_walled(
+    head: ReplyHead, body: str, find_reason: Callable[[str], RefusalReason]
+) -> ChatGpttError | None:
+    """The error of a reply that is not the chat's, for before a protocol reads it; None for one that may be.
+
+    Args:
+        head: the head of the reply.
+        body: all of the reply.
+        find_reason: see `maybe_held_back`.
+    """
+    wall = maybe_wall(head, body)
+    if wall is not None:
+        return wall_error(head, wall, body)
+    if any(key in body for key in _HELD_BACK):
+        for reply in find_objects(body):
+            held_back = maybe_held_back(head, reply, find_reason)
+            if held_back is not None:
+                return held_back
+    return None
+
+
+_HELD_BACK = ('"ts_required"', '"apbct"')
+
+
+def maybe_held_back(
+    head: ReplyHead, reply: dict[str, object], find_reason: Callable[[str], RefusalReason]
+) -> ChatGpttError | None:
+    """What a plugin that checks each message said in the chat's place: do a human check, or no.
+
+    Both are marked by a key, whatever the language of their words (C4, A5).
+
+    Args:
+        head: the head of the reply.
+        reply: a JSON object of a reply or a stream.
+        find_reason: the reason of a refusal, by its words.
+    """
+    spam = reply.get("apbct")
+    if isinstance(spam, dict) and spam.get("blocked"):
+        comment = spam.get("comment")
+        words = (
+            words_of(re.sub(r"<[^<>]*>", " ", comment[:_MAX_WORDS_CHARACTERS]))
+            if isinstance(comment, str)
+            else ""
+        )
+        refusal = refused(head, words, find_reason(words))
+        refusal.is_certain = True
+        return refusal
+    if reply.get("success") is True or not _wants_check(reply):
+        return None
+    return ChallengeError(
+        f"the site wants a human check before its chat answers (ts_required){_quoted(_find_words(reply))}",
+        hint=_CHECK_HINT,
+        url=head.url,
+        status=head.status,
+    )
+
+
+_CHECK_HINT = (
+    "a person has to pass the human check: open the page in a browser and pass it there; "
+    "checks are never passed here"
+)
+_MAX_VALUES = 200
+"""Of one reply that are looked at; a WP_Error has a dozen."""
+
+
+def _wants_check(reply: dict[str, object]) -> bool:
+    return any(
+        value not in (None, False, 0, "", "0", "false")
+        for key, value in _members(reply)
+        if key == "ts_required"
+    )
+
+
+def _find_words(reply: dict[str, object]) -> str:
+    texts = (value for key, value in _members(reply) if key in ("error", "message", "msg"))
+    return next((words for words in map(words_of, texts) if words), "")
+
+
+def _quoted(words: str) -> str:
+    return f": {words!r}" if words else ""
+
+
+def _members(reply: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """The members of an object and of those in it, as WP_Errors nest; the nearest first."""
+    pending: list[object] = [reply]
+    for _ in range(_MAX_VALUES):
+        if not pending:
+            return
+        value = pending.pop(0)
+        if isinstance(value, dict):
+            yield from value.items()
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value[:_MAX_VALUES]
+
+
+_NOTICE = "Briefly unavailable"
+"""How WordPress's notice begins, in English."""
+
+_MAX_NOTICE_CHARACTERS = 500
+
+
+def _is_maintenance(head: ReplyHead, body: str) -> bool:
+    """Whether a 503 is plainly WordPress's notice of its maintenance mode, which it sends before any plugin.
+
+    The notice has no mark of its own, and many languages. So its English words count, or its Retry-After
+    in one of the forms in which WordPress ends a request: bare text with its no-cache headers, a page, or
+    JSON (C1).
+    """
+    text = body.strip("\ufeff \t\r\n")
+    is_short = "<" not in text and len(text) <= _MAX_NOTICE_CHARACTERS
+    is_page = 'id="error-page"' in text
+    if (is_short and text.startswith(_NOTICE)) or (is_page and f">{_NOTICE}" in text):
+        return True
+    if head.headers.get("retry-after", "").strip() != "600" or not text:
+        return False
+    reply = loads(text) if text.startswith("{") else None
+    if isinstance(reply, dict):
+        return reply.get("code") == "wp_die"
+    return is_page or (is_short and "1984" in head.headers.get("expires", ""))
+
+
 def words_of(message: object) -> str:
     """An error's words on one line, at most 1,000 characters, "" for none; sites escape them as HTML (W6)."""
     if not isinstance(message, str):
@@ -312,14 +458,6 @@ def said(body: str) -> str:
     if not words:
         return ""
     return f": {words[:200]!r}"
-
-
-def is_html(body: str) -> bool:
-    """Whether `body` is a whole HTML page, not a fragment of text."""
-    return (
-        re.match(r"[\s\ufeff]*(?:<!--.{0,500}?-->\s*)?<(?:!doctype html|html)\b", body[:2000], re.I | re.S)
-        is not None
-    )
 
 
 def _asked_for(head: ReplyHead) -> str:

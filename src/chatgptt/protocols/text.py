@@ -19,6 +19,7 @@ from collections.abc import Iterator
 __all__ = [
     "SurrogateJoiner",
     "find_objects",
+    "is_html",
     "is_unicode",
     "lines_of",
     "loads",
@@ -47,6 +48,14 @@ _STEP_CHARACTERS = 2**18
 
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
 """No character has such a number; Python refuses to read one of 4,300 digits."""
+
+
+def is_html(body: str) -> bool:
+    """Whether `body` is a whole HTML page, not a fragment of text."""
+    return (
+        re.match(r"[\s\ufeff]*(?:<!--.{0,500}?-->\s*)?<(?:!doctype html|html)\b", body[:2000], re.I | re.S)
+        is not None
+    )
 
 
 class SurrogateJoiner:

@@ -22,6 +22,8 @@ from chatgptt.protocols.failures import (
     empty_answer,
     interrupted,
     is_html,
+    maybe_held_back,
+    maybe_walled,
     nonce_rejected,
     provider_failed,
     read_failure,
@@ -276,6 +278,9 @@ def _begins_stream(body: bytearray) -> bool:
 
 def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
     """The answer of a reply that is no stream and an assistant's thread, "" for none (W4)."""
+    walled = maybe_walled(head, body, _find_reason)
+    if walled is not None:
+        raise walled
     if (
         head.status == 403
         and not is_html(body)
@@ -399,6 +404,10 @@ _ERROR_TEXTS: tuple[tuple[re.Pattern[str], RefusalReason | None], ...] = (
 )
 
 
+def _find_reason(words: str) -> RefusalReason:
+    return next((reason for pattern, reason in _ERROR_TEXTS if reason and pattern.search(words)), "other")
+
+
 def _read_error(head: ReplyHead, words: str, *, has_prompt: bool) -> ChatGpttError:
     if re.search(r"nonce verification failed", words, re.I):
         return nonce_rejected(head, words)
@@ -504,7 +513,7 @@ class _StreamReader:
                 self._unreadable_frames += 1
 
     def _read_frame(self, frame: dict[str, object], event_name: str) -> None:
-        refusal = _maybe_refusal(self._head, frame)
+        refusal = maybe_held_back(self._head, frame, _find_reason) or _maybe_refusal(self._head, frame)
         if refusal is not None:
             self._fail(refusal)
             return

@@ -21,7 +21,7 @@ from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.boxes import find_boxes
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, read_failure
 from chatgptt.tokens.ladder import Climb
-from chatgptt.tokens.static import PageReader, make_tokens
+from chatgptt.tokens.static import PageReader, make_tokens, refuse_walled
 
 __all__ = ["EndpointRung"]
 
@@ -53,6 +53,8 @@ class EndpointRung:
             except ChatGpttError as error:
                 if not _is_definite(error):
                     raise
+                if isinstance(error, ChallengeError) or (isinstance(error, PageError) and error.is_block):
+                    climb.wall = climb.wall or error
                 climb.saw(self.name, f"{source.words}: {error.message}")
                 continue
             if nonce is None:
@@ -118,13 +120,15 @@ class EndpointRung:
         )
 
     async def _ask_page(self, climb: Climb, url: str) -> str | None:
-        page, _ = await self._reader.fetch(url, climb, is_fresh=True, accepts_errors=True)
+        page, head = await self._reader.fetch(url, climb, is_fresh=True, accepts_errors=True)
         assert climb.box is not None
         if climb.box.protocol == "wpaicg":
             nonce = await self._reader.look(page, climb, wpaicg.find_page_nonce)
             if nonce is not None:
                 return nonce
         boxes = await self._reader.look(page, climb, find_boxes)
+        if not boxes:
+            refuse_walled(head, page.beginning)
         return next((box.nonce for box in boxes if box.nonce), None)
 
 
@@ -134,6 +138,6 @@ def _is_definite(error: ChatGpttError) -> bool:
         case AnswerError() | TokenRejectedError() | ChallengeError():
             return True
         case PageError():
-            return error.status is None or error.status < 500
+            return error.is_block or error.status is None or error.status < 500
         case _:
             return False

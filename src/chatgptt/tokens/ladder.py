@@ -78,8 +78,9 @@ class Climb:
 
     With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
     found to be the rejected ones still: better than none, since sites do err. With `is_last_resort` only the
-    browser is asked. `elsewhere` names other sites whose boxes the page shows. `head` is the head of the
-    page's reply; `trace` is told how its connection came about; `began` is when each rung was tried.
+    browser is asked. `elsewhere` names other sites whose boxes the page shows. `wall` is what answered in the
+    place of a nonce; it is the error where no rung finds one. `head` is the head of the page's reply; `trace`
+    is told how its connection came about; `began` is when each rung was tried.
     """
 
     wanted: Wanted
@@ -93,6 +94,7 @@ class Climb:
     missing: ChatBoxNotFoundError | None = None
     elsewhere: tuple[str, ...] = ()
     again: Tokens | None = None
+    wall: ChatGpttError | None = None
     requests: int = 0
     head: ReplyHead | None = None
     trace: Trace | None = None
@@ -271,6 +273,9 @@ class Ladder:
         if climb.box is None and climb.missing is not None:
             climb.missing.findings = findings
             return climb.missing
+        if climb.wall is not None:
+            climb.wall.findings = findings
+            return climb.wall
         seen = "; ".join(f"{finding.rung}: {finding.saw}" for finding in findings)
         return TokensNotFoundError(
             f"{NOT_FOUND}: {climb.wanted.page} shows a chat box, but no rung found its tokens ({seen})",

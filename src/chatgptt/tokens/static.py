@@ -11,18 +11,18 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from chatgptt._errors import ChallengeError, ChatBoxNotFoundError, ChatGpttError, PageError
+from chatgptt._errors import ChatBoxNotFoundError, ChatGpttError, PageError
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt._transport import OpenReply, Transport, in_time
 from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
-from chatgptt.protocols.challenge import maybe_challenge
-from chatgptt.protocols.failures import CHALLENGE_HINT, MAX_FAILURE_BYTES, is_html, read_failure
+from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error
 from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce
+from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.ladder import Climb, past_caches, without_mark
 
-__all__ = ["HtmlRung", "PageReader", "ScriptRung"]
+__all__ = ["HtmlRung", "PageReader", "ScriptRung", "make_tokens", "refuse_walled"]
 
 _Value = TypeVar("_Value")
 
@@ -120,11 +120,25 @@ async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[bytes, 
     if head.status >= 400 and not (accepts_errors and head.status == 404):
         raise read_failure(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
     if media_type not in ("", "text/html", "application/xhtml+xml", "text/plain"):
+        refuse_walled(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
         raise _no_page(head, f"it is {media_type}")
     body = await reply.read(MAX_PAGE_BYTES + 1)
     if media_type in ("", "text/plain") and not is_html(body[:4096].decode("utf-8", "replace")):
+        refuse_walled(head, body[:MAX_FAILURE_BYTES].decode("utf-8", "replace"))
         raise _no_page(head, "it does not look like HTML")
     return body, head
+
+
+def refuse_walled(head: ReplyHead, body: str) -> None:
+    """Looks at what has no chat box.
+
+    Raises:
+        ChallengeError: where a bot protection answered.
+        PageError: where a firewall or security plugin blocked the request.
+    """
+    wall = maybe_wall(head, body)
+    if wall is not None:
+        raise wall_error(head, wall, body)
 
 
 def _no_page(head: ReplyHead, what: str) -> PageError:
@@ -184,6 +198,7 @@ class HtmlRung:
 
         Raises:
             ChallengeError: where a bot protection's page stands in for the site's.
+            PageError: where a block does.
         """
         page, head = await self._reader.fetch(climb.wanted.page, climb, is_fresh=bool(climb.rejected))
         climb.page, climb.head = page, head
@@ -196,15 +211,7 @@ class HtmlRung:
                 self.name, f"a chat box on the page belongs to another site, {site[:200]}; it is not asked"
             )
         if not climb.boxes:
-            body = page.beginning
-            challenge = maybe_challenge(head.headers, body)
-            if challenge is not None:
-                raise ChallengeError(
-                    f"a bot protection answered instead of the page: {challenge}",
-                    hint=CHALLENGE_HINT,
-                    url=head.url,
-                    status=head.status,
-                )
+            refuse_walled(head, page.beginning)
         try:
             if climb.elsewhere and not climb.boxes:
                 raise box_elsewhere(climb.elsewhere, page.url)

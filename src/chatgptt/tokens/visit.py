@@ -32,6 +32,7 @@ from chatgptt._proxies import Proxies
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
+from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
 from chatgptt.tokens.installed import INSTALL_HINT
 from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
@@ -281,7 +282,7 @@ class _Visit(Listener):
         climb, sightings = self._climb, self._sightings
         content = await self._tab.content()
         if sightings.box is None:
-            self._refuse_challenge(content)
+            self._refuse_challenge(content, is_end=True)
         if blocked_by_consent(content):
             raise RefusedError(
                 "the page's chat starts only after the visitor has agreed to something",
@@ -357,6 +358,8 @@ class _Visit(Listener):
             self._failure = self._challenged(challenge, head)
         elif not isinstance(self._error_page, ChallengeError):
             self._error_page = read_failure(head, document.body)
+            if isinstance(self._error_page, ChallengeError):
+                self._error_page.hint = CHALLENGE_HINT  # a browser is what it has met
             if not _MAY_GO_ON.search(document.body):
                 self._failure = self._error_page
         self._bell.set()
@@ -390,7 +393,7 @@ class _Visit(Listener):
         await anyio.sleep(_BEFORE_INPUT)
         try:
             if self._sightings.box is None:
-                self._refuse_challenge(await self._content_of_stranger())
+                self._refuse_challenge(await self._content_of_stranger(), is_end=False)
             await self._tab.move_about()
             await anyio.sleep(_BETWEEN_INPUTS)
             await self._tab.scroll_to_box()
@@ -437,10 +440,10 @@ class _Visit(Listener):
         elif not isinstance(self._error_page, ChallengeError):
             self._error_page = read_failure(head, "")
 
-    def _refuse_challenge(self, content: str) -> None:
-        challenge = maybe_challenge({}, content[: 64 * 1024])
-        if challenge is not None:
-            raise self._challenged(challenge, None)
+    def _refuse_challenge(self, content: str, *, is_end: bool) -> None:
+        wall = maybe_wall(ReplyHead(status=200, headers={}, url=self._climb.wanted.page), content)
+        if wall is not None and (is_end or not wall.is_script):
+            raise self._challenged(wall.what, None)
 
     def _challenged(self, challenge: str, head: ReplyHead | None) -> ChallengeError:
         self._climb.saw("browser", f"a challenge: {challenge}")
