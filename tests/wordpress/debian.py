@@ -1,7 +1,7 @@
 """Sees to it that the Debian packages are there which the tests of this folder start; exits with 1 where it can't.
 
-MariaDB and PHP are taken without the packages that would run them as services of the system. nginx has no such
-package, so Debian's own switch against starting what is being installed is set meanwhile (invoke-rc.d(8)).
+MariaDB and PHP are taken without the packages that would run them as services of the system. nginx and Varnish
+have no such package, so Debian's own switch against starting what is being installed is set meanwhile (invoke-rc.d(8)).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ PACKAGES = (
     "php-cgi",
     "php-mysql",
     "util-linux",
+    "varnish",
     "wordpress",
     "wordpress-theme-twentytwentythree",
 )

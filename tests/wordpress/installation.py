@@ -1,8 +1,9 @@
-"""A WordPress of Debian's packages on loopback: MariaDB, PHP and nginx as ordinary processes of the tests.
+"""A WordPress of Debian's packages on loopback: MariaDB, PHP, nginx and Varnish as processes of the tests.
 
 All of it lives in one temporary folder: a copy of /usr/share/wordpress, the database, sockets, logs. Nothing of
 the system's own services or of /etc is used or changed. Each address that nginx listens on is a site of its own,
-for WordPress is told its address by the request; what differs is what stands between it and the client.
+for WordPress is told its address by the request; what differs is what stands between it and the client. One
+address is Varnish's, which waits for the first byte of a reply for `GATEWAY_PATIENCE` seconds alone.
 
 The processes end with this one, however that ends: the kernel ends them (`setpriv --pdeathsig`).
 """
@@ -35,13 +36,17 @@ _PATIENCE = 60.0
 """Seconds within which each server has to be up; they take one or two."""
 
 Generation = Literal["wpaicg", "aipkit", "none"]
-Site = Literal["pretty", "plain", "folder", "gzip", "brotli", "hasty", "curt", "cached", "stubborn"]
+Site = Literal[
+    "pretty", "plain", "folder", "gzip", "brotli", "hasty", "curt", "cached", "stubborn", "varnish"
+]
 Fault = Literal[
     "",
     "page dies",
     "page dies half-way",
     "message dies",
     "stream dies",
+    "message is late",
+    "stream is late",
     "returns without a word",
     "refuses with -1",
 ]
@@ -94,6 +99,14 @@ _SERVERS: dict[Site, _Server] = {
 }
 
 
+GATEWAY_PATIENCE = 3
+"""Seconds; what the site calls late comes after 10."""
+
+
+def _server(site: Site) -> _Server:
+    return _SERVERS.get(site, _Server())
+
+
 class WordPress:
     """The running site, under all its addresses.
 
@@ -111,11 +124,11 @@ class WordPress:
 
     def url(self, site: Site, path: str = "/") -> str:
         """An address of the site, below where WordPress is installed."""
-        return f"http://127.0.0.1:{self._ports[site]}{_SERVERS[site].path}{path}"
+        return f"http://127.0.0.1:{self._ports[site]}{_server(site).path}{path}"
 
     def chat(self, site: Site = "pretty") -> str:
         """The page that shows the chat, as the site itself writes its address."""
-        tables = _SERVERS[site].tables
+        tables = _server(site).tables
         return self.url(site, f"/?page_id={self.chat_pages[tables]}" if tables == "plain" else "/chat/")
 
     def ajax(self, site: Site = "pretty") -> str:
@@ -167,7 +180,9 @@ def installed() -> Iterator[WordPress]:
         _start_mariadb(folder, stack)
         chat_pages = {"pretty": _install(folder, "pretty"), "plain": _install(folder, "plain")}
         _start_php(folder, stack)
-        wordpress = WordPress(folder, _start_nginx(folder, stack), chat_pages)
+        ports = _start_nginx(folder, stack)
+        ports["varnish"] = _start_varnish(folder, stack, ports["pretty"])
+        wordpress = WordPress(folder, ports, chat_pages)
         wordpress.clear()
         yield wordpress
 
@@ -288,6 +303,29 @@ def _start_nginx_on(ports: dict[Site, int], folder: Path, stack: contextlib.Exit
     process = _start(stack, folder, "nginx", "-e", str(log), "-c", f"{folder}/nginx.conf")
     _wait(lambda: all(_listens(port) for port in ports.values()), "nginx did not start", log, process)
     return ports
+
+
+def _start_varnish(folder: Path, stack: contextlib.ExitStack, behind: int) -> int:
+    """The port of Varnish in front of one of nginx's; it caches nothing."""
+    port = _free_ports()["pretty"]
+    process = _start(
+        stack,
+        folder,
+        "varnishd",
+        "-F",
+        *("-n", f"{folder}/varnish"),
+        *("-a", f"127.0.0.1:{port}"),
+        *("-b", f"127.0.0.1:{behind}"),
+        *("-p", f"first_byte_timeout={GATEWAY_PATIENCE}"),
+        *("-s", "malloc,16m"),
+        *("-T", "none"),
+        *("-t", "0"),
+        *(["-j", "none"] if os.geteuid() == 0 else []),
+        env={"PATH": f"{os.environ['PATH']}:/usr/sbin"},
+    )
+    log = folder / "varnishd-output"
+    _wait(lambda: _listens(port), "Varnish did not start", log, process)
+    return port
 
 
 def _free_ports() -> dict[Site, int]:

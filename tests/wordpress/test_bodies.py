@@ -87,4 +87,9 @@ def test_maintenance_is_503_with_a_notice_and_a_retry_after(wordpress: WordPress
     wordpress.begin_maintenance()
     reply = ask(wordpress, {"action": MESSAGE})
     assert (reply.status_code, reply.headers["retry-after"]) == (503, "600")
-    assert "Briefly unavailable for scheduled maintenance. Check back in a minute." in reply.text
+    assert reply.text == "Briefly unavailable for scheduled maintenance. Check back in a minute."
+    assert "1984" in reply.headers["expires"]
+    page = httpx.get(wordpress.chat())
+    assert (page.status_code, page.headers["retry-after"]) == (503, "600")
+    assert '<body id="error-page">' in page.text
+    assert ">Briefly unavailable for scheduled maintenance." in page.text

@@ -16,6 +16,13 @@ from chatgptt import ChatGpttError
 pytestmark = pytest.mark.anyio
 
 STRAY = pytest.mark.parametrize("warns", [stray for stray in get_args(Stray) if stray])
+TRANSLATED = """<?php
+require_once ABSPATH . WPINC . '/functions.php';
+header( 'Retry-After: 600' );
+wp_die( 'Wegen planmäßiger Wartungsarbeiten ist die Website kurz nicht erreichbar.', 'Wartung', 503 );
+"""
+"""What WordPress itself does in maintenance, in German."""
+
 UPDATE_ENDS = """<?php
 unlink( ABSPATH . '.maintenance' );
 http_response_code( 503 );
@@ -60,18 +67,30 @@ async def test_so_is_maintenance_that_begins_between_page_and_message(wordpress:
     assert wordpress.traffic.counted() == Counted(pages=1, messages=3, answered=2)
 
 
+async def test_in_another_language_it_is_reported_as_maintenance_too(wordpress: WordPress) -> None:
+    async with client_of(wordpress.chat()) as client:
+        await client.ask("Before")
+        wordpress.begin_maintenance(TRANSLATED)
+        with pytest.raises(ChatGpttError) as caught:
+            await client.ask("Meanwhile")
+    assert (caught.value.code, caught.value.retry_after) == ("rate_limited", 600.0)
+
+
 async def test_maintenance_that_is_about_to_end_is_waited_for(wordpress: WordPress) -> None:
     wordpress.begin_maintenance(UPDATE_ENDS)
     await answer(wordpress.chat())
     assert wordpress.traffic.counted() == Counted(pages=2, messages=1, answered=1)
 
 
-async def test_a_message_waits_for_it_too(wordpress: WordPress) -> None:
+async def test_a_message_is_not_sent_again_after_a_notice_of_the_site_s_own(wordpress: WordPress) -> None:
+    """It is a 503 with a Retry-After and nothing else that is WordPress's, as a gateway's is."""
     async with client_of(wordpress.chat()) as client:
         await client.ask("Before")
         wordpress.begin_maintenance(UPDATE_ENDS)
-        await client.ask("After")
-    assert wordpress.traffic.counted() == Counted(pages=1, messages=3, answered=2)
+        with pytest.raises(ChatGpttError) as caught:
+            await client.ask("Meanwhile")
+    assert (caught.value.code, caught.value.status) == ("http_error", 503)
+    assert wordpress.traffic.counted() == Counted(pages=1, messages=2, answered=1)
 
 
 async def test_a_page_that_dies_is_asked_for_three_times(wordpress: WordPress) -> None:

@@ -79,6 +79,9 @@ function park_message(): void {
 	if ( breaks( 'returns without a word' ) ) {
 		return;
 	}
+	if ( breaks( 'message is late' ) ) {
+		\ChatBoxes\be_late();
+	}
 	if ( breaks( 'message dies' ) ) {
 		\ChatBoxes\die_of_a_bug();
 	}
@@ -94,6 +97,9 @@ function park_message(): void {
 function stream_answer(): void {
 	$key     = input( $_GET, 'cache_key' );
 	$message = get_transient( $key );
+	if ( breaks( 'stream is late' ) ) {
+		\ChatBoxes\be_late();
+	}
 	begin_stream( 'text/event-stream; charset=utf-8' );
 	echo ':' . str_repeat( ' ', 4096 ) . "\n\n";
 	if ( ! has_own_origin() ) {

@@ -8,6 +8,12 @@ function die_of_a_bug(): void {
 	a_function_of_a_plugin_that_is_gone();
 }
 
+/** An AI service that takes its time: longer than a gateway in front of the site waits. Then nobody is there. */
+function be_late(): void {
+	sleep( 10 );
+	exit;
+}
+
 if ( 'plugin' === condition( 'warns' ) && wp_doing_ajax() ) {
 	// A plugin under development: it undoes what WordPress does to keep warnings out of replies.
 	add_action(

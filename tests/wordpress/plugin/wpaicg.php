@@ -82,6 +82,9 @@ function answer_message(): void {
 	if ( breaks( 'returns without a word' ) ) {
 		return;
 	}
+	if ( breaks( 'message is late' ) ) {
+		\ChatBoxes\be_late();
+	}
 	if ( breaks( 'message dies' ) ) {
 		\ChatBoxes\die_of_a_bug();
 	}
