@@ -223,7 +223,7 @@ REFUSALS: dict[int, tuple[str, str, str]] = {
     409: ("<title>Conflict</title>", "HTTP 409: 'Conflict'", "check of the site's host"),
     413: ("<title>Too large</title>", "HTTP 413", "too long"),
     415: ("blocked by imunify360 tonight", "imunify360", "security plugin"),
-    418: ("<title>No</title><p>NinjaFirewall says no", "'No' (it names NinjaFirewall)", "firewall"),
+    418: ("<title>No</title><p>NinjaFirewall says no", "blocked the request: NinjaFirewall", "firewall"),
 }  # fmt: skip
 
 

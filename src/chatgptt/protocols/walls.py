@@ -94,7 +94,10 @@ def _in_head(head: ReplyHead) -> Wall | None:
 
 
 _SCRIPT_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("Imunify360", re.compile(r"\bwsidchk\b|<title>\s*One moment, please\.\.\.", re.I)),
+    (
+        "Imunify360",
+        re.compile(r"\bwsidchk\b|<title>\s*One moment, please\.\.\.|\bImunify360 bot-protection\b", re.I),
+    ),
     ("a host's cookie check", re.compile(r"\bhumans_\d+=1")),
     ("testcookie", re.compile(r"\bslowAES\.decrypt\(|src=[\"']?/aes(?:\.min)?\.js\b")),
     ("Alibaba Cloud", re.compile(r"\bacw_sc__v\d\b|\baliyun_waf_aa\b")),
