@@ -20,8 +20,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chatgptt import AsyncClient
+from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy
 from chatgptt._transport import DEFAULT_USER_AGENT, Deadline
 from chatgptt.tokens.browser import Disguise
@@ -99,6 +101,8 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 OURS = r"""
 import asyncio, json, sys, time
 from pathlib import Path
+from urllib.parse import urlsplit
+from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy
 from chatgptt._transport import DEFAULT_USER_AGENT, Deadline
 from chatgptt.tokens.browser import Disguise
@@ -226,6 +230,7 @@ def _make_rung(executable: str) -> tuple[BrowserRung, SharedBrowser]:
         lambda page: Disguise(user_agent=DEFAULT_USER_AGENT),
         RetryPolicy(),
         cookies_for=lambda page: (),
+        reach_of=lambda page: Reach(urlsplit(page).hostname or ""),
         clock=time.time,
         sleep=asyncio.sleep,
     )

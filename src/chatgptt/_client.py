@@ -186,6 +186,7 @@ class AsyncClient:
             proxy=self._proxy,
             policy=policy,
             cookies_for=transport.cookies_for,
+            reach_of=lambda page: transport.reach,
             clock=time.time,
             sleep=anyio.sleep,
         )

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import socket
 import ssl
 import threading
@@ -29,9 +28,11 @@ import httpcore
 import httpx
 
 from chatgptt._errors import InvalidInputError
+from chatgptt._reach import Way
 from chatgptt._until import bounded
+from chatgptt.protocols.addresses import is_address
 
-__all__ = ["Network", "look_up"]
+__all__ = ["Network", "first_that_connects", "look_up"]
 
 _Value = TypeVar("_Value")
 
@@ -41,6 +42,9 @@ _HEAD_START = 0.25
 SocketOption = httpcore.SOCKET_OPTION
 
 _opened: ContextVar[list[_Stream] | None] = ContextVar("opened", default=None)
+
+
+_way: ContextVar[Way | None] = ContextVar("way", default=None)
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -62,10 +66,13 @@ class Network(httpcore.AsyncNetworkBackend):
                 transport._pool._network_backend = self
                 self._pools.append(transport._pool)
 
-    async def attempt(self, send: Callable[[], Awaitable[_Value]]) -> _Value:
-        """The outcome of sending one request; what was opened for one that comes to nothing is closed."""
+    async def attempt(self, send: Callable[[], Awaitable[_Value]], way: Way | None = None) -> _Value:
+        """The outcome of sending one request, by the `way` that it may take.
+
+        What was opened for one that comes to nothing is closed.
+        """
         opened: list[_Stream] = []
-        token = _opened.set(opened)
+        tokens = _opened.set(opened), _way.set(way)
         try:
             return await send()
         except BaseException:
@@ -75,7 +82,8 @@ class Network(httpcore.AsyncNetworkBackend):
             self._forget_unfinished()
             raise
         finally:
-            _opened.reset(token)
+            _opened.reset(tokens[0])
+            _way.reset(tokens[1])
 
     async def release(self, response: httpx.Response) -> None:
         """Sees to it that a closed response holds no connection.
@@ -121,17 +129,25 @@ class Network(httpcore.AsyncNetworkBackend):
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
             return await self._inner.connect_tcp(address, port, None, local_address, options)
 
+        way = _way.get()
         with anyio.CancelScope() as scope:
             self._connecting.add(scope)
             try:
                 if not self.is_closed:
                     with anyio.fail_after(timeout):
-                        addresses = await self._addresses(host, port)
-                        stream = _Stream(await _first_that_connects(connect, addresses), self)
+                        find = (
+                            self._addresses(host, port)
+                            if way is None
+                            else way.find(host, port, self._addresses)
+                        )
+                        inner = await first_that_connects(connect, await find, close=_close)
+                        stream = _Stream(inner, self)
                     self._live.add(stream)
                     opened = _opened.get()
                     if opened is not None:
                         opened.append(stream)
+                    if way is not None:
+                        way.check(host, _address_of(stream))
                     if not self.is_closed:  # else `close` was over before the stream was there
                         return stream
             except TimeoutError as error:
@@ -153,13 +169,11 @@ class Network(httpcore.AsyncNetworkBackend):
     async def _addresses(self, host: str, port: int) -> list[str]:
         """The addresses of a host. All who ask for it at a time wait for one lookup."""
         try:
-            return [str(ipaddress.ip_address(host))]
-        except ValueError:
-            pass
-        try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return await look_up(host, port)
+        if is_address(host):
+            return [host]
         pending = self._lookups.get((host, port))
         if pending is None or pending.get_loop() is not loop:
             pending = self._lookups[host, port] = _begin_lookup(loop, host, port)
@@ -244,6 +258,8 @@ async def look_up(host: str, port: int) -> list[str]:
     Raises:
         OSError: where it has none, or nobody can be asked.
     """
+    if is_address(host):
+        return [host]
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # under another event loop
@@ -301,23 +317,35 @@ def _addresses(found: Iterable[tuple[object, ...]]) -> list[str]:
     return list(dict.fromkeys(address for turn in turns for address in turn if address is not None))
 
 
-async def _first_that_connects(
-    connect: Callable[[str], Awaitable[httpcore.AsyncNetworkStream]], addresses: list[str]
-) -> httpcore.AsyncNetworkStream:
-    """A connection to whichever address answers first, each tried a moment after the one before it."""
+async def first_that_connects(
+    connect: Callable[[str], Awaitable[_Value]],
+    addresses: list[str],
+    *,
+    close: Callable[[_Value], Awaitable[None]],
+) -> _Value:
+    """A connection to whichever address answers first, each tried a moment after the one before it.
+
+    Raises:
+        OSError: where none answers.
+    """
     if len(addresses) == 1:
         return await connect(addresses[0])
-    found: list[httpcore.AsyncNetworkStream] = []
+    found: list[_Value] = []
     errors: list[Exception] = []
 
     async def attempt(address: str, ended: anyio.Event) -> None:
         try:
             found.append(await connect(address))
             tasks.cancel_scope.cancel()
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, OSError) as error:
             errors.append(error)
         finally:
             ended.set()
+
+    async def close_all(some: list[_Value]) -> None:
+        with anyio.CancelScope(shield=True):
+            for one in some:
+                await close(one)
 
     try:
         async with anyio.create_task_group() as tasks:
@@ -327,15 +355,19 @@ async def _first_that_connects(
                 with anyio.move_on_after(_HEAD_START):
                     await ended.wait()
     except BaseException:
-        await _close_all(found)
+        await close_all(found)
         raise
-    await _close_all(found[1:])
+    await close_all(found[1:])
     if not found:
-        raise httpcore.ConnectError("no address answers") from ExceptionGroup("each address", errors)
+        raise ConnectionError("no address answers") from ExceptionGroup("each address", errors)
     return found[0]
 
 
-async def _close_all(streams: list[httpcore.AsyncNetworkStream]) -> None:
-    with anyio.CancelScope(shield=True):
-        for stream in streams:
-            await stream.aclose()
+async def _close(stream: httpcore.AsyncNetworkStream) -> None:
+    await stream.aclose()
+
+
+def _address_of(stream: httpcore.AsyncNetworkStream) -> str:
+    peer = stream.get_extra_info("server_addr")
+    assert isinstance(peer, tuple)
+    return str(peer[0])

@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from http.cookiejar import Cookie, DefaultCookiePolicy
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -28,8 +29,8 @@ from chatgptt._decoding import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyErro
 from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageError, TransportError
 from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
 from chatgptt._proxies import Proxies, Proxy
+from chatgptt._reach import Inward, Lookup, Reach, Way
 from chatgptt._until import until
-from chatgptt.protocols.addresses import Space, is_further_in, space_of
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
 if TYPE_CHECKING:
@@ -235,6 +236,9 @@ class Transport:
     What was given to prove who we are goes to the site of `home` alone, wherever its pages may redirect, and
     never without TLS where `home` has it. Nor do they lead further in than where `home` itself was found: see
     docs/decisions.md.
+
+    Attributes:
+        reach: where the pages of `home` may lead, for its browser too.
     """
 
     def __init__(
@@ -255,8 +259,7 @@ class Transport:
     ) -> None:
         self._http = http
         self._home = home
-        self._named_hosts = {_host(url) for url in (home, endpoint) if url}
-        self._home_space: Space | None = None
+        self.reach = Reach(_host(home), [_host(endpoint)] if endpoint else [])
         self._headers = dict(headers)
         self._user_agent = user_agent
         self._auth = httpx.BasicAuth(*auth) if auth else None
@@ -409,24 +412,28 @@ class Transport:
     async def _attempt(
         self, http: httpx.AsyncClient, request: httpx.Request, trace: Trace | None
     ) -> httpx.Response:
-        """One hop that leaves no socket behind where it fails."""
-        if self._network is None:
-            return await self._send_once(http, request, trace)
-        return await self._network.attempt(lambda: self._send_once(http, request, trace))
-
-    async def _send_once(
-        self, http: httpx.AsyncClient, request: httpx.Request, trace: Trace | None
-    ) -> httpx.Response:
-        """One hop; elsewhere than at home it carries nothing that the caller gave us."""
+        """One hop that leaves no socket behind where it fails, and leads no further than a page may."""
         url = str(request.url)
         if (request.url.port or 0) > 65535:  # httpx lets that pass, and sockets don't
             raise httpx.InvalidURL(f"there is no port {request.url.port}")
         if self._is_behind_proxy(url):
             self._judge_name(url)
-        request.extensions = {**request.extensions, "trace": self._guarded(url, trace)}
+        way = Way(find=partial(self._find, url), check=partial(self._check, url))
+        if self._network is None:
+            trace = self._guarded(way, trace)
+        request.extensions = {**request.extensions} | ({} if trace is None else {"trace": trace})
+        if self._network is None:
+            response = await self._send_once(http, request)
+        else:
+            response = await self._network.attempt(lambda: self._send_once(http, request), way)
+        self.reach.heed(_host(url), {name.lower(): value for name, value in response.headers.items()})
+        return response
+
+    async def _send_once(self, http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+        """One hop; elsewhere than at home it carries nothing that the caller gave us."""
         is_endpoint = request.url.copy_with(query=None) == self._endpoint
         login = self._endpoint_auth if is_endpoint else None
-        if may_carry_credentials(url, self._home):
+        if may_carry_credentials(str(request.url), self._home):
             # Without a login of our own, that of a client that was handed in is used.
             auth = login or self._auth or httpx.USE_CLIENT_DEFAULT
             return await http.send(request, stream=True, follow_redirects=False, auth=auth)
@@ -447,52 +454,57 @@ class Transport:
         Raises:
             PageError: where it is further in than home.
         """
-        if _host(url) not in self._named_hosts and is_further_in(_host(url), _host(self._home)):
-            raise _inward(url)
+        try:
+            self.reach.judge_name(_host(url), _port(url))
+        except Inward as error:
+            raise error.error(url) from error
 
-    def _guarded(self, url: str, trace: Trace | None) -> Trace:
-        """Judges a connection, by the addresses of the name before it and by the one it came to after it."""
-        host = _host(url)
-        is_direct = False
+    async def _find(self, url: str, host: str, port: int, look_up: Lookup) -> list[str]:
+        """The addresses of a host that a request to `url` may be connected to: its own, or a proxy's."""
+        if host != _host(url):
+            self._judge_name(url)
+            return await look_up(host, port)
+        try:
+            return await self.reach.find(host, port, look_up)
+        except Inward as error:
+            raise error.error(url) from error
+
+    def _check(self, url: str, host: str, address: str) -> None:
+        try:
+            if host == _host(url):
+                self.reach.judge_connection(host, address)
+        except Inward as error:
+            raise error.error(url) from error
+
+    def _guarded(self, way: Way, trace: Trace | None) -> Trace:
+        """Judges the connections of a client that was handed in, before and after they are made."""
+        host = ""
 
         async def guard(event: str, info: Mapping[str, object]) -> None:
-            nonlocal is_direct
-            match event:
-                case "connection.connect_tcp.started":
-                    is_direct = info.get("host") == host
-                    if not is_direct:
-                        self._judge_name(url)
-                    elif host not in self._named_hosts:
-                        home = await self._find_home_space()
-                        if min(await _spaces_of(host), default=Space.PUBLIC) < home:
-                            raise _inward(url)
-                case "connection.connect_tcp.complete" if is_direct:
-                    import httpcore  # here, since httpx too loads it only when it is used
+            nonlocal host
+            if event == "connection.connect_tcp.started":
+                from chatgptt._network import look_up  # here: see AsyncClient
 
-                    stream = info.get("return_value")
-                    assert isinstance(stream, httpcore.AsyncNetworkStream)
-                    if not self._is_outward(host, stream.get_extra_info("server_addr")):
-                        await stream.aclose()
-                        raise _inward(url)
+                host, port = str(info["host"]), info["port"]
+                assert isinstance(port, int)
+                with suppress(OSError):  # who connects will say so
+                    await way.find(host, port, look_up)
+            elif event == "connection.connect_tcp.complete":
+                import httpcore  # here, since httpx too loads it only when it is used
+
+                stream = info.get("return_value")
+                assert isinstance(stream, httpcore.AsyncNetworkStream)
+                peer = stream.get_extra_info("server_addr")
+                try:
+                    if isinstance(peer, tuple):
+                        way.check(host, str(peer[0]))
+                except PageError:
+                    await stream.aclose()
+                    raise
             if trace is not None:
                 await trace(event, info)
 
         return guard
-
-    def _is_outward(self, host: str, peer: object) -> bool:
-        """Whether a connection is no further in than home was at first; the first one to home says that."""
-        if not isinstance(peer, tuple):
-            return True
-        space = space_of(str(peer[0]))
-        if self._home_space is None and host == _host(self._home):
-            self._home_space = space
-        is_endpoint = host in self._named_hosts and host != _host(self._home)
-        return is_endpoint or self._home_space is None or space >= self._home_space
-
-    async def _find_home_space(self) -> Space:
-        if self._home_space is None:
-            self._home_space = max(await _spaces_of(_host(self._home)), default=Space.PUBLIC)
-        return self._home_space
 
 
 _EVERYBODYS = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
@@ -504,22 +516,10 @@ def _host(url: str) -> str:
     return httpx.URL(url).raw_host.decode("ascii")
 
 
-async def _spaces_of(host: str) -> list[Space]:
-    from chatgptt._network import look_up  # here: see AsyncClient
-
-    try:
-        found = await look_up(host, 0)
-    except OSError:  # whoever connects will say so
-        return []
-    return [space_of(address) for address in found]
-
-
-def _inward(url: str) -> PageError:
-    return PageError(
-        f"the site leads to {origin(url)}, which is further inside this network than the site itself",
-        hint="no page may lead there; if you mean that address, give it as the page's",
-        url=without_credentials(url),
-    )
+def _port(url: str) -> int:
+    """The port that connections are made to."""
+    parts = httpx.URL(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _drop_cookies(request: httpx.Request, names: set[str]) -> None:

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
 
 from chatgptt._models import Strategy, Timeouts
+from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy
 from chatgptt._transport import DEFAULT_USER_AGENT, Deadline, Transport
 from chatgptt.tokens.browser import Disguise
@@ -70,6 +72,7 @@ class Acquiring:
             self._disguise,
             self._policy,
             cookies_for=self.transport.cookies_for,
+            reach_of=lambda page: Reach(urlsplit(page).hostname or ""),
             clock=time.time,
             sleep=anyio.sleep,
         )

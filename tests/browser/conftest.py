@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from browser.acquiring import Acquiring
 from browser.processes import Traces
+from hostile.internet import internet
 
 from chatgptt.demo import DemoSite, serve
+
+__all__ = ["internet"]
 
 
 @pytest.fixture

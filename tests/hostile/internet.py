@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterable
@@ -55,7 +56,7 @@ class Internet:
 def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
     """The net that the client's own connections go to, as long as the test lasts."""
     net = Internet()
-    connect, resolve = httpcore.AnyIOBackend.connect_tcp, socket.getaddrinfo
+    connect, resolve, dial = httpcore.AnyIOBackend.connect_tcp, socket.getaddrinfo, asyncio.open_connection
 
     def getaddrinfo(host: str | bytes, port: int, *args: int, **named: int) -> list[tuple[object, ...]]:
         name = host.decode("ascii") if isinstance(host, bytes) else host
@@ -79,6 +80,20 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
         inner = await connect(backend, "127.0.0.1", there, timeout, local_address, socket_options)
         return _Stream(inner, host, port)
 
+    async def open_connection(
+        host: str, port: int, *, ssl: ssl.SSLContext | None = None, server_hostname: str | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """What the browser's gate and the tests' proxies dial by."""
+        host = net.names.get(host, [host])[0]
+        net.dialled.append(host)
+        there = net.ports.get((host, port))
+        if there is None:
+            return await dial(host, port, ssl=ssl, server_hostname=server_hostname)
+        reader, writer = await dial("127.0.0.1", there, ssl=ssl, server_hostname=server_hostname)
+        monkeypatch.setattr(writer, "get_extra_info", {"peername": (host, port)}.get)
+        return reader, writer
+
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(asyncio, "open_connection", open_connection)
     monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect_tcp)
     return net

@@ -10,6 +10,7 @@ import pytest
 from asking import QUICK
 
 from chatgptt._errors import BrowserError
+from chatgptt._reach import Reach
 from chatgptt._transport import Deadline
 from chatgptt.tokens.ladder import Climb, Wanted
 from chatgptt.tokens.on_demand import BrowserOnDemand
@@ -27,6 +28,7 @@ def rung(folder: Path | None = None) -> BrowserOnDemand:
         proxy=None,
         policy=QUICK,
         cookies_for=lambda url: (),
+        reach_of=lambda page: Reach(""),
         clock=time.time,
         sleep=anyio.sleep,
     )

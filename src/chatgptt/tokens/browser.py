@@ -23,15 +23,14 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from chatgptt._errors import BrowserError, ChatGpttError, PageError
 from chatgptt._models import StoredCookie
 from chatgptt._proxies import Proxy
-from chatgptt.protocols.addresses import is_further_in
-from chatgptt.protocols.urls import has_host, origin, without_credentials
+from chatgptt._reach import Reach
+from chatgptt.protocols.urls import origin, without_credentials
 from chatgptt.tokens.driver import environment_of_driver
-from chatgptt.tokens.gate import Gate, Upstream
+from chatgptt.tokens.gate import Gate
 from chatgptt.tokens.installed import INSTALL_HINT, Found
 from chatgptt.tokens.lifeline import Lifeline
 from chatgptt.tokens.net_failures import map_failure, words_of
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
         Cookie,
         Page,
         Playwright,
-        ProxySettings,
         Request,
         Response,
     )
@@ -68,8 +66,9 @@ _CALM_TIMEOUT = 1.0
 _FLAGS = (
     "--disable-gpu",
     "--disable-quic",  # its UDP would go past the gate, and so would WebRTC's
+    # Once for Chromium and once for its headless shell.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--force-webrtc-ip-handling-policy",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-sync",
     "--disable-domain-reliability",
     "--disable-client-side-phishing-detection",
@@ -327,7 +326,7 @@ class Tab:
         self.disguise = options.disguise
         self._trace = options.trace
         self._loads = Loads() if options.is_witnessed else None
-        self._gate: Gate | None = None
+        self._gate = Gate(self.disguise.proxied_by)
         self._context: BrowserContext | None = None
         self._opened: Page | None = None
         self._session: CDPSession | None = None
@@ -343,7 +342,7 @@ class Tab:
             user_agent=self.disguise.user_agent,
             accept_downloads=False,
             service_workers="block",
-            proxy=await self._open_gate(),
+            proxy={"server": f"http://127.0.0.1:{await self._gate.open()}", "bypass": "<-loopback>"},
         )
         if self._trace is not None:
             await context.tracing.start(screenshots=True, snapshots=True)
@@ -363,12 +362,12 @@ class Tab:
         await session.send("Runtime.enable")
         await session.send("Runtime.addBinding", {"name": binding})
         session.on("Fetch.requestPaused", self._paused)
+        session.on("Fetch.authRequired", lambda event: self._spawn(self._log_in(event)))
         patterns = [{"urlPattern": "*", "resourceType": kind} for kind in sorted(NOT_LOADED)]
         patterns += [{"urlPattern": f"*://*{host}/*"} for host in TRACKERS]
-        if self.disguise.headers:
-            patterns += [
-                {"urlPattern": "*", "resourceType": kind} for kind in ("Document", "XHR", "Fetch", "Script")
-            ]
+        # Documents for the gate's login too. Chromium keeps it for whatever else the context asks for.
+        kinds = ("Document", "XHR", "Fetch", "Script") if self.disguise.headers else ("Document",)
+        patterns += [{"urlPattern": "*", "resourceType": kind} for kind in kinds]
         if self._loads is not None:
             session.on("Network.requestWillBeSent", self._loads.went)
             session.on("Network.loadingFailed", self._loads.failed)
@@ -376,30 +375,19 @@ class Tab:
             patterns += [
                 {"urlPattern": "*", "resourceType": kind, "requestStage": "Response"} for kind in LOADED
             ]
-        if self._gate is None:
-            patterns.append({"urlPattern": "*"})
-        await session.send("Fetch.enable", {"patterns": patterns})
-
-    async def _open_gate(self) -> ProxySettings:
-        proxy = self.disguise.proxy
-        if proxy is not None and not proxy.startswith("socks"):
-            parts = urlsplit(proxy)
-            settings: ProxySettings = {"server": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"}
-            if parts.username:
-                settings["username"] = unquote(parts.username)
-                settings["password"] = unquote(parts.password or "")
-            return settings
-        self._gate = Gate(None if proxy is None else Upstream.of(proxy))
-        return {"server": f"socks5://127.0.0.1:{await self._gate.open()}"}
+        await session.send("Fetch.enable", {"patterns": patterns, "handleAuthRequests": True})
 
     # What is done in it
 
-    async def goto(self, url: str, cookies: tuple[StoredCookie, ...], *, is_fresh: bool) -> None:
+    async def goto(
+        self, url: str, cookies: tuple[StoredCookie, ...], reach: Reach, *, is_fresh: bool
+    ) -> None:
         """Goes to a page, until the head of its document is there.
 
         Args:
             url: the page.
             cookies: what the visitor has of its site.
+            reach: where the site may lead.
             is_fresh: whether caches on the way are to be asked to stand aside.
 
         Raises:
@@ -408,8 +396,7 @@ class Tab:
             BrowserError: where the browser fails.
         """
         self._home = origin(url)
-        if self._gate is not None:
-            self._gate.admit(urlsplit(url).hostname or "")
+        self._gate.admit(reach)
         page, context = self._page, self._context
         assert context is not None
         assert self._session is not None
@@ -527,8 +514,7 @@ class Tab:
         self._open_tabs.discard(self)
         for task in self._tasks:
             task.cancel()
-        if self._gate is not None:
-            await self._gate.close()
+        await self._gate.close()
 
     @property
     def _page(self) -> Page:
@@ -555,8 +541,7 @@ class Tab:
                 hint="run again with -vv",
                 url=without_credentials(url),
             )
-        at_gate = self._gate.failures if self._gate else {}
-        return map_failure(failure[1], url, at_gate, self.disguise.proxied_by)
+        return map_failure(failure[1], url, self._gate.failures)
 
     # What happens in it
 
@@ -628,6 +613,20 @@ class Tab:
         finally:
             await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
 
+    async def _log_in(self, event: Mapping[str, object]) -> None:
+        """Gives the gate its login; who else asks for one gets none."""
+        session, challenge = self._session, event["authChallenge"]
+        assert session is not None
+        assert isinstance(challenge, dict)
+        answer = {"response": "Default"}
+        if challenge.get("source") == "Proxy":
+            is_gate = challenge.get("realm") == self._gate.realm
+            user, password = self._gate.login
+            given = {"response": "ProvideCredentials", "username": user, "password": password}
+            answer = given if is_gate else {"response": "CancelAuth"}
+        which = {"requestId": event["requestId"]}
+        await session.send("Fetch.continueWithAuth", {**which, "authChallengeResponse": answer})
+
     async def _decide(self, event: Mapping[str, object]) -> None:
         """Whether one of the requests that are looked at goes out, and with what."""
         session, request = self._session, event["request"]
@@ -642,9 +641,6 @@ class Tab:
             )
         elif kind in NOT_LOADED or is_tracker(url):
             await session.send("Fetch.failRequest", {**which, "errorReason": "BlockedByClient"})
-        elif self._gate is None and has_host(url) and is_further_in(_host(url), _host(self._home)):
-            # An HTTP proxy connects by itself, so that names it looks up cannot be judged.
-            await session.send("Fetch.failRequest", {**which, "errorReason": "AddressUnreachable"})
         elif self.disguise.headers and origin(url) == self._home:
             own = {
                 name: value for name, value in self.disguise.headers if name not in ("cookie", "user-agent")
@@ -712,10 +708,6 @@ def _stored(cookies: Iterable[Cookie]) -> tuple[StoredCookie, ...]:
         )
         for cookie in cookies
     )
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
 
 
 def _is_bare(domain: str) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
-from chatgptt._proxies import Proxy
 from chatgptt.protocols.urls import origin, without_credentials
 
 __all__ = ["map_failure", "words_of"]
@@ -28,7 +26,6 @@ _TABLE: tuple[tuple[str, ErrorCode, str], ...] = (
     ("ERR_TUNNEL_", "connect_error", _PROXY_HINT),
     ("ERR_", "connect_error", "check the address, that the site is up, and the proxy if there is one"),
 )
-_OF_A_PROXY = ("ERR_PROXY_", "ERR_TUNNEL_", "ERR_SOCKS_", "ERR_NO_SUPPORTED_PROXIES")
 _NO_PAGE = frozenset(
     {
         "ERR_ABORTED",  # a download, or no content
@@ -40,16 +37,17 @@ _NO_PAGE = frozenset(
 )
 
 
-def map_failure(
-    name: str, url: str, at_gate: Mapping[str, OSError | str], proxy: Proxy | None = None
-) -> ChatGpttError:
+_OF_THE_GATE = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_CLOSED", "ERR_TUNNEL_CONNECTION_FAILED"})
+"""What Chromium calls it where the gate hangs up, or refuses a tunnel."""
+
+
+def map_failure(name: str, url: str, at_gate: Mapping[str, ChatGpttError]) -> ChatGpttError:
     """The error for a navigation that ended in Chromium's `name`, such as `ERR_CONNECTION_RESET`.
 
     Args:
         name: without the `net::` in front.
         url: where it went.
-        at_gate: why connections to a host failed, which Chromium behind the gate does not know.
-        proxy: what it was to go through.
+        at_gate: by host, why connections failed, which Chromium behind the gate does not know.
     """
     shown = without_credentials(url)
     if name in _NO_PAGE:
@@ -58,20 +56,12 @@ def map_failure(
             hint="check the page's address in a browser",
             url=shown,
         )
+    if name in _OF_THE_GATE and at_gate:
+        # Of another host where a redirect led there.
+        return at_gate.get(urlsplit(url).hostname or "") or list(at_gate.values())[-1]
     code, hint = next((code, hint) for beginning, code, hint in _TABLE if name.startswith(beginning))
-    why = at_gate.get(urlsplit(url).hostname or "", name)
-    if isinstance(why, OSError):
-        code = "dns_error" if isinstance(why, socket.gaierror) else code
-        why = why.strerror or str(why)
-    if proxy is not None and (name.startswith(_OF_A_PROXY) or why.startswith("the proxy ")):
-        return TransportError(
-            f"the browser cannot reach {origin(url)} through {proxy}: {why}",
-            code=code,
-            hint=proxy.hint,
-            url=shown,
-        )
     return TransportError(
-        f"the browser cannot talk to {origin(url)}: {why}", code=code, hint=hint, url=shown, is_sent=True
+        f"the browser cannot talk to {origin(url)}: {name}", code=code, hint=hint, url=shown, is_sent=True
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatgptt._models import Rung, StoredCookie, Tokens
+from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy
 from chatgptt.tokens.ladder import Climb
 
@@ -34,6 +35,7 @@ class BrowserOnDemand:
         proxy: its URL; None heeds the environment.
         policy: how often and how patiently a visit that fails for a passing reason is repeated.
         cookies_for: what the visitor has of a page's site.
+        reach_of: where a page's site may lead.
         clock: Unix time in seconds.
         sleep: waits that many seconds.
     """
@@ -51,6 +53,7 @@ class BrowserOnDemand:
         proxy: str | None,
         policy: RetryPolicy,
         cookies_for: Callable[[str], tuple[StoredCookie, ...]],
+        reach_of: Callable[[str], Reach],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -62,6 +65,7 @@ class BrowserOnDemand:
         self._proxy = proxy
         self._policy = policy
         self._cookies_for = cookies_for
+        self._reach_of = reach_of
         self._clock = clock
         self._sleep = sleep
         self._is_closed = False
@@ -103,6 +107,7 @@ class BrowserOnDemand:
             disguise,
             self._policy,
             cookies_for=self._cookies_for,
+            reach_of=self._reach_of,
             clock=self._clock,
             sleep=self._sleep,
         )

@@ -29,6 +29,7 @@ from chatgptt._errors import (
 )
 from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
 from chatgptt._proxies import Proxies
+from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
@@ -102,6 +103,7 @@ class BrowserRung:
         disguise: as whom a page is visited, by its URL.
         policy: how often and how patiently a visit that fails for a passing reason is repeated.
         cookies_for: what the visitor has of a page's site.
+        reach_of: where a page's site may lead.
         clock: Unix time in seconds.
         sleep: waits that many seconds.
     """
@@ -115,6 +117,7 @@ class BrowserRung:
         policy: RetryPolicy,
         *,
         cookies_for: Callable[[str], tuple[StoredCookie, ...]],
+        reach_of: Callable[[str], Reach],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -122,6 +125,7 @@ class BrowserRung:
         self._disguise = disguise
         self._policy = policy
         self._cookies_for = cookies_for
+        self._reach_of = reach_of
         self._clock = clock
         self._sleep = sleep
 
@@ -181,7 +185,9 @@ class BrowserRung:
             visit = _Visit(tab, climb)
             climb.requests += 1
             is_fresh = bool(climb.rejected)
-            await tab.goto(past_caches(page) if is_fresh else page, cookies, is_fresh=is_fresh)
+            await tab.goto(
+                past_caches(page) if is_fresh else page, cookies, self._reach_of(page), is_fresh=is_fresh
+            )
             seen = await visit.look()
             if seen is not None:
                 visit.conclude()

@@ -1,0 +1,158 @@
+"""Where the pages of one site may lead: its visitor's sockets and its browser ask the same `Reach`.
+
+A page decides where its visitor connects: by redirects, addresses in its markup, scripts, and names that
+resolve to whatever their owner likes. The rule is that it may lead outward and not inward: no further in than
+where its site was itself found. It is kept on the addresses that connections are made to. So a name is looked
+up once, for the judgement and for the connection.
+
+A replayed case stands in for sites of the net with a few ports of this machine. Its pages lead to those ports
+alone; its server names them in a header of each reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from chatgptt._errors import PageError
+from chatgptt.protocols.addresses import Space, is_further_in, space_of, space_of_name
+from chatgptt.protocols.urls import origin, without_credentials
+
+__all__ = ["REPLAY_PORTS", "Inward", "Lookup", "Reach", "Way"]
+
+REPLAY_PORTS = "x-chatgptt-replay-ports"
+"""The header by which a replayed case names the ports of loopback that belong to it."""
+
+_REPLAY_ADDRESS = "127.0.0.1"
+_REPLAY_HOSTS = (_REPLAY_ADDRESS, "localhost")
+
+Lookup = Callable[[str, int], Awaitable[list[str]]]
+"""The addresses of a host, for a port; OSError where it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Where one request may be connected to.
+
+    Attributes:
+        find: the addresses of a host and port that may be tried, by way of a lookup.
+        check: raises where a connection that was made, to a host and at an address, may not be used.
+    """
+
+    find: Callable[[str, int, Lookup], Awaitable[list[str]]]
+    check: Callable[[str, str], None]
+
+
+class Inward(Exception):
+    """A page leads further in than where its site was found, or out of a replay."""
+
+    def __init__(self, *, is_replay: bool = False) -> None:
+        super().__init__()
+        self.is_replay = is_replay
+
+    def error(self, url: str) -> PageError:
+        """What to tell the caller of a page that leads to `url`."""
+        what = (
+            "no part of the replayed case"
+            if self.is_replay
+            else "further inside this network than the site itself"
+        )
+        return PageError(
+            f"the site leads to {origin(url)}, which is {what}",
+            hint="no page may lead there; if you mean that address, give it as the page's",
+            url=without_credentials(url),
+        )
+
+
+class Reach:
+    """Where the pages of one site may lead.
+
+    Args:
+        home: the site's host, as connections are made to it.
+        named: hosts that the caller named, which may be anywhere.
+    """
+
+    def __init__(self, home: str, named: Iterable[str] = ()) -> None:
+        self._home = home
+        self._named = frozenset(named) - {home}
+        self._space: Space | None = None
+        self._replay_ports: frozenset[int] | None = None
+
+    def judge_name(self, host: str, port: int) -> None:
+        """By what a host says by itself: all there is where a proxy looks names up.
+
+        Raises:
+            Inward: where it lies further in than home.
+        """
+        self._judge_replay(host, port)
+        if host not in self._named and is_further_in(host, self._home):
+            raise Inward
+
+    async def find(self, host: str, port: int, look_up: Lookup) -> list[str]:
+        """The addresses of a host that may be connected to.
+
+        Raises:
+            Inward: where there is none.
+            OSError: where it has no address at all.
+        """
+        self._judge_replay(host, port)
+        addresses = await look_up(host, port)
+        if host == self._home:
+            allowed = [one for one in addresses if self._space is None or space_of(one) >= self._space]
+        elif host in self._named:
+            return addresses
+        else:
+            home = await self._find_space(look_up)
+            allowed = addresses if min(map(space_of, addresses), default=home) >= home else []
+        if self._replay_ports is not None:
+            allowed = [one for one in allowed if one == _REPLAY_ADDRESS]
+        if not allowed:
+            raise Inward
+        return allowed
+
+    def judge_connection(self, host: str, address: str) -> None:
+        """Judges a connection that stands. Those to home say where the site was found.
+
+        Raises:
+            Inward: where it may not be used.
+        """
+        space = space_of(address)
+        if host in self._named:
+            return
+        if self._space is not None and space < self._space:
+            raise Inward
+        if host == self._home:
+            self._space = space
+
+    def heed(self, host: str, headers: Mapping[str, str]) -> None:
+        """Takes in the head of a reply: from home, on this machine, it may be that of a replay.
+
+        Args:
+            host: where it comes from.
+            headers: with lower-case names.
+        """
+        ports = headers.get(REPLAY_PORTS)
+        if ports is not None and self.may_be_replay and host == self._home:
+            # The server's own comes first. What follows is from the case, and so from whoever made it.
+            own = ports.partition(",")[0].split()
+            self._replay_ports = frozenset(int(port) for port in own if port.isdecimal())
+
+    @property
+    def may_be_replay(self) -> bool:
+        """Whether a reply from home has yet to say that this is a replayed case."""
+        is_here = Space.LOOPBACK in (self._space, space_of_name(self._home))
+        return is_here and self._replay_ports is None
+
+    def _judge_replay(self, host: str, port: int) -> None:
+        ports = self._replay_ports
+        if ports is not None and host not in self._named and not (host in _REPLAY_HOSTS and port in ports):
+            raise Inward(is_replay=True)
+
+    async def _find_space(self, look_up: Lookup) -> Space:
+        if self._space is None:
+            try:
+                homes = await look_up(self._home, 0)
+            except OSError:  # who connects to it will say so
+                homes = []
+            self._space = max(map(space_of, homes), default=Space.PUBLIC)
+        return self._space
