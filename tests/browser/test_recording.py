@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from asking import QUICK
 from browser.processes import Traces
+from faults import NONCE, always, reply, serving
 from fixtures.catalogue import FOLDER
 
 from chatgptt import AsyncClient, ChatGpttError
@@ -21,6 +22,7 @@ from chatgptt.demo import DemoSite, serve
 from chatgptt.fixtures import Ask, Case, Chunk, Exchange, find_drift, read_case, record, serve_case
 from chatgptt.fixtures.case import files_of
 from chatgptt.fixtures.commands import as_dict, check_case, record_case
+from chatgptt.fixtures.recorder import play
 from chatgptt.tokens.sharing import BrowserOptions
 from chatgptt.tokens.witness import Load, Witnessed
 
@@ -85,6 +87,23 @@ def witnessed_by(told: list[Witnessed], page: str) -> AsyncClient:
 async def record_site(case: Case) -> Case:
     with serve_case(case) as site:
         return (await record(site.page, ["Hello"], strategy="browser")).case
+
+
+async def test_a_case_is_proven_without_a_connection_to_anything_else(traces: Traces) -> None:
+    box = BOX.replace("NONCE", NONCE).replace("\n", " ")
+    async with serving(always(reply("Hidden"))) as hidden:
+        page = f"""<!doctype html><title>A</title><link href="/wp-content/a.css"><body><script>
+const place = "http://127.0.0.1:" + {hidden.port};
+fetch(place, {{mode: "no-cors"}}).catch(() => 0).then(() => {{
+    new WebSocket(place.replace("http", "ws"));
+    window.open(place);
+    setTimeout(() => document.body.insertAdjacentHTML("beforeend", {json.dumps(box)}), 500);
+}});
+</script>"""
+        case = replace(site_of([got("/", page), answered(NONCE)]), strategy="browser")
+        asks, misses = await play(case)
+        assert ([(ask.outcome, ask.text) for ask in asks], misses) == ([("answered", "Yes.")], ())
+        assert hidden.connections == 0
 
 
 # What a visit loads
