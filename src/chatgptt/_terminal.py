@@ -383,7 +383,7 @@ def print_browser(path: str, found_by: str, steps: tuple[str, ...], *, as_json: 
         "machine": "found on this machine",
     }
     done = f"installed: {', then '.join(steps)}" if steps else "nothing to do"
-    write_text(f"{path} ({ways.get(found_by, found_by)}); {done}\n", sys.stdout)
+    write_text(on_one_line(f"{path} ({ways.get(found_by, found_by)}); {done}") + "\n", sys.stdout)
 
 
 def print_recorded(recorded: Recorded, folder: Path, *, as_json: bool) -> None:
@@ -398,7 +398,7 @@ def print_recorded(recorded: Recorded, folder: Path, *, as_json: bool) -> None:
     )
     count = len(recorded.case.exchanges)
     write_text(f"{folder}: {count} exchange{'s' if count != 1 else ''}, {asks}\n", sys.stdout)
-    _write_diagnosis("".join(f"  {line}\n" for line in recorded.report.lines()))
+    _write_diagnosis("".join(f"  {on_one_line(line)}\n" for line in recorded.report.lines()))
 
 
 def print_drift(folder: Path, drift: Sequence[str], *, as_json: bool) -> None:
@@ -406,7 +406,7 @@ def print_drift(folder: Path, drift: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "drift": list(drift)})
     else:
-        write_text("".join(f"{line}\n" for line in drift) or "nothing has changed\n", sys.stdout)
+        write_text("".join(f"{on_one_line(line)}\n" for line in drift) or "nothing has changed\n", sys.stdout)
 
 
 def print_replay(site: ReplayedSite, *, as_json: bool) -> None:
@@ -414,7 +414,10 @@ def print_replay(site: ReplayedSite, *, as_json: bool) -> None:
     if as_json:
         print_json({"url": site.url, "page": site.page, "messages": list(site.messages)})
         return
-    messages = "".join(f"  {message}\n" for message in site.messages) or "  no message: only the boxes\n"
+    messages = (
+        "".join(f"  {on_one_line(message)}\n" for message in site.messages)
+        or "  no message: only the boxes\n"
+    )
     write_text(f"{site.page}\nCtrl-C ends it. What it answers:\n{messages}", sys.stdout)
 
 
@@ -431,7 +434,7 @@ def print_error(error: ChatGpttError) -> None:
 
 def print_failure(error: OSError) -> None:
     """Prints to stderr what the system did not let us do."""
-    _write_diagnosis(f"error: {escape(error.strerror or str(error))}\n")
+    _write_diagnosis(f"error: {on_one_line(error.strerror or str(error))}\n")
 
 
 @contextlib.contextmanager
@@ -468,6 +471,11 @@ class _Once(logging.Filter):
 
 
 class _EscapingFormatter(logging.Formatter):
+    """Keeps what is logged on one line, which no words of a site can leave; a traceback's are indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return on_one_line(super().formatMessage(record))
+
     def format(self, record: logging.LogRecord) -> str:
         return escape(super().format(record)).replace("\n", "\n  ")
 

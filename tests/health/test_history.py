@@ -17,7 +17,7 @@ from health.samples import CRITICAL, NOON, OK, UNKNOWN, WARNING
 
 from chatgptt import ChatGptt, Client
 from chatgptt.demo import DemoSite
-from chatgptt.health.history import FILE_NAME, KEPT, History, Remembered
+from chatgptt.health.history import FILE_NAME, History, Remembered
 from chatgptt.health.recorded import _informed
 from chatgptt.health.report import HealthReport
 from chatgptt.health.trends import percentile, read_trend
@@ -99,10 +99,23 @@ def test_a_percentile_lies_between_the_values() -> None:
     assert percentile([4.0, 1.0, 3.0, 2.0, 5.0], 0.5) == 3.0
 
 
-def test_nothing_is_kept_for_ever(tmp_path: Path) -> None:
-    history = kept(tmp_path, at(0))
-    history.add([replace(OK, checked_at=NOON + KEPT + 1)])
-    assert [check.checked_at for check in history.read(SITE, 0.0)] == [NOON + KEPT + 1]
+def test_nothing_is_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatgptt.health.history.MOST", 3)
+    history = kept(tmp_path, at(0), at(1), at(2))
+    history.add([at(3)])
+    history.add([at(4)])
+    assert [check.checked_at for check in history.read(SITE, 0.0)] == [NOON + 60 * n for n in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("days", [365, 3650, -365])
+def test_a_clock_that_jumps_deletes_no_history(tmp_path: Path, days: int) -> None:
+    day = 1440.0
+    history = kept(tmp_path, *(at(-day * 30 * month) for month in range(14, 0, -1)))
+    history.add([at(day * days)])
+    history.add([at(0)])  # the clock is right again
+    assert len(history.read(SITE, 0.0)) == 16
+    assert len(history.read(SITE, 0.0, NOON)) == (15 if days > 0 else 16)
+    assert history.is_working(SITE)
 
 
 def test_failures_in_a_row_are_counted_since_the_page_last_worked(tmp_path: Path) -> None:

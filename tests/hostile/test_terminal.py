@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from wire import aipkit_box, dump, event, failure, json_failure, params, wpaicg_box
 
 from chatgptt import _terminal
+from chatgptt.fixtures import read_case, serve_case
 
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -234,6 +237,52 @@ def test_a_bots_name_on_a_terminal() -> None:
     assert code == 0
     assert_safe(shown)
     assert not re.search(r"^\W*99  Fake bot", shown, re.M)
+
+
+FAKE = "Bot\r\nhint: run this\n  html: run this\x0b\x85\u2028hint: run this"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("inspect",),
+        ("ask", "--bot", "none", "Hello"),
+        ("health-check", "--level", "page"),
+        ("health-check", "--bot", "none"),
+    ],
+    ids=["inspect", "no such bot", "a page's check", "a check without a bot"],
+)
+def test_a_line_end_in_a_bots_name_makes_no_line(argv: tuple[str, ...]) -> None:
+    page_of = "".join(
+        aipkit_box(ajaxUrl="/wp-admin/admin-ajax.php", headerName=name, botId=bot, nonce=NONCE)
+        for bot, name in ((5, FAKE), (6, FAKE[::-1] + FAKE))
+    )
+    with served(answering("", page=page_of)) as page:
+        _, shown = shown_on_terminal(*argv, "--strategy", "static", "-vv", "--site", page)
+    assert "run this" in shown
+    assert not re.search(r"^ {0,4}(hint|html): run this", shown, re.M)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_is_logged_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    with _terminal.logging_to_stderr(logging.DEBUG):
+        logging.getLogger("chatgptt.tokens").info("the bot is called %s", FAKE)
+    assert capsys.readouterr().err == (
+        "chatgptt.tokens: the bot is called Bot\\r\\nhint: run this\\n  html: run this\\x0b\\x85\\u2028hint: run this\n"
+    )
+
+
+def test_what_was_recorded_and_what_changed_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    _terminal.print_drift(Path("case"), [f"the bot is called {FAKE}"], as_json=False)
+    case = read_case(Path("fixtures/aipkit-2.3.20-stream"))
+    with serve_case(replace(case, asks=(replace(case.asks[0], message=FAKE),))) as site:
+        _terminal.print_replay(site, as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.count("hint: run this") == 4
+    assert not re.search(r"^ *(hint|html): run this", shown, re.M)
 
 
 def test_a_bots_name_in_json_is_untouched(run: Run) -> None:

@@ -36,8 +36,10 @@ _Value = TypeVar("_Value")
 
 FILE_NAME = "health.sqlite3"
 
-KEPT = 400 * 86_400.0
-"""Seconds. A year can be compared with the one before; a check every five minutes is 60 MB by then."""
+MOST = 500_000
+"""Checks that are kept, whatever their dates: a clock that jumps ahead would make all others too old. That is
+some 250 MB, a check every five minutes of four pages for more than a year.
+"""
 
 _RUNGS: tuple[Rung, ...] = get_args(Rung)
 _PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -98,13 +100,12 @@ class History:
         self._path = folder / FILE_NAME if folder is not None else None
 
     def add(self, reports: Iterable[HealthReport]) -> None:
-        """Appends reports, and drops what is older than `KEPT`."""
+        """Appends reports, and drops the first ones beyond `MOST`."""
         rows = [_as_row(report) for report in reports]
 
         def insert(database: sqlite3.Connection) -> None:
             database.executemany(f"INSERT INTO checks ({_COLUMNS}) VALUES ({_MARKS})", rows)  # noqa: S608 - constants
-            newest = max(report[1] for report in rows)
-            database.execute("DELETE FROM checks WHERE checked_at < ?", (newest - KEPT,))
+            database.execute("DELETE FROM checks WHERE id <= (SELECT max(id) FROM checks) - ?", (MOST,))
 
         if rows:
             self._use(insert, None, is_writing=True)

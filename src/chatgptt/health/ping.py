@@ -1,4 +1,7 @@
-"""Calls a dead-man's switch: a service that raises the alarm when calls stop, or one says that it failed."""
+"""Calls a dead-man's switch: a service that raises the alarm when calls stop, or one says that it failed.
+
+It may redirect, within the rules for pages: to http and https, and no further into this network than it is.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import anyio
 import httpx
 
 from chatgptt._errors import InvalidInputError
+from chatgptt._network import look_up
+from chatgptt._proxies import Proxies
+from chatgptt.protocols.addresses import Space, is_further_in, space_of
 from chatgptt.protocols.urls import has_host, origin
 
 __all__ = ["ping", "ping_target"]
@@ -19,6 +25,7 @@ _log = logging.getLogger("chatgptt.health")
 _TIMEOUT = 10.0
 """Seconds, and 3 tries: what such services advise their callers to do."""
 _TRIES = 3
+_MOST_REDIRECTS = 5
 
 
 def ping_target(url: str, *, is_working: bool) -> str:
@@ -49,10 +56,10 @@ async def ping(
 
     The URL's path is a secret of its owner, so it is not logged.
     """
-    target = ping_target(url, is_working=is_working)
+    target, proxies = ping_target(url, is_working=is_working), Proxies(proxy or None)
     problem = ""
     try:
-        client = httpx.AsyncClient(proxy=proxy or None, timeout=_TIMEOUT, follow_redirects=True)
+        client = httpx.AsyncClient(proxy=proxy or None, timeout=_TIMEOUT)
     except (ImportError, ValueError, httpx.InvalidURL):  # no socks package, or no proxy's URL
         _log.warning("the dead-man's switch at %s could not be called: no such proxy", origin(target))
         return False
@@ -62,14 +69,62 @@ async def ping(
                 await sleep(float(attempt))
             try:
                 with anyio.fail_after(_TIMEOUT):
-                    response = await http.get(target)
-            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+                    status = await _call(http, target, proxies)
+            except _Astray as error:
+                problem = str(error)
+                break
+            except Exception as error:  # noqa: BLE001 - wherever the switch leads, the check's verdict stands
                 problem = type(error).__name__
                 continue
-            if response.is_success:
+            if 200 <= status < 300:
                 return True
-            problem = f"HTTP {response.status_code}"
-            if response.status_code < 500 and response.status_code != 429:
+            problem = f"HTTP {status}"
+            if status < 500 and status != 429:
                 break
     _log.warning("the dead-man's switch at %s could not be called: %s", origin(target), problem)
     return False
+
+
+class _Astray(Exception):
+    """The switch redirects to where it is not followed; the words say why."""
+
+
+async def _call(http: httpx.AsyncClient, target: str, proxies: Proxies) -> int:
+    """The status of the last reply, redirects followed; its body is not read.
+
+    Raises:
+        _Astray: see there.
+    """
+    request = http.build_request("GET", target)
+    home = request.url.host
+    for _ in range(_MOST_REDIRECTS + 1):
+        response = await http.send(request, stream=True)
+        await response.aclose()
+        if response.next_request is None:
+            return response.status_code
+        request = response.next_request
+        if request.url.scheme not in ("http", "https") or not request.url.host:
+            raise _Astray("it redirects to an address that is not http or https")
+        is_proxied = proxies.maybe_for(str(request.url)) is not None
+        if await _leads_in(request.url.host, home, is_proxied=is_proxied):
+            raise _Astray("it redirects further into this network than it is itself")
+        # A login of the switch's own is in the headers by now, and goes to its own address alone.
+        request.url = request.url.copy_with(userinfo=b"")
+    raise _Astray("it redirects in a circle")
+
+
+async def _leads_in(host: str, home: str, *, is_proxied: bool) -> bool:
+    """Whether a host lies further in than the one that was named; a proxy looks names up by itself."""
+    if is_further_in(host, home):
+        return True
+    if host == home or is_proxied:
+        return False
+    spaces, at_home = await _spaces_of(host), await _spaces_of(home)
+    return min(spaces, default=Space.PUBLIC) < max(at_home, default=Space.PUBLIC)
+
+
+async def _spaces_of(host: str) -> list[Space]:
+    try:
+        return [space_of(address) for address in await look_up(host, 0)]
+    except OSError:  # the connection will say so
+        return []
