@@ -288,7 +288,7 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
         and body.strip() not in ("", "-1")
         and _is_wordpress(head, body)
     ):
-        raise nonce_rejected(head, words_of(re.sub(r"<[^>]*>", " ", body)))
+        raise nonce_rejected(head, words_of(re.sub(r"<[^<>]*>", " ", body)))
     if head.status == 200:
         for found in () if is_html(body) else find_objects(body):
             if found.keys() & _KNOWN_KEYS:
