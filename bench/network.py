@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -44,7 +43,11 @@ def demo_process() -> Iterator[str]:
                 document += process.stdout.readline()
             yield json.loads(document)["url"]
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # a background job's programs may ignore SIGINT
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 # Requests

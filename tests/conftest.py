@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 import trustme
 
 from chatgptt.demo import DemoSite, serve
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C through: in a background job it is ignored, also by all programs that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
