@@ -441,6 +441,7 @@ def _explaining(as_json: bool) -> Iterator[None]:
     try:
         yield
     except ChatGpttError as error:
+        error.hint = error.hint.replace("is_headed", "--headed")  # the option's name here
         if as_json and sys.stdout is not None:
             _terminal.print_json({"error": error.as_dict()})
         else:

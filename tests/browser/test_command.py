@@ -97,3 +97,37 @@ def test_a_command_that_is_stopped_leaves_nothing(
         assert command.returncode == 130
         assert b"Traceback" not in error
     traces.assert_none_within(10.0)
+
+
+@pytest.mark.parametrize("display", ["", ":987"], ids=["none", "one that is not there"])
+def test_a_window_without_a_display_is_told_by_the_name_of_the_option(
+    traces: Traces, demo: DemoSite, display: str
+) -> None:
+    page = demo.page("browser/fetched/")
+    command = start(
+        "ask", "--site", page, "--headed", "Hello", traces=traces, DISPLAY=display, WAYLAND_DISPLAY=""
+    )
+    _, error = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert b"error: the browser cannot show its window: there is no display" in error
+    assert b"hint: leave out --headed," in error
+
+
+def test_a_browser_in_the_environment_that_is_none_is_told_as_that(traces: Traces, demo: DemoSite) -> None:
+    page = demo.page("browser/fetched/")
+    command = start(
+        "ask",
+        "--site",
+        page,
+        "--strategy",
+        "browser",
+        "Hello",
+        traces=traces,
+        CHATGPTT_BROWSER="/nowhere/chromium",
+    )
+    _, error = command.communicate(timeout=60)
+    assert command.returncode == 1
+    assert error.startswith(
+        b"error: the browser '/nowhere/chromium', which is named in CHATGPTT_BROWSER, is no executable file\n"
+        b"hint: name another one there, or none to take the one that is found; "
+    )

@@ -98,10 +98,26 @@ async def test_a_browser_that_is_none(traces: Traces, demo: DemoSite) -> None:
         with pytest.raises(BrowserError) as caught:
             await acquiring.acquire(demo.page("browser/fetched/"))
         assert caught.value.code == "browser_missing"
+        assert "named in executable," in caught.value.message
+        assert "CHATGPTT_BROWSER" not in caught.value.hint
         assert "chatgptt install-browser" in caught.value.hint
         with pytest.raises(ChatGpttError) as other:
             await acquiring.acquire(demo.page("browser/nochat/"))
         assert other.value.code == "no_chat_box"
+
+
+@pytest.mark.parametrize("display", [None, ":987"])
+async def test_a_window_without_a_display(
+    traces: Traces, demo: DemoSite, monkeypatch: pytest.MonkeyPatch, display: str | None
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if display is not None:
+        monkeypatch.setenv("DISPLAY", display)
+    async with Acquiring(BrowserOptions(is_headed=True)) as acquiring:
+        with pytest.raises(BrowserError, match="no display") as caught:
+            await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
+    assert caught.value.hint.startswith("leave out is_headed,")
 
 
 @contextlib.asynccontextmanager

@@ -31,7 +31,7 @@ from chatgptt._reach import Reach
 from chatgptt.protocols.urls import origin, without_credentials
 from chatgptt.tokens.driver import environment_of_driver
 from chatgptt.tokens.gate import Gate
-from chatgptt.tokens.installed import INSTALL_HINT, Found
+from chatgptt.tokens.installed import INSTALL_HINT, Found, no_display
 from chatgptt.tokens.lifeline import Lifeline
 from chatgptt.tokens.net_failures import map_failure, words_of
 from chatgptt.tokens.sightings import MAX_REPLY_CHARACTERS, is_worth_reading
@@ -223,6 +223,8 @@ class Chromium:
             self._browser = await self._launch(self._lifeline.folder, is_sandboxed=_may_sandbox())
             self._browser.on("disconnected", lambda _: self._gone.set())
         except Exception as error:
+            if self._is_headed and re.search(r"Missing X server|open (?:X )?display", str(error)):
+                raise no_display() from error
             raise BrowserError(
                 f"the browser {self._found.path} does not start: {words_of(error)}",
                 hint=f"name another one in CHATGPTT_BROWSER, or {INSTALL_HINT}",

@@ -18,7 +18,15 @@ from typing import Literal
 
 from chatgptt._errors import BrowserError
 
-__all__ = ["INSTALL_HINT", "Found", "Installed", "find_browser", "install_browser", "maybe_browser"]
+__all__ = [
+    "INSTALL_HINT",
+    "Found",
+    "Installed",
+    "find_browser",
+    "install_browser",
+    "maybe_browser",
+    "no_display",
+]
 
 INSTALL_HINT = "get one with: chatgptt install-browser"
 
@@ -91,18 +99,15 @@ def find_browser(named: str | None = None, *, needs_window: bool = False) -> Fou
         needs_window: whether it is to be watched, which a headless shell cannot be.
 
     Raises:
-        BrowserError: `browser_missing`, with the command that helps.
+        BrowserError: `browser_missing`, with the command that helps; `browser_failed` without a display.
     """
-    named = named or os.environ.get("CHATGPTT_BROWSER") or None
-    if named is not None:
-        path = shutil.which(os.path.expanduser(named))
-        if path is None:
-            raise BrowserError(
-                f"the browser {named!r} is no executable file",
-                code="browser_missing",
-                hint=f"name another one, or unset CHATGPTT_BROWSER; {INSTALL_HINT}",
-            )
-        return Found(path=os.path.abspath(path), by="named")
+    if needs_window and sys.platform == "linux" and not _has_display():
+        raise no_display()
+    name = named or os.environ.get("CHATGPTT_BROWSER")
+    if name:
+        return _find_named(
+            name, where="executable" if named else "CHATGPTT_BROWSER", needs_window=needs_window
+        )
     found = maybe_browser(needs_window=needs_window)
     if found is None:
         raise BrowserError(
@@ -111,6 +116,37 @@ def find_browser(named: str | None = None, *, needs_window: bool = False) -> Fou
             hint=INSTALL_HINT,
         )
     return found
+
+
+def _find_named(name: str, *, where: str, needs_window: bool) -> Found:
+    path = shutil.which(os.path.expanduser(name))
+    instead = f"name another one there, or none to take the one that is found; {INSTALL_HINT}"
+    if path is None:
+        raise BrowserError(
+            f"the browser {name!r}, which is named in {where}, is no executable file",
+            code="browser_missing",
+            hint=instead,
+        )
+    found = Found(path=os.path.abspath(path), by="named")
+    if needs_window and found.is_shell:
+        raise BrowserError(
+            f"the browser {name!r}, which is named in {where}, has no windows to show",
+            code="browser_missing",
+            hint=instead,
+        )
+    return found
+
+
+def no_display() -> BrowserError:
+    """What is raised where a browser is to show its window, and there is no place to show it."""
+    return BrowserError(
+        "the browser cannot show its window: there is no display that it can use",
+        hint="leave out is_headed, or run this on a desktop, or under xvfb-run",
+    )
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def maybe_browser(*, needs_window: bool = False) -> Found | None:
