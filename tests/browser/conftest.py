@@ -10,6 +10,7 @@ from browser.processes import Traces
 from hostile.internet import internet
 
 from chatgptt.demo import DemoSite, serve
+from chatgptt.tokens.installed import maybe_browser
 
 __all__ = ["internet"]
 
@@ -19,9 +20,20 @@ def anyio_backend() -> str:
     return "asyncio"  # Playwright knows no other
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole-browser", action="store_true", help="test with a browser that has windows")
+
+
 @pytest.fixture(autouse=True)
-def browser_of_this_machine(monkeypatch: pytest.MonkeyPatch, no_settings_of_this_machine: None) -> None:
+def browser_of_this_machine(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, no_settings_of_this_machine: None
+) -> None:
+    """The one that is found first, which is a headless shell where there is one; or a whole one."""
     monkeypatch.delenv("CHATGPTT_BROWSER")
+    if request.config.getoption("--whole-browser", default=False):
+        whole = maybe_browser(needs_window=True)
+        assert whole is not None, "there is no browser that has windows"
+        monkeypatch.setenv("CHATGPTT_BROWSER", whole.path)
 
 
 @pytest.fixture(scope="session")

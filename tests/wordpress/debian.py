@@ -1,5 +1,7 @@
 """Sees to it that the Debian packages are there which the tests of this folder start; exits with 1 where it can't.
 
+Other tests name the packages that they start: `python tests/wordpress/debian.py chromium`.
+
 MariaDB and PHP are taken without the packages that would run them as services of the system. nginx and Varnish
 have no such package, so Debian's own switch against starting what is being installed is set meanwhile (invoke-rc.d(8)).
 """
@@ -10,7 +12,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PACKAGES = (
@@ -28,16 +30,16 @@ PACKAGES = (
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def find_missing() -> list[str]:
-    """The packages that are not installed.
+def find_missing(packages: Sequence[str]) -> list[str]:
+    """Those of the packages that are not installed.
 
     Raises:
         FileNotFoundError: where this is no Debian.
     """
-    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *PACKAGES]
+    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n", *packages]
     shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     installed = {line.partition(" ")[2] for line in shown.splitlines() if line.startswith("installed ")}
-    return [package for package in PACKAGES if package not in installed]
+    return [package for package in packages if package not in installed]
 
 
 @contextlib.contextmanager
@@ -54,26 +56,26 @@ def no_service_started() -> Iterator[None]:
         POLICY.unlink()
 
 
-def main() -> str | None:
+def main(packages: Sequence[str]) -> str | None:
     """What is wrong; None for nothing."""
     try:
-        missing = find_missing()
+        missing = find_missing(packages)
     except FileNotFoundError:
-        return "the tests with a real WordPress need Debian's packages, and dpkg to look for them"
+        return "these tests need Debian's packages, and dpkg to look for them"
     if not missing:
         return None
     install = ["apt-get", "install", "--yes", "-qq", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
-        return f"the tests with a real WordPress need some packages; as root: {' '.join(install)}"
+        return f"these tests need some packages; as root: {' '.join(install)}"
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with no_service_started():
         for step in (["apt-get", "update", "-qq"], install):
             done = subprocess.run(step, env=environment, stdout=subprocess.PIPE, text=True, check=False)
             if done.returncode != 0:
                 return f"{' '.join(step)} failed with {done.returncode}:\n{done.stdout}"
-    still = find_missing()
+    still = find_missing(packages)
     return f"still not installed: {', '.join(still)}" if still else None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:] or PACKAGES))
