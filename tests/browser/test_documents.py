@@ -134,3 +134,31 @@ async def test_a_page_that_refreshes_to_another_one_is_followed(traces: Traces, 
     async with serving(serve) as server:
         reply_ = await answer(f"{server.url}/", strategy="browser")
         assert (reply_.text, reply_.page) == ("Hi there", f"{server.url}/chat")
+
+
+@pytest.mark.parametrize(
+    "wall",
+    [
+        '<script>document.cookie = "seen=1"; document.location.reload(true)</script>',
+        '<script src="/aes.js"></script><script>var slowAES = {decrypt: () => 1}; document.cookie = "seen=" + '
+        'slowAES.decrypt(); location.href = "?i=1"</script>',
+    ],
+    ids=["host", "testcookie"],
+)
+async def test_the_cookie_of_a_check_that_names_no_path_is_for_the_message_too(
+    traces: Traces, wall: str
+) -> None:
+    """A browser keeps it to the page's folder, and the check stands before the message endpoint as well."""
+    async with serving(behind(wall, 409)) as server:
+        assert (await answer(f"{server.url}/help/chat/", strategy="browser")).text == "Hi there"
+        assert server.counts[1] == 1
+
+
+async def test_a_check_that_nobody_passes_is_a_challenge_with_a_hint_for_who_has_a_browser(
+    traces: Traces,
+) -> None:
+    wall = "<script>document.cookie = 'other=1; path=/'; setTimeout(() => location.reload(), 400)</script>"
+    async with serving(behind(wall, 200)) as server:
+        error = await failure(f"{server.url}/", strategy="browser")
+    assert error.code == "challenge"
+    assert "--strategy" not in error.hint

@@ -15,6 +15,7 @@ import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -191,17 +192,18 @@ class BrowserRung:
             seen = await visit.look()
             if seen is not None:
                 visit.conclude()
-                return await self._make_tokens(tab, seen)
+                return await self._make_tokens(tab, seen, visit)
             await visit.explain()
             seen = visit.least_bad()
             if seen is not None:
-                climb.again = await self._make_tokens(tab, seen)
+                climb.again = await self._make_tokens(tab, seen, visit)
             await tab.keep_trace()
             return None
 
         return await self._browser.visit(self._disguise(page), visit_in)
 
-    async def _make_tokens(self, tab: Tab, seen: Seen) -> Tokens:
+    async def _make_tokens(self, tab: Tab, seen: Seen, visit: _Visit) -> Tokens:
+        cookies = await tab.cookies(seen.page, seen.box.ajax_url)
         return Tokens(
             box=seen.box,
             nonce=seen.nonce,
@@ -209,7 +211,7 @@ class BrowserRung:
             rung=self.name,
             acquired_at=self._clock(),
             user_agent=tab.disguise.user_agent,
-            cookies=await tab.cookies(seen.page, seen.box.ajax_url),
+            cookies=_for_whole_site(cookies, seen.page) if visit.has_gone_on else cookies,
         )
 
 
@@ -239,6 +241,11 @@ class _Visit(Listener):
         self._acted: float | None = None
         self._patience = _PATIENCE
         tab.listener = self
+
+    @property
+    def has_gone_on(self) -> bool:
+        """Whether a document came before the page itself, as that of a cookie check."""
+        return self._documents > 1
 
     async def look(self) -> Seen | None:
         """Tokens as soon as they are there; None where patience ends.
@@ -470,6 +477,17 @@ class _Visit(Listener):
         if self._script_error:
             what += f"; a script of the page failed: {self._script_error}"
         return f"ran the page for {self._age():.1f} s: {what}"
+
+
+def _for_whole_site(cookies: tuple[StoredCookie, ...], page: str) -> tuple[StoredCookie, ...]:
+    """The cookies, of which none is for the page's folder alone.
+
+    A script that passes a host's cookie check may name no path and mean the site: the same check stands before
+    the message endpoint (docs/protocols.md C4). A browser takes the page's folder for the path then (RFC
+    6265, section 5.1.4).
+    """
+    folder = urlsplit(page).path.rpartition("/")[0] or "/"
+    return tuple(replace(cookie, path="/") if cookie.path == folder else cookie for cookie in cookies)
 
 
 def _head_of(document: Document) -> ReplyHead:
