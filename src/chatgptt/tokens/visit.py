@@ -482,9 +482,9 @@ class _Visit(Listener):
 def _for_whole_site(cookies: tuple[StoredCookie, ...], page: str) -> tuple[StoredCookie, ...]:
     """The cookies, of which none is for the page's folder alone.
 
-    A script that passes a host's cookie check may name no path and mean the site: the same check stands before
-    the message endpoint (docs/protocols.md C4). A browser takes the page's folder for the path then (RFC
-    6265, section 5.1.4).
+    A script that passes a host's cookie check may name no path and mean the site: the same check stands
+    before the message endpoint (docs/protocols.md C4). A browser takes the page's folder for the path then
+    (RFC 6265, section 5.1.4).
     """
     folder = urlsplit(page).path.rpartition("/")[0] or "/"
     return tuple(replace(cookie, path="/") if cookie.path == folder else cookie for cookie in cookies)
