@@ -31,7 +31,7 @@ def start(*arguments: str, traces: Traces, **environment: str) -> subprocess.Pop
     [
         ("browser/fetched/", "browser"),
         ("browser/placeholder/", "browser"),
-        ("browser/frame-elsewhere/", "browser"),
+        ("browser/frame/", "browser"),
         ("browser-2x/embed/", "browser"),
         ("wpaicg/", "html"),
     ],

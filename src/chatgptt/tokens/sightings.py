@@ -9,6 +9,9 @@ Where a nonce may show, best first: on the box; in the page's own chat requests;
 globals; in the reply of the site's nonce action (docs/protocols.md A6); in what else the site's message
 endpoint or the plugin's embed route (A1) answered the page. Other JSON is not read.
 
+A box counts only where it belongs to the page's own site. One in another site's frame, or one that names
+another site's endpoint, is noted with the place where it can be asked, and gives no tokens.
+
 What a page shows costs time to read, and a page decides how much it shows. So replies are bounded in number
 and size, and so is the markup that is read in them.
 """
@@ -27,10 +30,10 @@ from urllib.parse import parse_qsl, urlsplit
 from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox
 from chatgptt.protocols import wpaicg
-from chatgptt.protocols.boxes import choose_box, find_boxes
+from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects
-from chatgptt.protocols.urls import AJAX_PATH, is_same_site
+from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
 
 __all__ = [
     "Seen",
@@ -88,8 +91,6 @@ _CALM_LOADING = 0.12
 _CALM_SERVED = 0.15
 """What stood in the page as it was served may be a placeholder that scripts replace."""
 _CALM_SERVED_LOADING = 0.5
-_CALM_FOREIGN = 0.4
-"""A frame of another site counts only if the page itself shows no box meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,7 @@ class Seen:
 class _Frame:
     page: Page
     boxes: tuple[ChatBox, ...]
+    foreign_sites: tuple[str, ...]
     nonce: str | None
     globals: Mapping[str, Mapping[str, str]]
     state: str
@@ -121,16 +123,19 @@ class Sightings:
         page: the page, which its last document tells.
         bot: the wanted bot, as for `choose_box`.
         wrong: nonces that are known not to do: placeholders of the static page and rejected ones.
+        endpoint: where the caller wants messages to go, "" where the page says it.
         is_static_known: whether the page's markup was read before: what shows now is its scripts' work.
     """
 
     page: str
     bot: str | None
     wrong: frozenset[str] = frozenset()
+    endpoint: str = ""
     is_static_known: bool = True
     _frames: dict[object, _Frame] = field(default_factory=dict)
     _nonces: dict[Source, str] = field(default_factory=dict)
     _embedded: list[tuple[str, ChatBox]] = field(default_factory=list)
+    _foreign_routes: dict[str, None] = field(default_factory=dict)
     _replies: int = 0
     _candidate: tuple[str, str, int] | None = None
     _since: float = 0.0
@@ -155,8 +160,23 @@ class Sightings:
 
     @property
     def boxes(self) -> tuple[ChatBox, ...]:
-        """Every box that shows, in all frames."""
+        """Every box of the page's own site that shows, in all frames."""
         return tuple(box for _, _, box in self._all_boxes())
+
+    @property
+    def foreign_pages(self) -> tuple[str, ...]:
+        """Pages of other sites that show a box in a frame of this one."""
+        own = self._own_frames()
+        frames = (frame for frame in self._frames.values() if frame not in own)
+        return tuple(dict.fromkeys(frame.page.url for frame in frames if frame.boxes or frame.foreign_sites))
+
+    @property
+    def foreign_sites(self) -> tuple[str, ...]:
+        """Other sites whose boxes the page itself shows, or fetches to show them."""
+        if self.endpoint:
+            return ()
+        own = (frame.foreign_sites for frame in self._own_frames())
+        return tuple(dict.fromkeys((*chain.from_iterable(own), *self._foreign_routes)))
 
     def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
         """Takes in what the watching script told; anything else than its own form is passed over."""
@@ -169,7 +189,8 @@ class Sightings:
         page = Page(f"<!doctype html><body>{markup}{script}".encode("utf-8", "replace"), url)
         self._frames[frame] = _Frame(
             page=page,
-            boxes=find_boxes(page),
+            boxes=find_boxes(page, self.endpoint),
+            foreign_sites=foreign_sites(page),
             nonce=wpaicg.find_page_nonce(page),
             globals=globals_,
             state=state,
@@ -185,7 +206,7 @@ class Sightings:
 
     def request_went(self, url: str, body: str) -> None:
         """Takes in a request that the page itself sent."""
-        if AJAX_PATH not in url:
+        if not (AJAX_PATH in url and self._is_own(url)):
             return
         fields = _read_query(url) | _read_fields(body)
         if _CHAT_ACTIONS.match(fields.get("action", "")):
@@ -193,7 +214,9 @@ class Sightings:
 
     def reply_came(self, url: str, body: str, request_body: str = "") -> None:
         """Takes in a reply that the page itself received from its own site; what `is_worth_reading` of it."""
-        if not (is_worth_reading(url) and is_same_site(url, self.page)):
+        if _EMBED_ROUTE in url and has_host(url) and not self._is_own(url):
+            self._foreign_routes[url.partition("/wp-json/")[0] if "/wp-json/" in url else origin(url)] = None
+        if not (is_worth_reading(url) and self._is_own(url)):
             return
         self._replies += 1
         if self._replies > _MAX_REPLIES or len(body) > MAX_REPLY_CHARACTERS:
@@ -239,11 +262,9 @@ class Sightings:
         calm = _CALM[source]
         if self.state not in ("interactive", "complete"):
             calm = max(calm, _CALM_LOADING)
-        if frame is not None and source is Source.BOX:
-            if not (frame.is_scripted or self.is_static_known):
-                calm = max(calm, _CALM_SERVED if self.state == "complete" else _CALM_SERVED_LOADING)
-            if not is_same_site(url, self.page):
-                calm = max(calm, _CALM_FOREIGN)
+        is_as_served = frame is not None and not (frame.is_scripted or self.is_static_known)
+        if is_as_served and source is Source.BOX:
+            calm = max(calm, _CALM_SERVED if self.state == "complete" else _CALM_SERVED_LOADING)
         seen = Seen(box=replace(box, nonce=nonce, found_by="browser"), nonce=nonce, page=url, source=source)
         return seen, calm
 
@@ -257,10 +278,10 @@ class Sightings:
             return self._nonces[Source.REQUEST], Source.REQUEST
         if box.protocol == "wpaicg":
             frames = [frame] if frame else []
-            for one_frame in [*frames, *self._frames.values()]:
+            for one_frame in [*frames, *self._own_frames()]:
                 if one_frame.nonce is not None and self._is_new(one_frame.nonce):
                     return one_frame.nonce, Source.GLOBAL
-        for one_frame in self._frames.values():
+        for one_frame in self._own_frames():
             for name, members in one_frame.globals.items():
                 nonce = maybe_nonce(members.get("nonce"))
                 if name != wpaicg.PARAMS and nonce is not None and self._is_new(nonce):
@@ -271,12 +292,11 @@ class Sightings:
         return None
 
     def _choose_box(self) -> tuple[ChatBox, str, _Frame | None] | None:
-        """The wanted box among those of the page itself, then of its site's frames, then of others."""
+        """The wanted box among those of the page itself, then of its site's frames."""
         found = self._all_boxes()
         own = [one for one in found if one[1] is None or one[1].is_main]
-        near = [one for one in found if one[1] is None or is_same_site(one[0], self.page)]
         # One with its nonce first: an empty shell may stand beside the frame that has the chat.
-        for some in (self._usable(own), self._usable(near), near, self._usable(found), found):
+        for some in (self._usable(own), self._usable(found), found):
             try:
                 box = choose_box(tuple(box for _, _, box in some), self.bot, self.page)
             except ChatBoxNotFoundError:
@@ -291,16 +311,23 @@ class Sightings:
         return [one for one in found if one[2].nonce is not None and self._is_new(one[2].nonce)]
 
     def _all_boxes(self) -> list[tuple[str, _Frame | None, ChatBox]]:
-        frames = sorted(self._frames.values(), key=lambda frame: not frame.is_main)
         found: list[tuple[str, _Frame | None, ChatBox]] = [
-            (frame.page.url, frame, box) for frame in frames for box in frame.boxes
+            (frame.page.url, frame, box) for frame in self._own_frames() for box in frame.boxes
         ]
         shown = {box.bot_id for _, _, box in found}
         return found + [(url, None, box) for url, box in self._embedded if box.bot_id not in shown]
 
+    def _own_frames(self) -> list[_Frame]:
+        """The page itself, then the frames of its site."""
+        frames = sorted(self._frames.values(), key=lambda frame: not frame.is_main)
+        return [frame for frame in frames if frame.is_main or self._is_own(frame.page.url)]
+
+    def _is_own(self, url: str) -> bool:
+        return is_same_site(url, self.page) or is_same_site(url, self.endpoint)
+
     def _embed(self, markup: str) -> None:
         known = {(box.bot_id, box.nonce) for _, box in self._embedded}
-        for box in find_boxes(Page(markup.encode("utf-8", "replace"), self.page)):
+        for box in find_boxes(Page(markup.encode("utf-8", "replace"), self.page), self.endpoint):
             if (box.bot_id, box.nonce) not in known and len(self._embedded) < 50:
                 self._embedded.insert(0, (self.page, box))
 

@@ -32,6 +32,7 @@ from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
 from chatgptt._proxies import Proxies
 from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy, retry
+from chatgptt.protocols.boxes import box_elsewhere
 from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
 from chatgptt.protocols.walls import maybe_wall
@@ -61,6 +62,9 @@ _SLOW_DOCUMENT = 5.0
 
 _MOST_STARTS = 10
 """Documents that get input. A page that goes on and on is none that waits for a visitor."""
+
+_MOST_PLACES = 5
+"""Findings about boxes of other sites."""
 
 _MAY_GO_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
 """What in an error page may lead to another document."""
@@ -224,6 +228,7 @@ class _Visit(Listener):
         self._sightings = Sightings(
             page=climb.wanted.page,
             bot=climb.wanted.bot,
+            endpoint=climb.wanted.ajax_url,
             wrong=climb.rejected | {box.nonce for box in climb.boxes if box.nonce is not None},
             is_static_known=climb.page is not None,
         )
@@ -303,13 +308,26 @@ class _Visit(Listener):
                 hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
                 url=climb.wanted.page,
             )
-        if climb.box is None and climb.missing is None:
+        self._say_what_is_missing()
+        climb.saw("browser", self._words())
+
+    def _say_what_is_missing(self) -> None:
+        climb, sightings = self._climb, self._sightings
+        elsewhere = sightings.foreign_pages + sightings.foreign_sites
+        for place in elsewhere[:_MOST_PLACES]:
+            climb.saw(
+                "browser", f"a chat box on the page belongs to another site, {place[:200]}; it is not asked"
+            )
+        if climb.box is None and elsewhere and not climb.boxes:
+            climb.missing = box_elsewhere(elsewhere, sightings.page)
+            if sightings.foreign_pages:
+                climb.missing.hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
+        elif climb.box is None and climb.missing is None:
             climb.missing = ChatBoxNotFoundError(
                 "the page has no chat box of the AI Power plugin, even after its scripts ran",
                 hint="check in a browser that the page shows the chat; give the URL of the page that does",
                 url=climb.wanted.page,
             )
-        climb.saw("browser", self._words())
 
     def least_bad(self) -> Seen | None:
         """Tokens that are known to be wrong, where the page shows no others."""

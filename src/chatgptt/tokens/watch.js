@@ -14,8 +14,9 @@
   const BOXES =
     "div.wpaicg-chat-shortcode, div.wpaicg-chatbox, div.aipkit_chat_container, div.aipkit_popup_wrapper";
   const MARKS =
-    'link[rel="EditURI"], link[rel="https://api.w.org/"], script[src*="/wp-content/plugins/gpt3-ai-content-generator/"],' +
-    ' link[href*="/wp-content/plugins/gpt3-ai-content-generator/"], script[src*="/wp-includes/"]';
+    'link[rel="EditURI"], link[rel="https://api.w.org/"], script[src*="/wp-includes/"], link[href*="/wp-includes/"],' +
+    ' script[src*="/wp-content/plugins/gpt3-ai-content-generator"],' +
+    ' link[href*="/wp-content/plugins/gpt3-ai-content-generator"], script[src*="embed-bootstrap"]';
   const GLOBAL = /^(?:wpaicg|aipkit)\w{0,60}$/i;
   const HTTP = /^https?:/;
   const MOST_BOXES = 100, MOST_MARKS = 20, MOST_ROOTS = 500, MOST_GLOBALS = 20, MOST_CHARACTERS = 200000;
