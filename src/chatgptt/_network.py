@@ -146,8 +146,9 @@ class Network(httpcore.AsyncNetworkBackend):
                     opened = _opened.get()
                     if opened is not None:
                         opened.append(stream)
-                    if way is not None:
-                        way.check(host, _address_of(stream))
+                    peer = stream.get_extra_info("server_addr")  # none where it has been reset already
+                    if way is not None and isinstance(peer, tuple):
+                        way.check(host, str(peer[0]))
                     if not self.is_closed:  # else `close` was over before the stream was there
                         return stream
             except TimeoutError as error:
@@ -365,9 +366,3 @@ async def first_that_connects(
 
 async def _close(stream: httpcore.AsyncNetworkStream) -> None:
     await stream.aclose()
-
-
-def _address_of(stream: httpcore.AsyncNetworkStream) -> str:
-    peer = stream.get_extra_info("server_addr")
-    assert isinstance(peer, tuple)
-    return str(peer[0])

@@ -89,9 +89,7 @@ def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
         there = net.ports.get((host, port))
         if there is None:
             return await dial(host, port, ssl=ssl, server_hostname=server_hostname)
-        reader, writer = await dial("127.0.0.1", there, ssl=ssl, server_hostname=server_hostname)
-        monkeypatch.setattr(writer, "get_extra_info", {"peername": (host, port)}.get)
-        return reader, writer
+        return await dial("127.0.0.1", there, ssl=ssl, server_hostname=server_hostname)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(asyncio, "open_connection", open_connection)

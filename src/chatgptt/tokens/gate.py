@@ -131,15 +131,11 @@ class _Head:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A connection from the gate onward."""
+    """A connection from the gate onward, to an address."""
 
+    address: str
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-
-    @property
-    def address(self) -> str:
-        """Of its other end."""
-        return str(self.writer.get_extra_info("peername")[0])
 
     async def close(self) -> None:
         """Closes it, without a wait."""
@@ -432,11 +428,8 @@ async def _dial(
     """A connection to one of the addresses, with TLS to the server of that name."""
 
     async def connect(address: str) -> _Link:
-        return _Link(
-            *await asyncio.open_connection(
-                address, port, ssl=tls, server_hostname=None if tls is None else name
-            )
-        )
+        served = None if tls is None else name
+        return _Link(address, *await asyncio.open_connection(address, port, ssl=tls, server_hostname=served))
 
     return await first_that_connects(connect, addresses, close=_Link.close)
 
