@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from asking import client_of
@@ -93,12 +94,12 @@ EVERY_WAY = {
     "/redirected",
     "/events",
     "/socket",
-    "/popup",
-    "/blank",
-    "/form",
     *(f"/{what}-by-{who}" for what in ("fetch", "socket") for who in ("worker", "shared", "sharedframe")),
 }
 """What arrives from a page that may reach the other server: so these tries are real ones."""
+
+POPUPS = {"/popup", "/blank", "/form"}
+"""Popups are closed at once, and some come to nothing before."""
 
 
 def trying(hidden: str, headers: dict[str, str] | None = None) -> Answer:
@@ -144,6 +145,16 @@ async def visit(page: str, proxy: str | None = None) -> None:
     assert (reply_.text, reply_.tokens_from) == ("Hi there", "browser")
 
 
+def written_to(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*.json"))
+
+
+def assert_tried(other: Server) -> None:
+    paths = {got.path for got in other.got}
+    assert paths >= EVERY_WAY
+    assert paths & POPUPS
+
+
 def assert_unreached(hidden: Server, datagrams: socket.socket) -> None:
     assert ([got.path for got in hidden.got], hidden.connections) == ([], 0)
     with pytest.raises(BlockingIOError):
@@ -153,7 +164,27 @@ def assert_unreached(hidden: Server, datagrams: socket.socket) -> None:
 async def test_a_page_of_this_machine_reaches_other_servers_of_it(traces: Traces) -> None:
     async with listening() as (other, _), serving(trying(other.url)) as site:
         await visit(site.url)
-        assert {got.path for got in other.got} >= EVERY_WAY
+        assert_tried(other)
+
+
+async def test_what_the_caller_gave_stays_at_its_port(traces: Traces, tmp_path: Path) -> None:
+    secrets = {
+        "Authorization": "Bearer secret-1",
+        "Cookie": "login=secret-2; a=secret-3",
+        "X-Key": "secret-4",
+    }
+    async with listening() as (other, _), serving(trying(other.url, {"Set-Cookie": "own=1"})) as site:
+        async with client_of(site.url, strategy="browser", headers=secrets, state_dir=tmp_path) as client:
+            await client.ask("Hello")
+        assert_tried(other)
+        assert not any("secret" in repr(got) for got in other.got)
+        page = next(got for got in site.got if got.path == "/")
+        message = next(got for got in site.got if got.is_message)
+        assert all(f"secret-{number}" in repr(page) for number in (1, 2, 3, 4))
+        assert set(message.headers["cookie"].split("; ")) == {"login=secret-2", "a=secret-3", "own=1"}
+    kept = written_to(tmp_path)
+    assert b"own" in kept
+    assert b"secret" not in kept
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "inner.example"])

@@ -39,10 +39,7 @@ async def test_user_agent_headers_and_cookies_are_the_clients(traces: Traces, de
         )
         acquired = await acquiring.acquire(demo.page("browser/heavy/"), strategy="browser")
     assert acquired.tokens.user_agent == disguise.user_agent
-    assert {(cookie.name, cookie.value) for cookie in acquired.tokens.cookies} == {
-        ("named", "2"),
-        ("kept", "3"),
-    }
+    assert [(cookie.name, cookie.value) for cookie in acquired.tokens.cookies] == [("kept", "3")]
     page = next(seen for seen in demo.requests if seen.path == "/browser/heavy/")
     ajax = next(seen for seen in demo.requests if "admin-ajax" in seen.path)
     for seen in (page, ajax):

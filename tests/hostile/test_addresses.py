@@ -415,6 +415,17 @@ async def test_what_says_who_somebody_is_stays_at_home(internet: Internet, statu
         assert not got.headers.keys() & {"authorization", "cookie", "x-api-key", "referer"}
 
 
+async def test_what_says_who_somebody_is_stays_at_its_port() -> None:
+    async with serving(always(reply("No."))) as there, serving(leads(f"{there.url}/")) as here:
+        await failure(here.url, strategy="static", headers=SECRET_HEADERS)
+        await failure(here.url.replace("//", "//ada:secret-4@"), strategy="static")
+    assert all(f"secret-{number}" in told(here.got[0]) for number in (1, 2, 3))
+    assert there.counts == (2, 0)
+    for got in there.got:
+        assert "secret" not in told(got)
+        assert not got.headers.keys() & {"authorization", "cookie", "x-api-key", "referer"}
+
+
 async def test_what_a_client_that_was_handed_in_knows_stays_at_home(internet: Internet) -> None:
     internet.names["elsewhere.example"] = [OTHER]
     async with (

@@ -23,6 +23,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from chatgptt._errors import BrowserError, ChatGpttError, PageError
 from chatgptt._models import StoredCookie
@@ -69,6 +70,8 @@ _FLAGS = (
     # Once for Chromium and once for its headless shell.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    # A cookie for one port of a host goes to no other. The other two are Playwright's, which this replaces.
+    "--enable-features=EnablePortBoundCookies,CDPScreenshotNewSurface,SkipListAccountsWithoutGaiaCookies",
     "--disable-sync",
     "--disable-domain-reliability",
     "--disable-client-side-phishing-detection",
@@ -410,23 +413,29 @@ class Tab:
             raise PageError("the address answers with no web page", url=without_credentials(url))
 
     async def _add_cookies(self, cookies: tuple[StoredCookie, ...]) -> None:
-        assert self._context is not None
-        kept = [
-            {
-                "name": cookie.name,
-                "value": cookie.value,
-                "domain": cookie.domain.removesuffix(".local") if _is_bare(cookie.domain) else cookie.domain,
-                "path": cookie.path,
-                "secure": cookie.is_secure,
-            }
-            for cookie in cookies
-        ]
-        named = dict(self.disguise.headers).get("cookie", "")
-        for pair in filter(str.strip, named.split(";")):
-            name, _, value = pair.strip().partition("=")
-            kept.append({"name": name, "value": value, "url": self._home})
-        if kept:
-            await self._ask(self._context.add_cookies(kept))  # type: ignore[arg-type] # its type has no public name
+        """Gives the page its visitor's cookies: those of a host for the ports of its site alone."""
+        assert self._session is not None
+        given: list[dict[str, object]] = []
+        for place in _places_of(self._home):
+            given += [{"name": name, "value": value, **place} for name, value in self._named_cookies()]
+            for cookie in cookies:
+                domain = cookie.domain
+                fields = {
+                    "name": cookie.name,
+                    "value": cookie.value,
+                    "domain": domain.removesuffix(".local") if _is_bare(domain) else domain,
+                    "path": cookie.path,
+                    "secure": cookie.is_secure,
+                }
+                given.append({**place, **fields})
+        if given:
+            await self._ask(self._session.send("Network.setCookies", {"cookies": given}))
+
+    def _named_cookies(self) -> list[tuple[str, str]]:
+        """The caller's own cookies."""
+        pairs = dict(self.disguise.headers).get("cookie", "").split(";")
+        parted = [pair.strip().partition("=") for pair in pairs if pair.strip()]
+        return [(name, value) for name, _, value in parted]
 
     async def content(self) -> str:
         """The document as it is now; "" while the page goes to another one."""
@@ -467,9 +476,11 @@ class Tab:
         return any(pressed)
 
     async def cookies(self, *urls: str) -> tuple[StoredCookie, ...]:
-        """The cookies that requests to these addresses would carry."""
-        assert self._context is not None
-        return _stored(await self._ask(self._context.cookies(list(urls))))
+        """The cookies that requests to these addresses would carry, without those that the caller gave."""
+        assert self._session is not None
+        there = await self._ask(self._session.send("Network.getCookies", {"urls": list(urls)}))
+        named = self._named_cookies()
+        return tuple(one for one in _stored(there["cookies"]) if (one.name, one.value) not in named)
 
     async def witnessed(self) -> Witnessed:
         """What the page has loaded, and what it has become; nothing of a tab that is not witnessed."""
@@ -710,6 +721,26 @@ def _stored(cookies: Iterable[Cookie]) -> tuple[StoredCookie, ...]:
         )
         for cookie in cookies
     )
+
+
+def _places_of(home: str) -> list[dict[str, object]]:
+    """Where a cookie of a site is for, by the site's origin; as `may_carry_credentials` has it."""
+    parts = urlsplit(home)
+    safe: dict[str, object] = {
+        "url": f"https://{parts.netloc}/",
+        "sourceScheme": "Secure",
+        "sourcePort": parts.port or 443,
+        "secure": True,
+    }
+    if parts.scheme == "https":
+        return [safe]
+    clear: dict[str, object] = {
+        "url": f"{home}/",
+        "sourceScheme": "NonSecure",
+        "sourcePort": parts.port or 80,
+        "secure": False,
+    }
+    return [clear] if parts.port else [clear, safe]
 
 
 def _is_bare(domain: str) -> bool:
