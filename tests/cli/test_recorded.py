@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,32 @@ def test_another_message_than_the_recorded_is_said_to_be_missing(run: Run, case:
     assert done.code == 1
     assert "the recorded case has no reply to POST" in done.err
     assert "message='Goodbye'; recorded: 'Hello'\n" in done.err
+
+
+@pytest.mark.parametrize(
+    "name", ["wpaicg-answer-history", "aipkit-answer-history", "wpaicg-answer-assistant-json"]
+)
+def test_a_miss_is_the_calls_fault_and_not_the_sites(run: Run, name: str) -> None:
+    folder = str(CASES / name)
+    error = run("ask", "--replay", folder, "Goodbye", "--json").error
+    assert (error["code"], error["status"]) == ("invalid_input", 501)
+    assert str(error["message"]).startswith("the recorded case has no reply to POST")
+    assert "the site" not in f"{error['message']} {error['hint']}"
+    assert "record a case with this request" in str(error["hint"])
+    done = run("health-check", "--replay", folder, "--message", "Goodbye", "--json")
+    assert (done.code, done.document["verdict"], done.document["code"]) == (3, "unknown", "invalid_input")
+
+
+def test_a_page_that_a_case_lacks_is_a_miss_too(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    shutil.copytree(CASES / "wpaicg-answer-history", folder)
+    file = folder / "case.toml"
+    file.write_text(
+        file.read_text().replace('page = "http://site.example/wpaicg/"', 'page = "http://site.example/x/"')
+    )
+    error = run("inspect", "--replay", str(folder), "--json").error
+    assert error["code"] == "invalid_input"
+    assert str(error["message"]).startswith("the recorded case has no reply to GET /x/")
 
 
 def test_the_recorded_bot_is_asked_unless_another_is_named(run: Run, site: DemoSite, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from readings import outcome_of
 from wire import foreign_head, head
 
+from chatgptt._models import ReplyHead
 from chatgptt.protocols.failures import is_html, maybe_retry_after, read_failure, said, words_of
 
 
@@ -136,3 +137,11 @@ def test_an_errors_words_are_on_one_line(message: object, words: str) -> None:
 )
 def test_a_whole_page_is_told_from_a_fragment(body: str, is_page: bool) -> None:
     assert is_html(body) is is_page
+
+
+def test_only_a_replay_on_this_machine_is_believed_that_it_is_one() -> None:
+    headers = {"x-chatgptt-replay-miss": "yes"}
+    here = ReplyHead(status=501, headers=headers, url="http://127.0.0.1:8000/")
+    elsewhere = ReplyHead(status=501, headers=headers, url="http://site.example/")
+    assert read_failure(here, "no reply to GET /").code == "invalid_input"
+    assert read_failure(elsewhere, "no reply to GET /").code == "http_error"

@@ -495,7 +495,7 @@ def _own_fault(error: ChatGpttError, connection: Connection | None) -> str:
     """What is wrong on this machine, "" where the site is at fault."""
     if isinstance(error, BrowserError):
         return "this machine's browser"
-    if isinstance(error, InvalidInputError):
+    if error.code == "invalid_input":
         return "the call"
     if not isinstance(error, TransportError):
         return ""

@@ -32,6 +32,7 @@ from chatgptt.protocols.walls import Wall, maybe_wall
 __all__ = [
     "CHALLENGE_HINT",
     "MAX_FAILURE_BYTES",
+    "REPLAY_MISS",
     "empty_answer",
     "interrupted",
     "is_html",
@@ -50,6 +51,9 @@ __all__ = [
 
 MAX_FAILURE_BYTES = 64 * 2**10
 """How much of an error page is read: the marks of a challenge are in its head."""
+
+REPLAY_MISS = "x-chatgptt-replay-miss"
+"""The header by which a replayed case says that it has no reply; from this machine alone it is believed."""
 
 _MAX_WORDS_CHARACTERS = 20_000
 """How much of an error's words is looked at to find 1,000 characters behind escapes and blanks."""
@@ -95,10 +99,12 @@ def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> Ch
     With `is_endpoint` it came from the site's message endpoint, else from a page. There a 503 means
     "later", and here only where WordPress is in maintenance.
 
-    In order: a wall (docs/protocols.md C4), a busy site, WordPress's own short bodies
+    In order: a replay's miss, a wall (docs/protocols.md C4), a busy site, WordPress's own short bodies
     (C1), an error status, and last a page where an answer should be.
     """
     body = body[:MAX_FAILURE_BYTES]
+    if head.status == 501 and head.headers.get(REPLAY_MISS) and _is_here(head.url):
+        return _replay_missed(head, body)
     wall = maybe_wall(head, body)
     if wall is not None:
         return wall_error(head, wall, body)
@@ -149,6 +155,21 @@ def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> Ch
     return AnswerError(
         f"the reply is in no form that the chat protocols know{said(body)}",
         hint="run again with CHATGPTT_LOG=debug, or look at the page with: chatgptt inspect",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost")
+
+
+def _replay_missed(head: ReplyHead, body: str) -> ChatGpttError:
+    """No site failed: the caller asked a recorded case for something else than was recorded."""
+    return ChatGpttError(
+        words_of(body) or "the recorded case has no reply to this request",
+        code="invalid_input",
+        hint="ask for what was recorded, word for word, or record a case with this request in it",
         url=head.url,
         status=head.status,
     )
