@@ -243,6 +243,8 @@ async def test_each_rung_says_what_it_saw(demo: DemoSite) -> None:
         ("endpoint", "an unknown page of the site: no usable nonce"),
         ("endpoint", "the site's front page: no usable nonce"),
     ]
+    assert error.message.endswith("shows a chat box, but no rung found its tokens")
+    assert error.__notes__[0] == "  html: the shortcode box of bot 0 shows no usable nonce"
     error = await failure(demo.page("aipkit-2.3.20/empty-nonce/"), strategy="static")
     assert [(finding.rung, finding.saw) for finding in error.findings] == [
         ("html", "the inline box of bot 5 shows no usable nonce"),

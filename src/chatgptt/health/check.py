@@ -408,7 +408,7 @@ class _Checkup:
             detail = f"refused ({error.reason}): {detail}"
         elif isinstance(error, RateLimitedError) and error.retry_after is not None:
             detail = f"{detail}; it asks to wait {error.retry_after:g} s"
-        if isinstance(error, ChatBoxNotFoundError | BrowserError) and error.findings:
+        if isinstance(error, ChatBoxNotFoundError | TokensNotFoundError | BrowserError) and error.findings:
             detail += f" ({'; '.join(f'{finding.rung}: {finding.saw}' for finding in error.findings)})"
         self._phases[name] = Phase(
             name=name,

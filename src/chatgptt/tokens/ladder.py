@@ -276,13 +276,15 @@ class Ladder:
         if climb.wall is not None:
             climb.wall.findings = findings
             return climb.wall
-        seen = "; ".join(f"{finding.rung}: {finding.saw}" for finding in findings)
-        return TokensNotFoundError(
-            f"{NOT_FOUND}: {climb.wanted.page} shows a chat box, but no rung found its tokens ({seen})",
+        error = TokensNotFoundError(
+            f"{NOT_FOUND}: {climb.wanted.page} shows a chat box, but no rung found its tokens",
             hint="the page may need a browser, or a plugin of the site hides its tokens",
             url=climb.wanted.page,
             findings=findings,
         )
+        for finding in findings:
+            error.add_note(f"  {finding.rung}: {finding.saw}")  # for tracebacks
+        return error
 
 
 async def _remember(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
