@@ -115,7 +115,7 @@ class HealthCommand:
             return EXIT_CODES["unknown"]
         except ChatGpttError as error:
             if self.format == "json" and self.output is None and sys.stdout is not None:
-                _terminal.print_json({"error": error.as_dict()})
+                _terminal.print_json(_terminal.error_document(error))
             else:
                 _terminal.print_error(error)
             return EXIT_CODES["unknown"]
@@ -216,7 +216,7 @@ class HealthCommand:
         with _LiveTable(sites, is_shown=self._is_at_terminal()) as update:
 
             async def check(place: int, site: Site) -> None:
-                reports[place] = await _check(site, is_kept=self.replay is None)
+                reports[place] = _in_options(await _check(site, is_kept=self.replay is None))
                 update(reports)
 
             async with anyio.create_task_group() as tasks:
@@ -338,6 +338,12 @@ async def _check(site: Site, *, is_kept: bool) -> HealthReport:
         _log_failure(error)
         shown = without_credentials(site.url)
         return broken_off(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+
+
+def _in_options(report: HealthReport) -> HealthReport:
+    """The report with its hints in the words of the command line."""
+    phases = tuple(replace(phase, hint=_terminal.in_options(phase.hint)) for phase in report.phases)
+    return replace(report, hint=_terminal.in_options(report.hint), phases=phases)
 
 
 def _log_failure(error: Exception) -> None:

@@ -35,8 +35,10 @@ __all__ = [
     "check_stdout",
     "converse",
     "end_interrupted_line",
+    "error_document",
     "escape",
     "fill_closed_streams",
+    "in_options",
     "let_streams_wait",
     "logging_to_stderr",
     "on_one_line",
@@ -73,6 +75,16 @@ def escape(text: str) -> str:
 def on_one_line(text: str) -> str:
     """`text`, escaped, with its line ends as well: nothing in it can look like a line of our own."""
     return escape(text).replace("\n", "\\n").replace("\r", "\\r").replace("\t", " ")
+
+
+def in_options(hint: str) -> str:
+    """A hint of the library in the words of the command line, whose option for `proxy=` is `--proxy`."""
+    return re.sub(r"\b(proxy|timeout|bot)=(?![\w\"])", r"--\1", hint).replace("is_headed", "--headed")
+
+
+def error_document(error: ChatGpttError) -> dict[str, object]:
+    """What `--json` prints of an error."""
+    return {"error": {**error.as_dict(), "hint": in_options(error.hint)}}
 
 
 def write_text(text: str, file: TextIO) -> None:
@@ -286,7 +298,7 @@ def converse(conversation: Conversation, *, as_json: bool) -> bool:
         except ChatGpttError as error:
             has_failed = True
             if as_json:
-                answers.append({"error": error.as_dict()})
+                answers.append(error_document(error))
             else:
                 print_error(error)
     if as_json:
@@ -428,7 +440,7 @@ def print_error(error: ChatGpttError) -> None:
         f"  {finding.rung}: {finding.saw}" for finding in error.findings if finding.saw not in error.message
     ]
     if error.hint:
-        lines.append(f"hint: {error.hint}")
+        lines.append(f"hint: {in_options(error.hint)}")
     _write_diagnosis("\n".join(map(on_one_line, lines)) + "\n")
 
 

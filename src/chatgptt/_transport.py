@@ -96,7 +96,7 @@ class Deadline:
         clock: Callable[[], float] = time.monotonic,
         *,
         name: str = "",
-        hint: str = "allow more time with timeout",
+        hint: str = "allow more time with timeout=",
     ) -> None:
         self.seconds = seconds
         self.name = name or f"time limit of {seconds:g} s"
@@ -386,6 +386,9 @@ class Transport:
 
         proxy = self._proxies.maybe_for(url) if self._keeps_cookies else None
         response = await _mapped(send, without_credentials(url), deadline, proxy=proxy)
+        if response.status_code == 407 and proxy is not None:
+            await _give_back(response, self._network)
+            raise _refused_by(proxy, url)
         head = ReplyHead(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -570,7 +573,7 @@ _TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
     # exception, code, whether the request may have reached the site, hint
     (httpx.ConnectTimeout, "timeout", False, "the site's server does not answer; try again later"),
     (httpx.PoolTimeout, "timeout", False, "too many requests are under way in this client"),
-    (httpx.TimeoutException, "timeout", True, "the site is slow; allow more time with timeout"),
+    (httpx.TimeoutException, "timeout", True, "the site is slow; allow more time with timeout="),
     (httpx.ConnectError, "connect_error", False, "check the address, and that the site is up"),
     (httpx.ProxyError, "connect_error", False, "check the proxy's address and login"),
     (httpx.StreamError, "connect_error", True, "the connection was closed"),
@@ -641,6 +644,15 @@ async def _give_back(response: httpx.Response, network: Network | None) -> None:
     finally:
         if network is not None:
             await network.release(response)
+
+
+def _refused_by(proxy: Proxy, url: str) -> TransportError:
+    return TransportError(
+        f"cannot reach {origin(url)} through {proxy}: it wants another login (HTTP 407)",
+        code="connect_error",
+        hint=proxy.hint,
+        url=without_credentials(url),
+    )
 
 
 def _undecodable(error: UndecodableBodyError, url: str) -> TransportError:

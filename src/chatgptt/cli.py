@@ -441,9 +441,8 @@ def _explaining(as_json: bool) -> Iterator[None]:
     try:
         yield
     except ChatGpttError as error:
-        error.hint = error.hint.replace("is_headed", "--headed")  # the option's name here
         if as_json and sys.stdout is not None:
-            _terminal.print_json({"error": error.as_dict()})
+            _terminal.print_json(_terminal.error_document(error))
         else:
             _terminal.print_error(error)
         raise typer.Exit(2 if isinstance(error, InvalidInputError) else 1) from error

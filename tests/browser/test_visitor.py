@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from browser.acquiring import Acquiring
 from browser.processes import Traces
+from faults import closed_port
 from proxies import _join, _listening
 
-from chatgptt import BrowserError, ChatGpttError, PageError, TransportError
+from chatgptt import AsyncClient, BrowserError, ChatGpttError, PageError, RetryPolicy, TransportError
 from chatgptt._models import StoredCookie
 from chatgptt._transport import DEFAULT_USER_AGENT
 from chatgptt.demo import DemoSite
@@ -188,6 +189,26 @@ async def test_an_http_proxy_with_a_login(traces: Traces, demo: DemoSite) -> Non
             acquired = await acquiring.acquire(page, strategy="browser")
     assert acquired.tokens.page == page
     assert page in seen
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_an_environments_proxy_out_of_reach_is_named_by_its_variable(
+    traces: Traces, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = closed_port()
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://ada:geheim@127.0.0.1:{port}")
+    async with AsyncClient(
+        "http://site.example/", strategy="browser", state_dir=None, retry=RetryPolicy(attempts=1)
+    ) as client:
+        with pytest.raises(ChatGpttError) as caught:
+            await client.ask("Hello")
+    error = caught.value
+    assert error.code == "connect_error"
+    assert (
+        f"through the proxy {scheme}://127.0.0.1:{port} of the environment variable ALL_PROXY"
+        in error.message
+    )
+    assert error.hint.endswith("or give another proxy with proxy=")
 
 
 async def test_a_redirect_in_a_circle_is_no_page(acquiring: Acquiring, demo: DemoSite) -> None:

@@ -205,6 +205,31 @@ def test_json_error_has_the_keys_of_the_contract(
     assert all(list(finding) == ["rung", "saw"] for finding in findings)
 
 
+def test_tokens_that_no_rung_found_are_told_as_a_list(run: Run, site: DemoSite) -> None:
+    page = site.page("never/")
+    done = run("ask", "--strategy", "static", "--site", page, "Hello")
+    first, *findings, hint = done.err.splitlines()
+    assert done.code == 1
+    assert first == (
+        f"error: Required authentication tokens not found in page HTML: {page} shows a chat box, but no rung "
+        "found its tokens"
+    )
+    assert [line.partition(": ")[0] for line in findings] == ["  html", "  script", *["  endpoint"] * 3]
+    assert hint.startswith("hint: ")
+    done = run("ask", "--json", "--strategy", "static", "--site", page, "Hello")
+    told = done.error["findings"]
+    assert isinstance(told, list)
+    assert [f"  {one['rung']}: {one['saw']}" for one in told] == findings
+
+
+def test_a_hint_is_in_words_of_the_command_line(run: Run, site: DemoSite) -> None:
+    argv = ("--strategy", "static", "--timeout", "0.3", "--site", site.page("slow/?seconds=20"))
+    assert run("ask", *argv, "Hello").err.endswith("hint: allow more time with --timeout\n")
+    assert run("ask", "--json", *argv, "Hello").error["hint"] == "allow more time with --timeout"
+    done = run("health-check", "--json", *argv)
+    assert done.document["hint"] == "allow more time with --timeout"
+
+
 @pytest.mark.parametrize("flags", [(), ("--no-stream",)], ids=["stream", "no-stream"])
 def test_text_before_a_failure_is_printed(run: Run, site: DemoSite, flags: tuple[str, ...]) -> None:
     done = run("ask", "--site", site.page("wpaicg/"), "CUT", *flags)

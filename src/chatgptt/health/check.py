@@ -305,7 +305,7 @@ class _Checkup:
             elapsed=elapsed,
             detail=detail,
             code="several_bots",
-            hint="the page has several bots of this kind; name the one to check with --bot",
+            hint="the page has several bots of this kind; name the one to check with bot=",
         )
 
     def _tokens(self, ended: float) -> Phase:

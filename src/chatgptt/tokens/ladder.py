@@ -196,7 +196,7 @@ class Ladder:
                     raise TransportError(
                         f"the time limit of {deadline.seconds:g} s passed while waiting for tokens",
                         code="timeout",
-                        hint="allow more time with timeout",
+                        hint="allow more time with timeout=",
                         url=wanted.page,
                     )
                 case _:

@@ -20,7 +20,7 @@ _TABLE: tuple[tuple[str, ErrorCode, str], ...] = (
     ("ERR_CERT_", "tls_error", _TLS_HINT),
     ("ERR_SSL_", "tls_error", _TLS_HINT),
     ("ERR_BAD_SSL_", "tls_error", _TLS_HINT),
-    ("ERR_TIMED_OUT", "timeout", "the site is slow; allow more time with timeout"),
+    ("ERR_TIMED_OUT", "timeout", "the site is slow; allow more time with timeout="),
     ("ERR_CONNECTION_TIMED_OUT", "timeout", "the site's server does not answer; try again later"),
     ("ERR_PROXY_", "connect_error", _PROXY_HINT),
     ("ERR_TUNNEL_", "connect_error", _PROXY_HINT),

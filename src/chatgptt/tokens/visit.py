@@ -177,7 +177,7 @@ class BrowserRung:
             raise TransportError(
                 f"the time limit of {climb.deadline.seconds:g} s passed while a browser ran the page",
                 code="timeout",
-                hint="allow more time with timeout",
+                hint="allow more time with timeout=",
                 url=climb.wanted.page,
                 is_sent=True,
             ) from error
