@@ -153,7 +153,14 @@ print("forked", flush=True)
 
 def run_forking(page: str, traces: Traces, *, child: str, parent: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", FORKING.format(child=child, parent=parent), page],
+        [
+            sys.executable,
+            "-W",
+            "ignore::DeprecationWarning",
+            "-c",
+            FORKING.format(child=child, parent=parent),
+            page,
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

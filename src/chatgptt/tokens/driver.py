@@ -89,7 +89,8 @@ class DriverThread:
         try:
             await ended.wait()
         except asyncio.CancelledError:
-            self.call_soon(lambda: tasks[0].cancel())
+            # After the task's first step: what that begins, others may need.
+            self.call_soon(lambda: self._loop.call_soon(tasks[0].cancel))
             with anyio.CancelScope(shield=True):
                 while not ended.is_set():  # asyncio's own cancellation knows no shield
                     with contextlib.suppress(asyncio.CancelledError):
