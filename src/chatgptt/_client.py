@@ -14,9 +14,9 @@ import os
 import re
 import time
 import uuid
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from http.cookiejar import CookieJar
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, get_args
@@ -26,7 +26,8 @@ import anyio
 import httpx
 
 from chatgptt._errors import ChatGpttError, InvalidInputError
-from chatgptt._exchange import AsyncReplyStream, Context
+from chatgptt._exchange import AsyncReplyStream, Context, Turns
+from chatgptt._loops import Loop, PerLoop, running_loop
 from chatgptt._models import (
     ChatBox,
     MessageInput,
@@ -40,7 +41,14 @@ from chatgptt._models import (
 )
 from chatgptt._proxies import Proxies
 from chatgptt._retry import RetryPolicy
-from chatgptt._transport import CREDENTIALS, DEFAULT_USER_AGENT, CookieRules, Deadline, Transport
+from chatgptt._transport import (
+    CREDENTIALS,
+    DEFAULT_USER_AGENT,
+    CookieRules,
+    Deadline,
+    Transport,
+    VisitorsCookies,
+)
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
 from chatgptt.tokens.endpoint import EndpointRung
@@ -52,7 +60,7 @@ from chatgptt.tokens.store import TokenStore, default_folder
 if TYPE_CHECKING:
     import ssl
 
-    from chatgptt._network import Network
+    from chatgptt._pool import Connections
     from chatgptt.health.history import History
     from chatgptt.health.report import HealthReport, Level
     from chatgptt.tokens.sharing import BrowserOptions
@@ -143,20 +151,15 @@ class AsyncClient:
         self._bot = None if bot is None or bot == "" else str(bot)
         self._timeouts = _read_timeouts(timeout)
         self._proxy = proxy or None
-        self._own_http: httpx.AsyncClient | None = None
         self._http = http_client
         self._is_closed = False
         own_headers = _check_headers(headers or {})
-        self._network: Network | None = None
+        self._connections: PerLoop[Connections] | None = None
         if http_client is None:
-            # Here: they load httpcore, which httpx too does only for its first client.
-            from chatgptt._network import Network
-            from chatgptt._pool import widen
-
-            self._own_http = self._make_http(own_headers.pop("cookie", ""))
-            widen(self._own_http)
-            self._network = Network()
-            self._network.carry(self._own_http)
+            self._cookies = VisitorsCookies(CookieRules())
+            make = functools.partial(self._make_http, own_headers.pop("cookie", ""))
+            unused = [make()]  # now, since a proxy may be one that cannot work
+            self._connections = PerLoop(lambda: _connections(unused.pop() if unused else make()))
         transport = Transport(
             self._get_http,
             home=self.page,
@@ -169,7 +172,7 @@ class AsyncClient:
             endpoint=self._ajax_url,
             endpoint_auth=endpoint_auth,
             keeps_cookies=http_client is None,
-            network=self._network,
+            is_bounded=http_client is None,
         )
         policy = retry or RetryPolicy()
         self._folder = _folder(state_dir)
@@ -216,18 +219,20 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connections, and the browser if one was started. Calls after it fail."""
+        """Closes the connections, and the browser if one was started. Calls after it fail.
+
+        Connections that another event loop still uses end with that loop.
+        """
         self._is_closed = True
+        if running_loop() is None:  # a generator that is collected after its loop: nothing can be awaited
+            return
+        connections = None if self._connections is None else self._connections.maybe_get()
         with anyio.CancelScope(shield=True):
             try:
-                if self._network is not None:
-                    await self._network.close()
+                if connections is not None:
+                    await connections.close()
             finally:  # asyncio's own cancellation knows no shield
-                try:
-                    await self._browser.close()
-                finally:
-                    if self._own_http is not None:
-                        await self._own_http.aclose()
+                await self._browser.close()
 
     async def ask(
         self,
@@ -369,7 +374,7 @@ class AsyncClient:
         bot: str | int | None,
         timeout: float | None,
         *,
-        turn: anyio.Semaphore | None = None,
+        turns: Turns | None = None,
         on_reply: Callable[[Reply], None] | None = None,
     ) -> AsyncReplyStream:
         if timeout is not None:
@@ -379,7 +384,7 @@ class AsyncClient:
             wanted=self._wanted(bot),
             question=question,
             timeout=timeout,
-            turn=turn,
+            turns=turns,
             on_reply=on_reply,
         )
 
@@ -392,20 +397,28 @@ class AsyncClient:
         )
 
     def _get_http(self) -> httpx.AsyncClient:
-        http = self._http or self._own_http
-        if self._is_closed or http is None or http.is_closed:
-            raise InvalidInputError(
-                "the client is closed", hint="make a new one; close it after the last call"
-            )
-        return http
+        """What sends requests in the event loop that is running.
+
+        Raises:
+            InvalidInputError: where nothing can be sent.
+        """
+        if self._is_closed or (self._http is not None and self._http.is_closed):
+            raise client_is_closed()
+        if self._connections is None:
+            assert self._http is not None
+            _check_loop(self._http)
+            return self._http
+        http = self._connections.get().http
+        return self._connections.renew().http if http.is_closed else http  # its loop goes on after its end
 
     def _make_http(self, cookies: str) -> httpx.AsyncClient:
         Proxies(self._proxy).check()
+        self._cookies = self._cookies.of_this_process()
         try:
             return httpx.AsyncClient(
-                verify=_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
+                verify=_tls(os.getpid(), os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
                 proxy=self._proxy,
-                cookies=CookieJar(CookieRules()),
+                cookies=self._cookies,
                 event_hooks={"request": [_adds_cookies(cookies, self.page)] if cookies else []},
                 limits=httpx.Limits(
                     max_connections=None,
@@ -423,14 +436,15 @@ class AsyncConversation:
     """Messages that know the earlier ones; made by `AsyncClient.conversation`.
 
     1.x sites are sent the earlier turns, 2.x sites keep them under the conversation's id
-    (docs/protocols.md W3, A3). One message at a time: a second one waits for the first.
+    (docs/protocols.md W3, A3). One message at a time: a second one waits for the first, and is an error while
+    another event loop has the first.
     """
 
     def __init__(self, client: AsyncClient, *, system: str | None, bot: str | int | None) -> None:
         self._client = client
         self._system = system
         self._bot = bot
-        self._one_at_a_time = anyio.Semaphore(1)
+        self._one_at_a_time = Turns()
         self.reset()
 
     def reset(self) -> None:
@@ -466,7 +480,7 @@ class AsyncConversation:
             lambda tokens: self._make_question(turn, tokens),
             self._bot,
             timeout,
-            turn=self._one_at_a_time,
+            turns=self._one_at_a_time,
             on_reply=lambda reply: self._add(turn, reply),
         )
 
@@ -481,6 +495,27 @@ class AsyncConversation:
         self._thread_id = reply.thread_id or self._thread_id
         if reply.protocol == "aipkit":
             self._kept_by_site = len(self._turns)
+
+
+def _connections(http: httpx.AsyncClient) -> Connections:
+    from chatgptt._pool import Connections  # here: it loads httpcore, which not every client needs
+
+    return Connections(http)
+
+
+_loops: weakref.WeakKeyDictionary[httpx.AsyncClient, Loop] = weakref.WeakKeyDictionary()
+"""Where a client that was handed in was used first. Its idle connections belong to that event loop."""
+
+
+def _check_loop(http: httpx.AsyncClient) -> None:
+    here = running_loop()
+    if here is None or not isinstance(http._transport, httpx.AsyncHTTPTransport):  # without sockets, perhaps
+        return
+    if _loops.setdefault(http, here) != here:
+        raise InvalidInputError(
+            "the http_client was used in another event loop, and its connections belong to that one",
+            hint="make an httpx.AsyncClient in each event loop, or leave http_client out",
+        )
 
 
 def client_is_closed() -> InvalidInputError:
@@ -501,10 +536,11 @@ def _make_question(
 
 
 @functools.cache
-def _tls(*named: str | None) -> ssl.SSLContext:
+def _tls(process: int, *named: str | None) -> ssl.SSLContext:
     """What certificates are checked with. Loading it takes 30 ms, so that a process does it once.
 
-    httpx reads the variables in `named`; they are the key here.
+    httpx reads the variables in `named`; they are the key here. A forked child makes its own: another thread
+    of its parent may have held the locks in it.
     """
     return httpx.create_ssl_context()
 

@@ -30,6 +30,7 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
+from chatgptt._loops import Loop, PerLoop, is_over, running_loop
 from chatgptt._models import Ending, Question, Reply, Timeouts, Tokens
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt._transport import Deadline, OpenReply, Transport, in_time
@@ -40,7 +41,7 @@ from chatgptt.protocols.urls import origin, site_of
 from chatgptt.tokens.ladder import Acquired, Climb, Ladder, Wanted
 from chatgptt.tokens.store import TokenStore, Visitor
 
-__all__ = ["AsyncReplyStream", "Context"]
+__all__ = ["AsyncReplyStream", "Context", "Turns"]
 
 _log = logging.getLogger("chatgptt.client")
 _Value = TypeVar("_Value")
@@ -63,6 +64,36 @@ class Context:
     sleep: Callable[[float], Awaitable[None]]
 
 
+class Turns:
+    """The messages of one conversation: one at a time, in the order in which they were asked."""
+
+    def __init__(self) -> None:
+        self._waiting = PerLoop(lambda: anyio.Semaphore(1))
+        self._holders: dict[str, Loop] = {}
+
+    async def take(self, here: Loop) -> None:
+        """Waits for a turn.
+
+        Raises:
+            InvalidInputError: where it is that of a message in another event loop, which cannot be waited on.
+        """
+        waiting = self._waiting.get()
+        await waiting.acquire()
+        holder = self._holders.setdefault("holder", here)
+        if holder != here and not is_over(holder):
+            waiting.release()
+            raise InvalidInputError(
+                "another event loop has a message of this conversation under way",
+                hint="use a conversation in one event loop at a time",
+            )
+        self._holders["holder"] = here
+
+    def give_up(self) -> None:
+        """Lets the next one have its turn."""
+        self._holders.clear()
+        self._waiting.get().release()
+
+
 class AsyncReplyStream:
     """An answer as it arrives: `async with` opens it, `async for` gives its pieces of text.
 
@@ -82,7 +113,7 @@ class AsyncReplyStream:
         question: Callable[[Tokens], Question],
         timeout: float | None = None,
         first: Acquired | None = None,
-        turn: anyio.Semaphore | None = None,
+        turns: Turns | None = None,
         on_reply: Callable[[Reply], None] | None = None,
     ) -> None:
         self.reply: Reply | None = None
@@ -97,9 +128,10 @@ class AsyncReplyStream:
         self._is_handed_in = False
         self._missed: set[str] = set()
         self._first = first
-        self._turn = turn
+        self._turns = turns
         self._has_turn = False
-        self._is_entered = False
+        self._loop: Loop | None = None
+        self._is_busy = False
         self._is_left = False
         self._on_reply = on_reply
         self._visitor = Visitor(client_id="", session_id="")
@@ -120,17 +152,20 @@ class AsyncReplyStream:
         return self._renewals > 0
 
     async def __aenter__(self) -> Self:
-        if self._is_entered:
+        if self._loop is not None:
             raise InvalidInputError(
                 "a stream is opened once", hint="ask again with another client.stream(...)"
             )
-        self._is_entered = True
+        self._loop = running_loop()
         self._deadline = Deadline(self._timeout)
+        self._is_busy = True
         try:
             await self._start()
         except BaseException:
             await self._leave()
             raise
+        finally:
+            self._is_busy = False
         return self
 
     async def __aexit__(
@@ -142,8 +177,23 @@ class AsyncReplyStream:
         return self
 
     async def __anext__(self) -> str:
-        if not self._is_entered:
+        if self._loop is None:
             raise _out_of_its_block()
+        if self._is_busy:
+            raise InvalidInputError(
+                "another task is reading this stream", hint="read a stream in one task, and ask in each"
+            )
+        if self._loop != running_loop():
+            raise InvalidInputError(
+                "the stream was opened in another event loop", hint="read it where it was opened"
+            )
+        self._is_busy = True
+        try:
+            return await self._take_next()
+        finally:
+            self._is_busy = False
+
+    async def _take_next(self) -> str:
         while not self._ready:
             if self._failure is not None:
                 failure, self._failure = self._failure, None
@@ -217,10 +267,10 @@ class AsyncReplyStream:
 
     async def _take_turn(self) -> None:
         """Waits until the conversation's message before this one is done."""
-        if self._turn is None:
+        if self._turns is None or self._loop is None:
             return
         with anyio.move_on_after(self._deadline.remaining()):
-            await self._turn.acquire()
+            await self._turns.take(self._loop)
             self._has_turn = True
         if not self._has_turn:
             raise TransportError(
@@ -486,12 +536,15 @@ class AsyncReplyStream:
 
     async def _leave(self) -> None:
         self._is_left = True
+        if self._loop != running_loop():  # the connection is that loop's, or the parent process's
+            self._open = None
+            return
         try:
             await self._close()
         finally:
-            if self._has_turn and self._turn is not None:
+            if self._has_turn and self._turns is not None:
                 self._has_turn = False
-                self._turn.release()
+                self._turns.give_up()
 
     async def _close(self) -> None:
         if self._open is not None:

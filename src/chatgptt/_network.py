@@ -25,10 +25,9 @@ from typing import TypeVar
 
 import anyio
 import httpcore
-import httpx
 
 from chatgptt._errors import InvalidInputError
-from chatgptt._reach import Way
+from chatgptt._reach import way_taken
 from chatgptt._until import bounded
 from chatgptt.protocols.addresses import is_address
 
@@ -44,62 +43,29 @@ SocketOption = httpcore.SOCKET_OPTION
 _opened: ContextVar[list[_Stream] | None] = ContextVar("opened", default=None)
 
 
-_way: ContextVar[Way | None] = ContextVar("way", default=None)
-
-
 class Network(httpcore.AsyncNetworkBackend):
-    """The sockets of one client."""
+    """The sockets of one client in one event loop."""
 
     def __init__(self) -> None:
         self._inner = httpcore.AnyIOBackend()
-        self._pools: list[httpcore.AsyncConnectionPool] = []
         self._lookups: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
         self._connecting: set[anyio.CancelScope] = set()
         self._live: set[_Stream] = set()
         self.is_closed = False
 
-    def carry(self, http: httpx.AsyncClient) -> None:
-        """Opens the connections of `http` from now on, its proxies' included."""
-        # httpx has no argument for it.
-        for transport in (http._transport, *http._mounts.values()):
-            if isinstance(transport, httpx.AsyncHTTPTransport):
-                transport._pool._network_backend = self
-                self._pools.append(transport._pool)
-
-    async def attempt(self, send: Callable[[], Awaitable[_Value]], way: Way | None = None) -> _Value:
-        """The outcome of sending one request, by the `way` that it may take.
-
-        What was opened for one that comes to nothing is closed.
-        """
+    async def attempt(self, send: Callable[[], Awaitable[_Value]]) -> _Value:
+        """The outcome of sending one request; what was opened for one that comes to nothing is closed."""
         opened: list[_Stream] = []
-        tokens = _opened.set(opened), _way.set(way)
+        token = _opened.set(opened)
         try:
             return await send()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 for stream in opened:
                     await stream.aclose()
-            self._forget_unfinished()
             raise
         finally:
-            _opened.reset(tokens[0])
-            _way.reset(tokens[1])
-
-    async def release(self, response: httpx.Response) -> None:
-        """Sees to it that a closed response holds no connection.
-
-        A task that is cancelled by asyncio itself, which knows no shield, may leave httpcore in the middle of
-        closing it.
-        """
-        for pool in self._pools:
-            for held in pool._requests:
-                if held.request.extensions is response.request.extensions:
-                    pool._requests.remove(held)
-                    self._forget_unfinished()
-                    stream = response.extensions.get("network_stream")
-                    if isinstance(stream, _Stream):
-                        await stream.aclose()
-                    return
+            _opened.reset(token)
 
     async def close(self) -> None:
         """Ends what is open or about to be."""
@@ -129,7 +95,7 @@ class Network(httpcore.AsyncNetworkBackend):
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
             return await self._inner.connect_tcp(address, port, None, local_address, options)
 
-        way = _way.get()
+        way = way_taken.get()
         with anyio.CancelScope() as scope:
             self._connecting.add(scope)
             try:
@@ -182,19 +148,6 @@ class Network(httpcore.AsyncNetworkBackend):
         await asyncio.wait((pending,))  # whoever is cancelled here leaves the lookup to the others
         return pending.result()
 
-    def _forget_unfinished(self) -> None:
-        """Takes connections out of the pools that no request has and that will never be ready for one.
-
-        httpcore keeps those through a proxy whose handshake was cancelled.
-        """
-        for pool in self._pools:
-            in_use = {id(request.connection) for request in pool._requests}
-            pool._connections[:] = [
-                connection
-                for connection in pool._connections
-                if id(connection) in in_use or connection.is_idle()
-            ]
-
 
 class _Stream(httpcore.AsyncNetworkStream):
     """One connection; `below` is the one that a connection with TLS was made of."""
@@ -205,13 +158,16 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._inner = inner
         self._network = network
         self._below = below
+        self._may_hold_more = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
-            return await self._inner.read(max_bytes, bounded(timeout))
+            data = await self._inner.read(max_bytes, bounded(timeout))
         except httpcore.ReadError:
             self._check_open()
             raise
+        self._may_hold_more = len(data) == max_bytes
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         try:
@@ -239,7 +195,21 @@ class _Stream(httpcore.AsyncNetworkStream):
         return _Stream(inner, self._network, below=self)
 
     def get_extra_info(self, info: str) -> object:
+        if info == "is_readable" and (self._may_hold_more or self._holds_decrypted()):
+            return True  # httpcore asks the system alone, and not what was taken from it before
         return self._inner.get_extra_info(info)
+
+    def _holds_decrypted(self) -> bool:
+        tls = self._inner.get_extra_info("ssl_object")
+        if not isinstance(tls, ssl.SSLObject):
+            return False
+        try:
+            tls.read(1)  # an idle connection with anything to read is not used again
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:  # the other side ended it
+            pass
+        return True
 
     def _check_open(self) -> None:
         """Whether it broke or was closed by ourselves, the socket tells in no clear words."""

@@ -12,13 +12,14 @@ alone; its server names them in a header of each reply.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from chatgptt._errors import PageError
 from chatgptt.protocols.addresses import Space, is_further_in, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["REPLAY_PORTS", "Inward", "Lookup", "Reach", "Way"]
+__all__ = ["REPLAY_PORTS", "Inward", "Lookup", "Reach", "Way", "way_taken"]
 
 REPLAY_PORTS = "x-chatgptt-replay-ports"
 """The header by which a replayed case names the ports of loopback that belong to it."""
@@ -41,6 +42,10 @@ class Way:
 
     find: Callable[[str, int, Lookup], Awaitable[list[str]]]
     check: Callable[[str, str], None]
+
+
+way_taken: ContextVar[Way | None] = ContextVar("way_taken", default=None)
+"""The way of the request that is being sent."""
 
 
 class Inward(Exception):

@@ -14,12 +14,12 @@ import socket
 import ssl
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from http.cookiejar import Cookie, DefaultCookiePolicy
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -29,12 +29,9 @@ from chatgptt._decoding import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyErro
 from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageError, TransportError
 from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
 from chatgptt._proxies import Proxies, Proxy
-from chatgptt._reach import Inward, Lookup, Reach, Way
+from chatgptt._reach import Inward, Lookup, Reach, Way, way_taken
 from chatgptt._until import until
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
-
-if TYPE_CHECKING:
-    from chatgptt._network import Network
 
 __all__ = [
     "CREDENTIALS",
@@ -44,6 +41,7 @@ __all__ = [
     "OpenReply",
     "Trace",
     "Transport",
+    "VisitorsCookies",
     "causes",
     "in_time",
 ]
@@ -149,7 +147,8 @@ _BROKEN = (httpx.HTTPError, httpx.StreamError, UndecodableBodyError, OSError, In
 class OpenReply:
     """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end.
 
-    Each wait for our own `network` ends at the deadline by itself, and needs no timer around each read.
+    With `is_bounded` each wait for the network ends at the deadline by itself, and needs no timer around each
+    read.
     """
 
     def __init__(
@@ -159,15 +158,14 @@ class OpenReply:
         deadline: Deadline,
         *,
         decoder: BodyDecoder,
-        network: Network | None,
+        is_bounded: bool,
     ) -> None:
         self.head = head
         self._response = response
         self._deadline = deadline
         self._decoder = decoder
-        self._network = network
-        # A handed-in client has a network of its own, and bytes may take long to decompress to nothing.
-        self._is_bounded = network is not None and not decoder.is_encoded
+        # Bytes may take long to decompress to nothing.
+        self._is_bounded = is_bounded and not decoder.is_encoded
         # A handed-in client's own hooks may have read it all.
         is_read = response.is_stream_consumed
         self._chunks: AsyncIterator[bytes] = response.aiter_bytes() if is_read else response.aiter_raw()
@@ -219,7 +217,7 @@ class OpenReply:
 
     async def close(self) -> None:
         """Gives the connection back, or closes it where the body was not read to its end."""
-        await _give_back(self._response, self._network)
+        await _give_back(self._response)
 
     async def __aenter__(self) -> Self:
         return self
@@ -236,6 +234,9 @@ class Transport:
     What was given to prove who we are goes to the site of `home` alone, wherever its pages may redirect, and
     never without TLS where `home` has it. Nor do they lead further in than where `home` itself was found: see
     docs/decisions.md.
+
+    With `is_bounded`, reads and writes of `http` end at the deadline of the call by themselves, and names are
+    looked up by the way that a request may take.
 
     Attributes:
         reach: where the pages of `home` may lead, for its browser too.
@@ -255,7 +256,7 @@ class Transport:
         endpoint: str = "",
         endpoint_auth: tuple[str, str] | None = None,
         keeps_cookies: bool = True,
-        network: Network | None = None,
+        is_bounded: bool = False,
     ) -> None:
         self._http = http
         self._home = home
@@ -270,7 +271,7 @@ class Transport:
         self._timeouts = timeouts
         self._clock = clock
         self._keeps_cookies = keeps_cookies
-        self._network = network
+        self._is_bounded = is_bounded
 
     async def get_page(
         self, url: str, *, deadline: Deadline, is_fresh: bool = False, trace: Trace | None = None
@@ -377,7 +378,7 @@ class Transport:
             nonlocal hops
             response = await self._attempt(http, request, trace)
             while is_page and response.next_request is not None:
-                await _give_back(response, self._network)
+                await _give_back(response)
                 if hops == _MAX_REDIRECTS:
                     raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
                 hops += 1
@@ -408,9 +409,9 @@ class Transport:
             codings = "" if response.is_stream_consumed else head.headers.get("content-encoding", "")
             decoder = BodyDecoder(codings)
         except UndecodableBodyError as error:
-            await _give_back(response, self._network)
+            await _give_back(response)
             raise _undecodable(error, head.url) from error
-        return OpenReply(response, head, deadline, decoder=decoder, network=self._network)
+        return OpenReply(response, head, deadline, decoder=decoder, is_bounded=self._is_bounded)
 
     async def _attempt(
         self, http: httpx.AsyncClient, request: httpx.Request, trace: Trace | None
@@ -422,13 +423,14 @@ class Transport:
         if self._is_behind_proxy(url):
             self._judge_name(url)
         way = Way(find=partial(self._find, url), check=partial(self._check, url))
-        if self._network is None:
+        if not self._is_bounded:
             trace = self._guarded(way, trace)
         request.extensions = {**request.extensions} | ({} if trace is None else {"trace": trace})
-        if self._network is None:
+        token = way_taken.set(way)
+        try:
             response = await self._send_once(http, request)
-        else:
-            response = await self._network.attempt(lambda: self._send_once(http, request), way)
+        finally:
+            way_taken.reset(token)
         self.reach.heed(_host(url), {name.lower(): value for name, value in response.headers.items()})
         return response
 
@@ -543,6 +545,28 @@ class CookieRules(DefaultCookiePolicy):
         return is_sane and super().set_ok(cookie, request)
 
 
+class VisitorsCookies(CookieJar):
+    """The cookies of one visitor, in whichever event loop, thread or forked child requests are sent."""
+
+    def __init__(self, rules: CookieRules) -> None:
+        super().__init__(rules)
+        self._process = os.getpid()
+        self._rules = rules
+
+    def __iter__(self) -> Iterator[Cookie]:
+        with self._cookies_lock:  # type: ignore[attr-defined]
+            return iter(tuple(super().__iter__()))
+
+    def of_this_process(self) -> VisitorsCookies:
+        """The jar; in a forked child a copy, since the lock of this one may be locked there for ever."""
+        if self._process == os.getpid():
+            return self
+        copy = VisitorsCookies(self._rules)
+        for cookie in super().__iter__():
+            copy.set_cookie(cookie)
+        return copy
+
+
 _MAX_COOKIE_CHARACTERS = 4096
 """RFC 6265, section 6.1."""
 
@@ -636,14 +660,10 @@ async def _mapped(
         ) from error
 
 
-async def _give_back(response: httpx.Response, network: Network | None) -> None:
+async def _give_back(response: httpx.Response) -> None:
     """Gives a reply's connection back, or closes it where the body was not read to its end."""
-    try:
-        with anyio.CancelScope(shield=True):
-            await response.aclose()
-    finally:
-        if network is not None:
-            await network.release(response)
+    with anyio.CancelScope(shield=True):
+        await response.aclose()
 
 
 def _refused_by(proxy: Proxy, url: str) -> TransportError:

@@ -199,6 +199,25 @@ async def test_a_stream_is_read_in_its_block_and_opened_once(demo: DemoSite) -> 
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
+async def test_a_second_task_that_reads_a_stream_gets_an_error_and_the_first_all_of_it(
+    demo: DemoSite, path: str
+) -> None:
+    async with client_of(demo.page(path)) as client, client.stream("SLOWWORDS 0.1 a b") as stream:
+        text = await anext(stream)
+        first = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        for second in (stream.__anext__, stream.drain):
+            with pytest.raises(InvalidInputError, match="another task is reading this stream") as caught:
+                await second()
+            assert caught.value.hint
+        text += await first + "".join([piece async for piece in stream])
+    assert stream.reply is not None
+    assert stream.reply.text == text
+    assert len({seen.message for seen in demo.messages}) == 1
+
+
+@pytest.mark.anyio
 async def test_a_stream_that_failed_has_no_answer_to_drain(demo: DemoSite) -> None:
     async with client_of(demo.page("wpaicg/")) as client, client.stream("DROP") as stream:
         with pytest.raises(StreamInterruptedError):

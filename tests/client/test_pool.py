@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import httpx
 import pytest
+import trustme
 from asking import client_of
 from faults import (
+    AIPKIT_PAGE,
     ANSWER,
+    NONCE,
+    WPAICG_PAGE,
     Answer,
     Connection,
     Got,
@@ -24,7 +30,7 @@ from faults import (
     stream_reply,
 )
 
-from chatgptt._pool import widen
+from chatgptt._pool import Connections
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = 60
@@ -34,8 +40,9 @@ AT_ONCE = 60
 async def pooling(expiry: float = 60.0, most_idle: int = 100) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=most_idle, keepalive_expiry=expiry)
     async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=30.0) as http:
-        widen(http)
+        connections = Connections(http)
         yield http
+    await connections.close()
 
 
 class Together:
@@ -167,3 +174,78 @@ async def test_the_client_s_messages_share_connections_however_many_are_under_wa
                     tasks.start_soon(client.ask, "Hello")
         assert server.counts[1] == 3 * AT_ONCE
         assert server.connections <= AT_ONCE + 1  # the page took one
+
+
+# What comes behind an answer
+
+
+BEHIND = reply("A second answer, which nothing asked for.")
+LEFTOVERS = {
+    "a second answer": BEHIND,
+    "a second answer of the same kind": stream_reply(ANSWER.replace(b"Hi ", b"No ")),
+    "the server's farewell": b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+    "a byte": b"\n",
+}
+
+
+def sending_behind(leftover: bytes, when: str, html: str, answers: dict[str, bytes]) -> Answer:
+    """A site that sends something that nothing asked for: with each answer, or between two messages."""
+
+    async def answer(connection: Connection, got: Got) -> bool:
+        action = got.fields.get("action") or dict(parse_qsl(urlsplit(got.target).query)).get("action", "")
+        said = answers.get(action, reply(html))
+        if when == "with each answer":
+            await connection.send(said + leftover)
+        else:
+            await connection.send(said)
+            if action in list(answers)[-1:]:
+                await asyncio.sleep(PAUSE)
+                await connection.send(leftover)
+        return True
+
+    return answer
+
+
+PAUSE = 0.05
+
+
+SITES = {
+    "1.x": (WPAICG_PAGE, {"wpaicg_chat_shortcode_message": stream_reply()}),
+    "2.x": (
+        AIPKIT_PAGE,
+        {
+            "aipkit_cache_sse_message": reply(
+                '{"success":true,"data":{"cache_key":"aipkit_sse_1"}}', kind="application/json"
+            ),
+            "aipkit_frontend_chat_stream": stream_reply(
+                b'data: {"delta": "Hi there"}\n\nevent: done\ndata: {"finished": true}\n\n'
+            ),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("is_safe", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("when", ["with each answer", "between two messages"])
+@pytest.mark.parametrize("leftover", LEFTOVERS)
+@pytest.mark.parametrize("protocol", SITES)
+async def test_what_comes_behind_an_answer_is_never_the_next_one(
+    protocol: str, leftover: str, when: str, is_safe: bool, authority: trustme.CA
+) -> None:
+    html, answers = SITES[protocol]
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if is_safe else None
+    if tls is not None:
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+    site = sending_behind(LEFTOVERS[leftover], when, html.format(nonce=NONCE), answers)
+    async with serving(site, tls=tls) as server, client_of(server.url) as client:
+        for _ in range(3):
+            assert (await client.ask("Hello")).text == "Hi there"
+            await anyio.sleep(2 * PAUSE)
+        assert server.connections == (len(server.got) if when == "with each answer" else 3)
+        assert server.count("POST") == 3
+
+
+async def test_a_connection_with_something_behind_its_answer_is_closed_at_once() -> None:
+    async with serving(always(reply("fine") + BEHIND)) as server, pooling() as http:
+        assert (await http.get(server.url)).text == "fine"
+        await until_open(server, 0)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def portals() -> list[str]:
     return [
         thread.name
         for thread in threading.enumerate()
-        if "chatgptt" in thread.name and "demo" not in thread.name
+        if "chatgptt" in thread.name and not {"demo", "browser"} & set(thread.name.split("-"))
     ]
 
 
@@ -132,6 +133,20 @@ def test_closing_ends_what_another_thread_waits_for(demo: DemoSite) -> None:
     assert ended.wait(10)
     thread.join()
     assert len(errors) == 1
+
+
+def test_a_second_thread_that_reads_a_stream_gets_an_error_and_the_first_all_of_it(demo: DemoSite) -> None:
+    with client_of(demo.page("wpaicg/")) as client, client.stream("SLOWWORDS 0.1 a b") as stream:
+        next(stream)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(list, stream)
+            while not stream._stream._is_busy:
+                time.sleep(0.001)
+            with pytest.raises(InvalidInputError, match="another task is reading this stream"):
+                next(stream)
+            assert first.result()
+    assert stream.reply is not None
+    assert stream.reply.text.endswith("".join(first.result()))
 
 
 def test_what_a_client_made_keeps_it(demo: DemoSite) -> None:

@@ -109,8 +109,8 @@ def threads() -> tuple[int, int]:
 
 
 def pools(client: AsyncClient) -> list[httpcore.AsyncConnectionPool]:
-    http = client._own_http
-    assert http is not None
+    assert client._connections is not None
+    http = client._connections.get().http
     transports = [http._transport, *http._mounts.values()]
     return [transport._pool for transport in transports if isinstance(transport, httpx.AsyncHTTPTransport)]
 
@@ -124,7 +124,6 @@ async def until(is_so: Callable[[], bool], what: Callable[[], object]) -> None:
 
 def assert_nothing_checked_out(client: AsyncClient, where: str) -> None:
     for pool in pools(client):
-        assert pool._requests == [], where
         assert all(connection.is_idle() for connection in pool.connections), (where, pool.connections)
 
 

@@ -178,7 +178,7 @@ TABLE = """
 1.x      | page     | length too long                       | always | connect_error      | 3 | 3 0 0 0 0 | at once
 2.x      | page     | length too long, silent               | 1      | answer             | 1 | 2 0 1 1 1 | a silence
 1.x      | page     | length too short                      | 1      | no_chat_box        | 1 | 1 0 0 0 0 | at once
-2.x      | page     | length 5 too short                    | 1      | connect_error      | 1 | 1 0 1 0 0 | at once
+2.x      | page     | length 5 too short                    | 1      | answer             | 1 | 1 0 1 1 1 | at once
 1.x      | page     | length of nonsense                    | 1      | answer             | 1 | 2 0 1 0 1 | at once
 1.x      | page     | chunk of no size                      | 1      | answer             | 1 | 2 0 1 0 1 | at once
 2.x      | page     | chunk of no size                      | always | connect_error      | 3 | 3 0 0 0 0 | at once
@@ -241,7 +241,7 @@ TABLE = """
 1.x      | endpoint | silent before the head                | always | timeout            | 3 | 1 3 0 0 0 | 3 silences
 2.x      | endpoint | silent after the head                 | 1      | answer             | 1 | 1 2 1 1 1 | a silence
 2.x      | endpoint | length too long                       | 1      | answer             | 1 | 1 2 1 1 1 | at once
-2.x      | endpoint | length too short                      | 1      | browser_missing    | 1 | 1 3 0 0 0 | at once
+2.x      | endpoint | length too short                      | 1      | browser_missing    | 1 | 1 2 0 0 0 | at once
 1.x      | endpoint | chunk of no size                      | 1      | answer             | 1 | 1 3 1 0 1 | at once
 2.x      | endpoint | chunk without its line end            | always | connect_error      | 3 | 1 3 0 0 0 | at once
 2.x      | endpoint | handshake cut                         | 1      | answer             | 1 | 1 1 1 1 1 | at once

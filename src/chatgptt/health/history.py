@@ -15,7 +15,6 @@ import math
 import os
 import sqlite3
 import stat
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TypeVar, get_args
 
 from chatgptt._errors import InvalidInputError
 from chatgptt._files import is_trusted
+from chatgptt._loops import ThreadLock
 from chatgptt._models import Protocol, Rung
 from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
 from chatgptt.health.trends import Check, PhaseSeen
@@ -256,7 +256,7 @@ def _upgrade(database: sqlite3.Connection, *, is_writing: bool) -> None:
     database.commit()
 
 
-_creating = threading.Lock()
+_creating = ThreadLock()
 
 
 def _create(path: Path) -> None:

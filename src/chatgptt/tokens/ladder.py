@@ -1,7 +1,7 @@
 """The ladder: tries the rungs in order until one gives tokens, and collects what the others saw.
 
-One acquisition at a time for a page and bot: whoever asks meanwhile gets its outcome. The leader works
-in its own task, so a cancelled leader takes nobody with it; the next one in line starts afresh.
+One acquisition at a time for a page and bot in an event loop: whoever asks meanwhile gets its outcome. The
+leader works in its own task, so a cancelled leader takes nobody with it; the next one in line starts afresh.
 
 A rung that fails for a passing reason ends the acquisition with that reason. It has shown nothing about the
 page, so it sends nobody up to the browser.
@@ -29,6 +29,7 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
+from chatgptt._loops import Loop, running_loop
 from chatgptt._models import ChatBox, ReplyHead, Rung, Strategy, Tokens
 from chatgptt._transport import Deadline, Trace, in_time
 from chatgptt.protocols.page import Page
@@ -152,7 +153,7 @@ class Ladder:
         self._rungs = tuple(rung for rung in rungs if _is_allowed(rung.name, strategy))
         self._store = store
         self._strategy = strategy
-        self._flights: dict[tuple[str, frozenset[str]], _Flight] = {}
+        self._flights: dict[tuple[Loop | None, str, frozenset[str]], _Flight] = {}
 
     async def acquire(
         self,
@@ -180,7 +181,7 @@ class Ladder:
             tokens = await _remember(self._store.find(site, wanted.key, rejected), wanted, deadline)
             if tokens is not None:
                 return Acquired(tokens=replace(tokens, rung="cache"), requests=0, findings=())
-            flight = self._flights.get((wanted.key, rejected))
+            flight = self._flights.get((running_loop(), wanted.key, rejected))
             if flight is None:
                 return await self._lead(
                     Climb(wanted=wanted, deadline=deadline, rejected=rejected, is_last_resort=is_last_resort)
@@ -203,7 +204,7 @@ class Ladder:
                     continue  # the leader was cancelled or ran out of its own time
 
     async def _lead(self, climb: Climb) -> Acquired:
-        key = (climb.wanted.key, climb.rejected)
+        key = (running_loop(), climb.wanted.key, climb.rejected)
         flight = self._flights[key] = _Flight(climb.deadline)
         try:
             flight.outcome = await self.climb(climb)

@@ -24,7 +24,6 @@ import re
 import stat
 import string
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +36,7 @@ import anyio
 import anyio.to_thread
 
 from chatgptt._files import is_trusted
+from chatgptt._loops import PerLoop, ThreadLock
 from chatgptt._models import ChatBox, Kind, Protocol, Rung, StoredCookie, Tokens
 from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.urls import is_same_site
@@ -80,6 +80,7 @@ _MAX_FILE_BYTES = 2**20
 """More is not read, so no more is written."""
 _MAX_ENTRIES = 50
 _dice = random.SystemRandom()
+_changing = ThreadLock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,18 +135,17 @@ class TokenStore:
         self._folder = folder
         self._clock = clock
         self._sites: dict[str, _Site] = {}
-        self._one_at_a_time = anyio.Lock()
+        self._one_at_a_time = PerLoop(anyio.Lock)
         self._is_writable = True
         self._left_alone: set[str] = set()
         """Sites whose file is not ours to touch."""
         self._patience = MAX_LOCK_WAIT
-        self._telling = threading.Lock()
 
     async def visitor(self, site: str) -> Visitor:
         """Our ids at `site` (an origin), made on the first call ever."""
         known = self._sites.get(site)
         if known is None:
-            async with self._one_at_a_time:
+            async with self._one_at_a_time.get():
                 known = self._sites.get(site) or await self._merge(site, _Change())
         return known.visitor
 
@@ -197,15 +197,16 @@ class TokenStore:
             )
             if stored is not None:
                 merged = stored
-        newer = self._sites.get(site)
-        if newer is not None and newer is not known:  # another task merged while the disk was read
-            merged = _Site(
-                visitor=newer.visitor,
-                tokens=newer.tokens | merged.tokens,
-                needs_browser=newer.needs_browser | merged.needs_browser,
-            )
-        _apply(merged, change, self._clock())
-        self._sites[site] = merged
+        with _changing:
+            newer = self._sites.get(site)
+            if newer is not None and newer is not known:  # another task merged while the disk was read
+                merged = _Site(
+                    visitor=newer.visitor,
+                    tokens=newer.tokens | merged.tokens,
+                    needs_browser=newer.needs_browser | merged.needs_browser,
+                )
+            _apply(merged, change, self._clock())
+            self._sites[site] = merged
         return merged
 
     def _exchange(self, site: str, ours: _Site, change: _Change) -> _Site | None:
@@ -240,14 +241,14 @@ class TokenStore:
             return merged
 
     def _leave_alone(self, site: str, path: Path, why: _NotOurs) -> None:
-        with self._telling:
+        with _changing:
             if site in self._left_alone:
                 return
             self._left_alone.add(site)
         _log.warning("%s is left alone, and nothing is kept of its site: it %s", path, why)
 
     def _give_up_writing(self, folder: Path, error: OSError) -> None:
-        with self._telling:
+        with _changing:
             if not self._is_writable:
                 return
             self._is_writable = False
