@@ -109,6 +109,17 @@ async def test_what_tokens_never_come_from_is_passed_over() -> None:
     assert loads.all() == ()
 
 
+async def test_a_body_that_is_gone_is_an_empty_one() -> None:
+    async def gone(command: str, arguments: dict[str, object]) -> None:
+        return None
+
+    loads = Loads()
+    loads.went(went("1", "https://site.example/", "Document"))
+    await loads.take(held_back("1", 409), gone)
+    assert told(loads) == [("https://site.example/", 409, b"", False)]
+    await asyncio.wait_for(loads.calm(), 5)
+
+
 async def test_a_stream_of_events_is_not_waited_for() -> None:
     loads = Loads()
     loads.went(went("1", "https://site.example/events"))

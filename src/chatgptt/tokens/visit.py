@@ -33,8 +33,7 @@ from chatgptt._proxies import Proxies
 from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import box_elsewhere
-from chatgptt.protocols.challenge import maybe_challenge
-from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure
+from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
 from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
 from chatgptt.tokens.installed import INSTALL_HINT
@@ -365,9 +364,9 @@ class _Visit(Listener):
         self._went_on.set()
         head = _head_of(document)
         media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        challenge = maybe_challenge(head.headers)
-        if challenge is not None:
-            self._failure = self._challenged(challenge, head)
+        wall = maybe_wall(head, "")
+        if wall is not None and not wall.is_script:
+            self._failure = self._found(wall_error(head, wall, ""))
         elif head.status >= 400:
             self._meet_error(head)
         elif self._documents == 1 and media_type not in ("", "text/html", "application/xhtml+xml"):
@@ -384,15 +383,12 @@ class _Visit(Listener):
     def error_page_came(self, document: Document) -> None:
         """See Listener."""
         head = _head_of(document)
-        challenge = maybe_challenge(head.headers, document.body)
-        if challenge is not None:
-            self._failure = self._challenged(challenge, head)
-        elif not isinstance(self._error_page, ChallengeError):
-            self._error_page = read_failure(head, document.body)
-            if isinstance(self._error_page, ChallengeError):
-                self._error_page.hint = CHALLENGE_HINT  # a browser is what it has met
-            if not _MAY_GO_ON.search(document.body):
-                self._failure = self._error_page
+        if not isinstance(self._error_page, ChallengeError):
+            self._error_page = self._found(read_failure(head, document.body))
+        wall = maybe_wall(head, document.body)
+        may_go_on = _MAY_GO_ON.search(document.body) if wall is None else wall.is_script
+        if not may_go_on:
+            self._failure = self._error_page
         self._bell.set()
 
     def script_failed(self, message: str) -> None:
@@ -475,6 +471,13 @@ class _Visit(Listener):
         wall = maybe_wall(ReplyHead(status=200, headers={}, url=self._climb.wanted.page), content)
         if wall is not None and (is_end or not wall.is_script):
             raise self._challenged(wall.what, None)
+
+    def _found(self, error: ChatGpttError) -> ChatGpttError:
+        """An error of which a browser is no remedy: it is a browser that has met it."""
+        if isinstance(error, ChallengeError):
+            self._climb.saw("browser", error.message)
+            error.hint = CHALLENGE_HINT
+        return error
 
     def _challenged(self, challenge: str, head: ReplyHead | None) -> ChallengeError:
         self._climb.saw("browser", f"a challenge: {challenge}")
