@@ -388,7 +388,7 @@ class Transport:
         proxy = self._proxies.maybe_for(url) if self._keeps_cookies else None
         response = await _mapped(send, without_credentials(url), deadline, proxy=proxy)
         if response.status_code == 407 and proxy is not None:
-            await _give_back(response, self._network)
+            await _give_back(response)
             raise _refused_by(proxy, url)
         head = ReplyHead(
             status=response.status_code,
