@@ -226,6 +226,8 @@ class TokenRejectedError(ChatGpttError):
 
     `is_key_lost` marks the 2.x case in which the site no longer had the message that it had just
     been given (docs/protocols.md A5): the tokens are good, the message must be handed in again.
+    `otherwise` is what the reply amounts to if the nonce is not at fault, where only its form or its words
+    say that it is; None where the site says so by a code.
     """
 
     default_code = "token_rejected"
@@ -239,11 +241,13 @@ class TokenRejectedError(ChatGpttError):
         status: int | None = None,
         findings: tuple[Finding, ...] = (),
         is_key_lost: bool = False,
+        otherwise: ChatGpttError | None = None,
     ) -> None:
         super().__init__(
             message, hint=hint, url=url, status=status, findings=findings, is_stale=not is_key_lost
         )
         self.is_key_lost = is_key_lost
+        self.otherwise = otherwise
 
 
 class RefusedError(ChatGpttError):

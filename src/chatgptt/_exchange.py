@@ -125,6 +125,7 @@ class AsyncReplyStream:
         self.accepted_at: float | None = None
         self.first_text_at: float | None = None
         self._renewals = 0
+        self._has_old_nonce = False
         self._is_handed_in = False
         self._missed: set[str] = set()
         self._first = first
@@ -257,11 +258,16 @@ class AsyncReplyStream:
                     self._renewals += 1
                     _log.info("%s; acquiring tokens past all caches", error)
                     rejected |= {acquired.tokens.nonce}
-                    stale, acquired = acquired, await self._renew(rejected, error)
+                    acquired = await self._renew(rejected, error)
                     acquired = self._relocated(acquired) or acquired
                     self._page_requests += acquired.requests
-                    if not error.is_stale and acquired.tokens.nonce == stale.tokens.nonce:
-                        raise  # the words were a refusal after all
+                    self._has_old_nonce = acquired.tokens.nonce in rejected
+                    if self._may_be_placeholder(error, acquired):
+                        acquired = await self._ask_browser(rejected, acquired)
+                    elif self._has_old_nonce and (not error.is_stale or self._renewals > 1):
+                        raise _as_no_rejection(error) from error.__cause__
+                elif self._has_old_nonce:
+                    raise _as_no_rejection(error) from error.__cause__
                 else:
                     raise
 
@@ -282,12 +288,15 @@ class AsyncReplyStream:
             )
 
     def _may_renew(self, error: ChatGpttError, tokens: Tokens) -> bool:
-        """Once past all caches; tokens rejected twice may only look real, so then once in a browser."""
+        """Once past all caches. Other tokens that are rejected too may only look real, so then once in a
+        browser; the same ones, past all caches, are what the site wants.
+        """
         match self._renewals:
             case 0:
                 return error.is_stale or _may_be_rejection(error, tokens)
             case 1:
-                return error.is_stale and tokens.rung != "browser" and self._context.ladder.has_browser
+                may_help = error.is_stale and not self._has_old_nonce
+                return may_help and tokens.rung != "browser" and self._context.ladder.has_browser
             case _:
                 return False
 
@@ -340,6 +349,27 @@ class AsyncReplyStream:
             origin(self._wanted.page), self._wanted.key, tokens, is_lesson=False
         )
         await in_time(keeping, self._deadline, doing="the state folder was used", url=self._wanted.page)
+
+    def _may_be_placeholder(self, error: ChatGpttError, acquired: Acquired) -> bool:
+        """Whether scripts may replace the nonce that the site plainly rejects, since its box alone shows it.
+
+        Then a browser is asked instead of the site once more.
+        """
+        is_plain = isinstance(error, TokenRejectedError) and error.otherwise is None
+        is_doubtful = not acquired.is_confirmed and acquired.tokens.rung != "browser"
+        return is_plain and self._has_old_nonce and is_doubtful and self._context.ladder.has_browser
+
+    async def _ask_browser(self, rejected: frozenset[str], acquired: Acquired) -> Acquired:
+        """Tokens from the browser, or the same ones for want of it; the last ones that are tried."""
+        self._renewals += 1
+        try:
+            found = await self._acquire(rejected)
+        except ChatGpttError as failure:
+            finding = Finding(rung="browser", saw=failure.message)
+            return replace(acquired, findings=(*acquired.findings, *failure.findings, finding))
+        self._page_requests += found.requests
+        self._has_old_nonce = found.tokens.nonce in rejected
+        return found
 
     async def _acquire(self, rejected: frozenset[str]) -> Acquired:
         acquired = await self._context.ladder.acquire(
@@ -550,6 +580,14 @@ class AsyncReplyStream:
         if self._open is not None:
             opened, self._open = self._open, None
             await opened.close()
+
+
+def _as_no_rejection(error: ChatGpttError) -> ChatGpttError:
+    """What a rejection amounts to once the site shows the same nonce past all caches: it is not at fault."""
+    if not isinstance(error, TokenRejectedError) or error.otherwise is None:
+        return error
+    error.otherwise.findings = error.findings
+    return error.otherwise
 
 
 def _may_be_rejection(error: ChatGpttError, tokens: Tokens) -> bool:

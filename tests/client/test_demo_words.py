@@ -73,7 +73,7 @@ TABLE: dict[str, Row] = {
     "PHPWARNING": SAME,
     "NONCE": ("token_rejected 0 2",) * 3,
     "NONCEONCE": ("text 1 2",) * 3,
-    "NONCESTREAM": (OK, OK, "token_rejected 0 2"),
+    "NONCESTREAM": (OK, OK, "refused other 0 2"),
     "NONCESTREAMONCE": (OK, OK, "text 1 2"),
     "KEYLOST": (OK, OK, "token_rejected 0 2"),
     "KEYLOSTONCE": (OK, OK, "text 1 2"),

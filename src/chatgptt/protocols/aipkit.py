@@ -332,13 +332,13 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
 
 
 def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGpttError:
-    if code in ("nonce_failure_cache_sse", "nonce_failure") or (
-        head.status == 403 and _NONCE_WORDS.search(words)
-    ):
+    if code in ("nonce_failure_cache_sse", "nonce_failure"):
         return nonce_rejected(head, words)
     failure = read_failure(head, body, is_endpoint=True)
     if isinstance(failure, ChallengeError):
         return failure
+    if head.status == 403 and _NONCE_WORDS.search(words):
+        return nonce_rejected(head, words, otherwise=refused(head, words, _reason(words)))
     if isinstance(failure, RateLimitedError):
         reason = _reason(words)
         if head.status == 429 and reason == "quota" and maybe_retry_after(head) is None:
@@ -526,7 +526,7 @@ class ReplyReader:
                 is_key_lost=True,
             )
         if _NONCE_WORDS.search(words):
-            return nonce_rejected(head, words)
+            return nonce_rejected(head, words, otherwise=refused(head, words, _reason(words)))
         if _SETUP_WORDS.search(words):
             return provider_failed(head, words)
         return refused(head, words, _reason(words))

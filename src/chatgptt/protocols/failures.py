@@ -426,13 +426,16 @@ def provider_failed(head: ReplyHead, words: str) -> ProviderError:
     )
 
 
-def nonce_rejected(head: ReplyHead, words: str) -> TokenRejectedError:
-    """The site did not accept the nonce, in these words."""
+def nonce_rejected(
+    head: ReplyHead, words: str, *, otherwise: ChatGpttError | None = None
+) -> TokenRejectedError:
+    """The site did not accept the nonce, in these words; see TokenRejectedError for `otherwise`."""
     return TokenRejectedError(
         f"the site rejected the nonce (HTTP {head.status}: {words[:200]!r})",
         hint=_REJECTED_HINT,
         url=head.url,
         status=head.status,
+        otherwise=otherwise,
     )
 
 

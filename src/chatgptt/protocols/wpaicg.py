@@ -288,7 +288,9 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
         and body.strip() not in ("", "-1")
         and _is_wordpress(head, body)
     ):
-        raise nonce_rejected(head, words_of(re.sub(r"<[^<>]*>", " ", body)))
+        # Security plugins end requests of visitors in the same way, with a sentence of their own.
+        otherwise = None if _EXPIRED in body else read_failure(head, body, is_endpoint=True)
+        raise nonce_rejected(head, words_of(re.sub(r"<[^<>]*>", " ", body)), otherwise=otherwise)
     if head.status == 200:
         for found in () if is_html(body) else find_objects(body):
             if found.keys() & _KNOWN_KEYS:
@@ -299,6 +301,9 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
             raise empty_answer(head)
         if _EXPIRED in body[-2000:] and not is_html(body):
             raise nonce_rejected(head, _EXPIRED)
+        words = words_of(re.sub(r"<[^<>]*>", " ", body)) if len(body) < _MAX_SENTENCE_CHARACTERS else ""
+        if _SECURITY_CHECK.match(words):
+            raise nonce_rejected(head, words, otherwise=refused(head, words, "other"))
         if head.headers.get("content-type", "").startswith("text/event-stream") and "<" in body:
             raise provider_failed(head, f"the AI service answered the site with a web page{said(body)}")
     raise read_failure(head, body, is_endpoint=True)
@@ -307,6 +312,11 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
 _EXPIRED = "The link you followed has expired."
 """WordPress's refusal (W7). Behind PHP's own output its status 403 cannot be set any more."""
 
+_MAX_SENTENCE_CHARACTERS = 2000
+
+_SECURITY_CHECK = re.compile(r"\W{0,9}security check\b", re.I)
+"""How 1.6 and 1.7 refuse a nonce, with 200 (W7); a security plugin may say the same of something else."""
+
 _KNOWN_KEYS = frozenset(
     {"status", "msg", "data", "error", "tokenLimitReached", "success", "ipBanned", "messageFlagged"}
 )
@@ -314,7 +324,7 @@ _KNOWN_KEYS = frozenset(
 
 def _is_wordpress(head: ReplyHead, body: str) -> bool:
     """A rejected nonce is a short text that WordPress marks as its own; a firewall's 403 is neither (W7)."""
-    return len(body) < 2000 and (
+    return len(body) < _MAX_SENTENCE_CHARACTERS and (
         "1984" in head.headers.get("expires", "")
         or "noindex" in head.headers.get("x-robots-tag", "")
         or "must-revalidate, max-age=0" in head.headers.get("cache-control", "")
@@ -411,6 +421,8 @@ def _find_reason(words: str) -> RefusalReason:
 def _read_error(head: ReplyHead, words: str, *, has_prompt: bool) -> ChatGpttError:
     if re.search(r"nonce verification failed", words, re.I):
         return nonce_rejected(head, words)
+    if _SECURITY_CHECK.match(words):
+        return nonce_rejected(head, words, otherwise=refused(head, words, "other"))
     if has_prompt:
         return provider_failed(head, words)
     for pattern, reason in _ERROR_TEXTS:

@@ -64,6 +64,7 @@ class EndpointRung:
             if nonce not in climb.rejected:
                 return tokens
             climb.again = tokens
+            climb.times_again += 1
             climb.saw(self.name, f"{source.words}: the nonce that was rejected")
         return None
 

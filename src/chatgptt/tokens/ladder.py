@@ -78,10 +78,11 @@ class Climb:
     """One acquisition under way: what the rungs share and what they found out.
 
     With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
-    found to be the rejected ones still: better than none, since sites do err. With `is_last_resort` only the
-    browser is asked. `elsewhere` names other sites whose boxes the page shows. `wall` is what answered in the
-    place of a nonce; it is the error where no rung finds one. `head` is the head of the page's reply; `trace`
-    is told how its connection came about; `began` is when each rung was tried.
+    found to be the rejected ones still: better than none, since sites do err. `times_again` counts the
+    places that showed them. With `is_last_resort` only the browser is asked. `elsewhere` names other sites
+    whose boxes the page shows. `wall` is what answered in the place of a nonce; it is the error where no rung
+    finds one. `head` is the head of the page's reply; `trace` is told how its connection came about; `began`
+    is when each rung was tried.
     """
 
     wanted: Wanted
@@ -96,6 +97,7 @@ class Climb:
     elsewhere: tuple[str, ...] = ()
     again: Tokens | None = None
     wall: ChatGpttError | None = None
+    times_again: int = 0
     requests: int = 0
     head: ReplyHead | None = None
     trace: Trace | None = None
@@ -124,11 +126,16 @@ class RungOfLadder(TypingProtocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquired:
-    """Tokens, how many requests they took, and what the rungs below saw."""
+    """Tokens, how many requests they took, and what the rungs below saw.
+
+    With `is_confirmed` a nonce that had been rejected showed in more places than the box, past all caches:
+    it is no placeholder that scripts would replace.
+    """
 
     tokens: Tokens
     requests: int
     findings: tuple[Finding, ...]
+    is_confirmed: bool = False
 
 
 class _Flight:
@@ -227,6 +234,7 @@ class Ladder:
             self._store.needs_browser(site, wanted.key), wanted, climb.deadline
         )
         no_browser: BrowserError | None = None
+        is_shown_running = False
         for rung in self._order(climb, goes_straight=goes_straight):
             if rung.name == "browser" and climb.again is not None and not goes_straight:
                 break  # what the site shows is tried once more before a browser is
@@ -241,6 +249,9 @@ class Ladder:
                     continue
                 error.findings = (*climb.findings, *error.findings)
                 raise
+            if tokens is not None and is_shown_running and rung.name != "endpoint":
+                climb.saw(rung.name, "not used: the running page shows the nonce that was rejected")
+                continue
             if tokens is not None and tokens.nonce not in climb.rejected:
                 # What a page needs is learned from a page that came and did not do.
                 is_lesson = rung.name != "browser" or climb.page is not None
@@ -249,9 +260,16 @@ class Ladder:
                 return Acquired(tokens=tokens, requests=climb.requests, findings=tuple(climb.findings))
             if tokens is not None:
                 climb.again = tokens
+                climb.times_again += 1
                 climb.saw(rung.name, "the site still shows the nonce that it rejected")
+            is_shown_running = is_shown_running or (rung.name == "browser" and climb.again is not None)
         if climb.again is not None:
-            return Acquired(tokens=climb.again, requests=climb.requests, findings=tuple(climb.findings))
+            return Acquired(
+                tokens=climb.again,
+                requests=climb.requests,
+                findings=tuple(climb.findings),
+                is_confirmed=climb.times_again > 1,
+            )
         if no_browser is not None:
             no_browser.findings = tuple(climb.findings)
             raise no_browser

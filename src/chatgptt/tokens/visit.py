@@ -448,7 +448,9 @@ class _Visit(Listener):
         if self._acted is None:
             return False
         has_box = self._sightings.box is not None or self._climb.box is not None
-        patience = _PATIENCE if has_box else _PATIENCE_WITHOUT_BOX
+        # A box that shows what the site rejected will hardly show another nonce: scripts made that one.
+        is_old = bool(self._sightings.suspects & self._climb.rejected) and not self._climb.is_last_resort
+        patience = _PATIENCE if has_box and not is_old else _PATIENCE_WITHOUT_BOX
         return time.monotonic() - self._acted > min(self._patience, patience)
 
     def _age(self) -> float:
