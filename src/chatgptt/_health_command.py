@@ -441,7 +441,13 @@ class _LiveTable:
             return lambda reports: None
         from rich.live import Live
 
-        self._live = Live(_sites_table(self._names, {}), console=_console(), transient=True)
+        self._live = Live(
+            _sites_table(self._names, {}),
+            console=_console(),
+            transient=True,
+            # What is said on the same terminal meanwhile goes above the table; a file stays a file.
+            redirect_stderr=sys.stderr is not None and sys.stderr.isatty(),
+        )
         self._live.start()
         return lambda reports: self._live.update(_sites_table(self._names, reports), refresh=True)
 

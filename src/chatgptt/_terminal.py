@@ -454,7 +454,7 @@ def logging_to_stderr(level: int) -> Iterator[None]:
     """Shows what the library logs, from `level` on, as long as the block lasts."""
     log = logging.getLogger("chatgptt")
     before = log.level
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(_EscapingFormatter("%(name)s: %(message)s"))
     handler.addFilter(_Once())
     log.addHandler(handler)
@@ -464,6 +464,14 @@ def logging_to_stderr(level: int) -> Iterator[None]:
     finally:
         log.setLevel(before)
         log.removeHandler(handler)
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time: where a table is live, to the lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _Once(logging.Filter):

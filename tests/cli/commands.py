@@ -145,13 +145,13 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*argv: str) -> Iterator[Terminal]:
+def on_terminal(*argv: str, command: tuple[str, ...] = COMMAND) -> Iterator[Terminal]:
     """The command on a terminal of its own; killed if the block leaves it running."""
     controller, side = pty.openpty()
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     try:
         process = subprocess.Popen(
-            [*COMMAND, *argv], stdin=side, stdout=side, stderr=side, env=env, start_new_session=True
+            [*command, *argv], stdin=side, stdout=side, stderr=side, env=env, start_new_session=True
         )
     finally:
         os.close(side)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from cli.commands import Run, interrupt, on_terminal, read_until, started
+from cli.commands import COMMAND, Run, interrupt, on_terminal, read_until, started
 from faults import closed_port
 from health.samples import CRITICAL, OK
 
@@ -125,6 +126,54 @@ def test_several_sites_are_a_live_table_on_a_terminal(demo: DemoSite) -> None:
         assert terminal.wait_for_end() == 0
     assert terminal.seen.count("what was seen") >= 2
     assert "..." in terminal.seen
+
+
+def screen_of(seen: str) -> list[str]:
+    """The lines that a terminal shows at the end, by the control sequences that a live table uses."""
+    lines, row, column = [""], 0, 0
+    for code, text in re.findall(r"(\x1b\[[?0-9;]*[A-Za-z]|[\r\n])|([^\x1b\r\n]+)", seen):
+        if text:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + text + line[column + len(text) :]
+            column += len(text)
+        elif code == "\r":
+            column = 0
+        elif code == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif code.endswith("A"):
+            row = max(0, row - int(code[2:-1] or 1))
+        elif code.endswith("K"):
+            lines[row] = ""
+    return [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("option", ["-v", "-vv", "CHATGPTT_LOG=debug"])
+def test_what_is_logged_stands_above_a_live_table(
+    option: str, demo: DemoSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, _, value = option.partition("=")
+    if value:
+        monkeypatch.setenv(name, value)
+    pages = [demo.page(path) for path in ("wpaicg/", "status/503/", "aipkit/", "busy/")]
+    with on_terminal(*STATIC, *([] if value else [option]), *pages) as terminal:
+        terminal.wait_for_end()
+    shown = screen_of(terminal.seen)
+    logged = [line for line in shown if "chatgptt." in line]
+    assert logged
+    assert all(line.startswith("chatgptt.") for line in logged), shown
+    assert sum("what was seen" in line for line in shown) == 1, shown
+    assert not any(line.endswith("...") for line in shown), shown
+
+
+def test_what_is_logged_to_a_file_stays_out_of_a_live_table(demo: DemoSite, tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    command = [*COMMAND, *STATIC, "-vv", demo.page("wpaicg/"), demo.page("aipkit/")]
+    script = " ".join(map(shlex.quote, command)) + f" 2>{shlex.quote(str(file))}"
+    with on_terminal("-c", script, command=("sh",)) as terminal:
+        terminal.wait_for_end()
+    assert "chatgptt." not in terminal.seen
+    assert "chatgptt." in file.read_text()
 
 
 def test_sites_come_from_a_file(demo: DemoSite, run: Run, tmp_path: Path) -> None:
