@@ -57,6 +57,8 @@ SCRIPTS = {
         "document.cookie='a=b'; location.reload()",
         '{}<noscript>This site needs JavaScript, <a href="/help">see how to switch it on</a>.</noscript>',
     ),
+    "a handler alone": "<html><body onload=\"document.cookie='a=1';location.reload()\"></body></html>",
+    "a hidden script": script("var _0x3fa1=['\\\\x63\\\\x6f'];(function(a){eval(atob(a))})('ZG9jdW1lbnQ=')"),
     "a bare script": "<script>document.cookie='k=1';location.reload()</script>",
     "testcookie": script(
         'var a=toNumbers("f6"),b=toNumbers("98"),c=toNumbers("3e");document.cookie="__test="+toHex(slowAES.decrypt(c,2,a,b))'
@@ -147,6 +149,21 @@ def test_a_block_is_told_as_one_in_every_place_and_never_repeated(name: str, sta
 
 @pytest.mark.parametrize("status", [200, 403, 415])
 @pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_alone_with_a_cache_s_comment_is_a_wall_s_too(message: str, status: int) -> None:
+    body = json.dumps({"message": message}) + "\n<!-- Cached by a plugin -->"
+    for place in EVERYWHERE:
+        assert told(place, sent_by(status), body).code == MESSAGES[message], place
+
+
+@pytest.mark.parametrize("status", [403, 409, 503])
+def test_nothing_but_a_foreign_script_in_the_place_of_a_page_or_reply_is_a_challenge(status: int) -> None:
+    body = '<html><head><script src="/guard/check.js"></script></head><body></body></html>'
+    for place in EVERYWHERE:
+        assert told(place, sent_by(status), body).code == "challenge", place
+
+
+@pytest.mark.parametrize("status", [200, 403, 415])
+@pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_alone_is_a_wall_s(message: str, status: int) -> None:
     for place in EVERYWHERE:
         for kind in ("application/json", "text/html"):
@@ -191,6 +208,8 @@ NO_WALLS = {
     "a large page of scripts": script("/* " + "x" * 30_000 + " */ document.cookie = 'a=b'; location.reload()"),
     "a page of a site": script("document.cookie='a=b';location.reload()", '<link href="/wp-content/x.css">{}'),
     "a page with a box": script("document.cookie='a=b';location.reload()", '<div class="wpaicg-chatbox"></div>{}'),
+    "a way to no address": script("location.href = 'http://[';"),
+    "a form to no address": script("document.f.submit()", '<form name="f" action="http://[/"></form>{}'),
     "a way to another page": script("window.location.href = '/en/chat/';"),
     "a way to TLS": script('if (location.protocol == "http:") location.replace("https://" + location.host + p);'),
     "a page with a link": script("document.cookie='a=b';location.reload()", '<a href="/en/">English</a>{}'),
@@ -199,6 +218,7 @@ NO_WALLS = {
         "document.forms[0].submit()", '<form action="https://login.example/"><input type="hidden" name="r"></form>{}'
     ),
     "an application": '<div id="root"></div><script src="/app.js"></script><script>window.x = {};</script>',
+    "an application that evaluates": '<div id="root"></div><script>eval("x()")</script>',
     "a reading script": script("if (document.cookie == '') { show(); } var here = location.href;"),
     "a form with a captcha": f'<html>{LONG}<form><div class="g-recaptcha"></div></form></html>',
     "words about firewalls": "<html><p>Our firewall blocked 7 requests. NinjaFirewall is good. Mod_Security too.</html>",
