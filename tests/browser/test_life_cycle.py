@@ -49,8 +49,7 @@ async def test_an_idle_browser_is_ended_and_started_again(traces: Traces, demo: 
         assert len(traces.browsers()) == 1
 
 
-def test_two_clients_start_their_browsers_at_the_same_time(traces: Traces, demo: DemoSite) -> None:
-    """Each sets the environment of the process for a moment; blocking for it would stop their common event loop."""
+def test_two_clients_need_the_browser_at_the_same_time(traces: Traces, demo: DemoSite) -> None:
     found: list[Acquired] = []
 
     async def acquire() -> None:
@@ -80,9 +79,11 @@ async def test_a_crashed_browser_is_started_once_more(traces: Traces, demo: Demo
 async def test_a_browser_that_crashes_under_a_visit_gets_one_more_try(traces: Traces, demo: DemoSite) -> None:
     async with Acquiring() as acquiring:
         async with asyncio.TaskGroup() as group:
+            demo.clear()
             visit = group.create_task(acquiring.acquire(demo.page("browser/late/"), strategy="browser"))
-            await until_running(traces)
-            await anyio.sleep(0.5)
+            with anyio.fail_after(20):
+                while not demo.requests:  # noqa: ASYNC110 - the site sets no event
+                    await anyio.sleep(0.02)
             kill_browsers(traces)
         assert visit.result().tokens.rung == "browser"
         assert any("died" in finding.saw for finding in visit.result().findings)
@@ -177,12 +178,6 @@ def start_caller(page: str, traces: Traces, how: str = "") -> subprocess.Popen[b
         env={**os.environ, "PYTHONPATH": str(tests), "TMPDIR": str(traces.folder)},
         start_new_session=True,
     )
-
-
-async def until_running(traces: Traces) -> None:
-    with anyio.fail_after(20):
-        while not traces.browsers():  # noqa: ASYNC110 - processes set no event
-            await anyio.sleep(0.02)
 
 
 def kill_browsers(traces: Traces) -> None:
