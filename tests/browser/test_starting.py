@@ -21,7 +21,7 @@ from browser.processes import Traces
 from chatgptt import Client
 from chatgptt.demo import DemoSite
 from chatgptt.tokens.installed import maybe_browser
-from chatgptt.tokens.lifeline import PREFIX, Lifeline
+from chatgptt.tokens.lifeline import PREFIX, Lifeline, _is_safe
 from chatgptt.tokens.sharing import BrowserOptions
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +50,14 @@ async def test_each_kind_of_browser_starts_with_a_long_folder_for_temporary_file
         acquired = await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
         assert acquired.tokens.rung == "browser"
         assert os.environ["TMPDIR"] == str(long_folder)
+
+
+@pytest.mark.parametrize(("mode", "is_safe"), [(0o700, True), (0o1777, True), (0o777, False), (0o770, False)])
+def test_no_folder_is_taken_in_which_others_may_replace_ours(
+    tmp_path: Path, mode: int, is_safe: bool
+) -> None:
+    tmp_path.chmod(mode)
+    assert _is_safe(tmp_path) is is_safe
 
 
 async def test_the_browsers_folder_is_its_owners_alone(long_folder: Path) -> None:

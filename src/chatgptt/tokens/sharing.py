@@ -389,6 +389,8 @@ class _Browser:
             self.spawn(self._close(chromium), self._closing)
 
     async def _start(self) -> Chromium:
+        if self._closing:  # one at a time
+            await asyncio.wait(self._closing)
         options = self._options
         found = find_browser(options.executable, needs_window=options.is_headed)
         _log.info("starting %s", found.path)

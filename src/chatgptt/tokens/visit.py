@@ -36,7 +36,6 @@ from chatgptt.protocols.boxes import box_elsewhere
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
 from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
-from chatgptt.tokens.installed import INSTALL_HINT
 from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
 from chatgptt.tokens.sharing import SharedBrowser
 from chatgptt.tokens.sightings import Seen, Sightings, blocked_by_consent, hints_at_chat, needs_scripts
@@ -161,7 +160,7 @@ class BrowserRung:
                 raise
             # Little says that scripts would make a box here: that there is none is the better answer.
             climb.saw(self.name, f"not run: {error.message}")
-            climb.missing.hint = f"{climb.missing.hint}; if scripts make its chat box, {INSTALL_HINT}"
+            climb.missing.hint = f"{climb.missing.hint}; if scripts make its chat box, {error.hint}"
             return None
 
     async def _visit(self, climb: Climb) -> Tokens | None:
