@@ -36,6 +36,7 @@ from chatgptt.protocols.urls import may_carry_credentials, origin, without_crede
 __all__ = [
     "CREDENTIALS",
     "DEFAULT_USER_AGENT",
+    "MAX_REDIRECTS",
     "CookieRules",
     "Deadline",
     "OpenReply",
@@ -133,7 +134,7 @@ async def in_time(work: Awaitable[_Value], deadline: Deadline, *, doing: str, ur
         ) from error
 
 
-_MAX_REDIRECTS = 20
+MAX_REDIRECTS = 20
 """As httpx and browsers have it."""
 
 _FAREWELL = 0.02
@@ -379,7 +380,7 @@ class Transport:
             response = await self._attempt(http, request, trace)
             while is_page and response.next_request is not None:
                 await _give_back(response)
-                if hops == _MAX_REDIRECTS:
+                if hops == MAX_REDIRECTS:
                     raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
                 hops += 1
                 response = await self._attempt(http, response.next_request, trace)

@@ -8,7 +8,9 @@ from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import site_of
 
-__all__ = ["box_elsewhere", "choose_box", "find_boxes", "foreign_ajax_urls", "foreign_sites"]
+__all__ = ["NO_BOX_HINT", "box_elsewhere", "choose_box", "find_boxes", "foreign_ajax_urls", "foreign_sites"]
+
+NO_BOX_HINT = "check in a browser that the page shows the chat; give the URL of the page that does"
 
 _PREFERENCE = ("shortcode", "inline", "popup", "widget")
 """A box that was put on this page on purpose comes before one that floats on every page."""
@@ -69,7 +71,7 @@ def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox
     if not boxes:
         raise ChatBoxNotFoundError(
             "the page has no chat box of the AI Power plugin",
-            hint="check in a browser that the page shows the chat; give the URL of the page that does",
+            hint=NO_BOX_HINT,
             url=url,
         )
     if not (bot and bot.strip()):

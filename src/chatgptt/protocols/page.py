@@ -244,6 +244,23 @@ class Page:
                     found[url] = None
         return tuple(found)
 
+    def refresh(self, header: str = "") -> tuple[float, str] | None:
+        """After how many seconds the page leads on by itself, and where to; None where it does not.
+
+        Args:
+            header: the reply's `Refresh` header, which says the same as the element of that name.
+        """
+        nodes = self.select('meta[http-equiv="refresh" i]')
+        for content in (header, *(node.attributes.get("content") or "" for node in nodes)):
+            found = _REFRESH.fullmatch(content[:_MAX_ADDRESS_CHARACTERS])
+            if found is None:
+                continue
+            url = self.absolute(found[3].partition(found[2])[0] if found[2] else found[4] or "").partition(
+                "#"
+            )[0]
+            return (float(found[1]), without_credentials(url)) if has_host(url) else None
+        return None
+
     def absolute(self, url: str) -> str:
         """`url` resolved against the page's address; "" where that gives no address."""
         try:
@@ -383,6 +400,12 @@ class Page:
 
 _MAX_ADDRESS_CHARACTERS = 2_000
 """As long as servers take an address to be."""
+
+_REFRESH = re.compile(
+    r"\s*+(\d{1,6})(?:\.[\d.]*+)?(?:\s*+[;,]|(?=\s)|$)\s*+(?:url\s*+=\s*+)?(?:([\"'])(.*)|([^\"'].*))?",
+    re.I | re.S,
+)
+"""As browsers read it: a delay, and an address with or without `url=` and quotes."""
 
 _ENDPOINT = "admin-ajax.php"
 

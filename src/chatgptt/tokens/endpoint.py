@@ -70,7 +70,7 @@ class EndpointRung:
 
     def _sources(self, climb: Climb, box: ChatBox) -> list[_Source]:
         assert climb.page is not None
-        page, home = climb.wanted.page, climb.page.home
+        page, home = climb.page.url, climb.page.home
         sources = []
         if box.protocol == "aipkit":
             sources.append(_Source("the nonce action", lambda: self._ask_action(climb, box)))

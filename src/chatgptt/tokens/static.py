@@ -14,7 +14,7 @@ import anyio.to_thread
 from chatgptt._errors import ChatBoxNotFoundError, ChatGpttError, PageError
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
 from chatgptt._retry import RetryPolicy, retry
-from chatgptt._transport import OpenReply, Transport, in_time
+from chatgptt._transport import MAX_REDIRECTS, OpenReply, Transport, in_time
 from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error
@@ -200,29 +200,67 @@ class HtmlRung:
             ChallengeError: where a bot protection's page stands in for the site's.
             PageError: where a block does.
         """
-        page, head = await self._reader.fetch(climb.wanted.page, climb, is_fresh=bool(climb.rejected))
+        page, head, ahead = await self._arrive(climb)
         climb.page, climb.head = page, head
-        endpoint = climb.wanted.ajax_url
-        climb.boxes = await self._reader.look(page, climb, lambda page: find_boxes(page, endpoint))
-        if not endpoint:
+        if not climb.wanted.ajax_url:
             climb.elsewhere = await self._reader.look(page, climb, foreign_sites)
         for site in climb.elsewhere:
             climb.saw(
                 self.name, f"a chat box on the page belongs to another site, {site[:200]}; it is not asked"
             )
-        if not climb.boxes:
-            refuse_walled(head, page.beginning)
         try:
             if climb.elsewhere and not climb.boxes:
                 raise box_elsewhere(climb.elsewhere, page.url)
             climb.box = choose_box(climb.boxes, climb.wanted.bot, page.url)
         except ChatBoxNotFoundError as error:
             error.status = head.status
+            if not (climb.boxes or climb.elsewhere):
+                error = _explained(error, ahead)
             climb.missing = error
             cut = "; the page was cut off for its size or depth" if page.is_cut else ""
             number = len(climb.boxes)
             boxes = f"{number or 'no'} box{'' if number == 1 else 'es'}"
             climb.saw(self.name, f"HTTP {head.status}, title {page.title!r}, {boxes}{cut}")
+
+    async def _arrive(self, climb: Climb) -> tuple[Page, ReplyHead, str]:
+        """The page at the end of refreshes, followed as redirects are, and in words where it leads still.
+
+        A page with a box leads nowhere.
+        """
+        url, endpoint = climb.wanted.page, climb.wanted.ajax_url
+        hops, known = 0, {url}
+        while True:
+            page, head = await self._reader.fetch(url, climb, is_fresh=bool(climb.rejected))
+            hops += head.redirects
+            head = replace(head, redirects=hops)
+            climb.boxes = await self._reader.look(page, climb, lambda page: find_boxes(page, endpoint))
+            if climb.boxes:
+                return page, head, ""
+            refuse_walled(head, page.beginning)
+            refresh = page.refresh(head.headers.get("refresh", ""))
+            if refresh is None:
+                return page, head, ""
+            delay, url = refresh
+            if url in known or url == page.url:
+                return page, head, f"it reloads itself after {delay:g} s"
+            if delay > _MAX_DELAY or hops >= MAX_REDIRECTS:
+                return page, head, f"it leads on to {url[:300]} after {delay:g} s"
+            hops += 1
+            known.add(url)
+
+
+_MAX_DELAY = 5.0
+"""Seconds. What leads on later lets its visitor read first; it is named and not followed."""
+
+
+def _explained(error: ChatBoxNotFoundError, ahead: str) -> ChatBoxNotFoundError:
+    """The error with where the page leads, and with what a browser might still find."""
+    return ChatBoxNotFoundError(
+        f"{error.message}; {ahead}" if ahead else error.message,
+        hint=f'{error.hint}; if scripts make its chat box: --strategy browser, in Python strategy="browser"',
+        url=error.url,
+        status=error.status,
+    )
 
 
 class ScriptRung:

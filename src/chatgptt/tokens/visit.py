@@ -32,7 +32,7 @@ from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
 from chatgptt._proxies import Proxies
 from chatgptt._reach import Reach
 from chatgptt._retry import RetryPolicy, retry
-from chatgptt.protocols.boxes import box_elsewhere
+from chatgptt.protocols.boxes import NO_BOX_HINT, box_elsewhere
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
 from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.browser import Crashed, Disguise, Document, Listener, Tab
@@ -160,7 +160,7 @@ class BrowserRung:
                 raise
             # Little says that scripts would make a box here: that there is none is the better answer.
             climb.saw(self.name, f"not run: {error.message}")
-            climb.missing.hint = f"{climb.missing.hint}; if scripts make its chat box, {error.hint}"
+            climb.missing.hint = f"{NO_BOX_HINT}; if scripts make its chat box, {error.hint}"
             return None
 
     async def _visit(self, climb: Climb) -> Tokens | None:
@@ -320,11 +320,12 @@ class _Visit(Listener):
             climb.missing = box_elsewhere(elsewhere, sightings.page)
             if sightings.foreign_pages:
                 climb.missing.hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
-        elif climb.box is None and climb.missing is None:
+        elif climb.box is None and (climb.missing is None or not climb.boxes):
             climb.missing = ChatBoxNotFoundError(
                 "the page has no chat box of the AI Power plugin, even after its scripts ran",
-                hint="check in a browser that the page shows the chat; give the URL of the page that does",
+                hint=NO_BOX_HINT,
                 url=climb.wanted.page,
+                status=None if climb.missing is None else climb.missing.status,
             )
 
     def least_bad(self) -> Seen | None:
