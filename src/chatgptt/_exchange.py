@@ -186,7 +186,7 @@ class AsyncReplyStream:
             )
         if self._loop != running_loop():
             raise InvalidInputError(
-                "the stream was opened in another event loop", hint="read it where it was opened"
+                "the stream was opened in another event loop or process", hint="read it where it was opened"
             )
         self._is_busy = True
         try:

@@ -15,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from itertools import zip_longest
@@ -27,6 +29,7 @@ import anyio
 import httpcore
 
 from chatgptt._errors import InvalidInputError
+from chatgptt._loops import call_in_child
 from chatgptt._reach import way_taken
 from chatgptt._until import bounded
 from chatgptt.protocols.addresses import is_address
@@ -52,6 +55,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self._connecting: set[anyio.CancelScope] = set()
         self._live: set[_Stream] = set()
         self.is_closed = False
+        _networks.add(self)
 
     async def attempt(self, send: Callable[[], Awaitable[_Value]]) -> _Value:
         """The outcome of sending one request; what was opened for one that comes to nothing is closed."""
@@ -129,6 +133,19 @@ class Network(httpcore.AsyncNetworkBackend):
         """See httpcore.AsyncNetworkBackend."""
         await self._inner.sleep(seconds)
 
+    def detach(self) -> None:
+        """Closes this process's ends of all sockets, and nothing else: they are those of the parent process.
+
+        Otherwise a server would not see that the parent closed its own.
+        """
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in self._live:
+            raw = stream.get_extra_info("socket")
+            number = raw.fileno() if hasattr(raw, "fileno") else -1
+            if number >= 0:
+                os.dup2(nothing, number, inheritable=False)  # its objects still believe that they have one
+        os.close(nothing)
+
     def let_go(self, stream: _Stream) -> None:
         """A stream is closed."""
         self._live.discard(stream)
@@ -147,6 +164,17 @@ class Network(httpcore.AsyncNetworkBackend):
             pending.add_done_callback(lambda _: self._lookups.pop((host, port), None))
         await asyncio.wait((pending,))  # whoever is cancelled here leaves the lookup to the others
         return pending.result()
+
+
+_networks: weakref.WeakSet[Network] = weakref.WeakSet()
+
+
+def _detach_all() -> None:
+    for network in _networks:
+        network.detach()
+
+
+call_in_child(_detach_all)
 
 
 class _Stream(httpcore.AsyncNetworkStream):

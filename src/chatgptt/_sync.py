@@ -1,7 +1,8 @@
 """The sync face: `Client` runs an `AsyncClient` in a thread of its own, through anyio's blocking portal.
 
 There is one implementation, the async one. This works in scripts, in threads, in notebooks and under a
-running event loop alike, since the client's loop is never the caller's.
+running event loop alike, since the client's loop is never the caller's. A client that was used before its
+process forked works in the child too, with a loop, a thread and connections of its own.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+
+import anyio
 
 from chatgptt._client import (
     DEFAULT_SITE,
@@ -23,6 +25,7 @@ from chatgptt._client import (
 )
 from chatgptt._errors import InvalidInputError
 from chatgptt._exchange import AsyncReplyStream
+from chatgptt._loops import call_in_child
 from chatgptt._models import ChatBox, MessageInput, Reply
 
 if TYPE_CHECKING:
@@ -64,7 +67,10 @@ class Client:
         """See AsyncClient.close."""
         if self._finalizer.alive:
             try:
-                self._loop.run(self._client.close)
+                if (
+                    self._loop.is_running
+                ):  # else nothing was opened, or only by the process that forked this one
+                    self._loop.run(self._client.close)
             finally:
                 self._finalizer()
 
@@ -185,12 +191,17 @@ class ReplyStream:
 
 
 class _Loop:
-    """An event loop in a daemon thread, started on first use."""
+    """An event loop in a daemon thread, started on first use. A forked child starts one of its own."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
         self._is_stopped = False
+        self.begin_anew()
+        _loops.add(self)
+
+    def begin_anew(self) -> None:
+        """Forgets the thread, without a word to it."""
+        self._thread: threading.Thread | None = None
+        self._portal: BlockingPortal | None = None
         self._changing = threading.Lock()
 
     def run(self, call: Callable[[], Awaitable[_Value]]) -> _Value:
@@ -205,6 +216,11 @@ class _Loop:
         except BaseException:
             future.cancel()
             raise
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started in this process."""
+        return self._portal is not None
 
     @property
     def is_stopped(self) -> bool:
@@ -222,17 +238,54 @@ class _Loop:
         except RuntimeError:  # collected in the loop's own thread, which ends when it is back in the loop
             portal.start_task_soon(portal.stop, True)
         else:
-            self._stack.close()
+            assert self._thread is not None
+            self._thread.join()
 
     def _started(self) -> BlockingPortal:
         with self._changing:
             if self._is_stopped:
                 raise client_is_closed()
             if self._portal is None:
-                from anyio.from_thread import start_blocking_portal  # here, since only the sync face needs it
-
-                self._portal = self._stack.enter_context(start_blocking_portal(name="chatgptt"))
+                ready: Future[BlockingPortal] = Future()
+                self._thread = threading.Thread(target=_run, args=(ready,), name="chatgptt", daemon=True)
+                self._thread.start()
+                self._portal = ready.result()
             return self._portal
+
+
+def _run(ready: Future[BlockingPortal]) -> None:
+    """Runs a loop until its portal is stopped.
+
+    anyio's own `start_blocking_portal` would do, but for forked children: the block that it is used in is
+    left when they end, and then waits for the thread that they don't have.
+    """
+    from anyio.from_thread import BlockingPortal  # here, since only the sync face needs it
+
+    async def run() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(run)
+    except BaseException as error:
+        if ready.done():
+            raise
+        ready.set_exception(error)
+
+
+_loops: weakref.WeakSet[_Loop] = weakref.WeakSet()
+_inherited: list[object] = []
+"""What a forked child has of its parent's: kept, since what is collected would be closed."""
+
+
+def _begin_anew() -> None:
+    for loop in _loops:
+        _inherited.append(loop._portal)
+        loop.begin_anew()
+
+
+call_in_child(_begin_anew)
 
 
 def ask(
