@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from asking import client_of
+from asking import client_of, failure
 from browser.processes import Traces
-from faults import NONCE, Connection, Got, reply, serving, stream_reply
+from faults import NONCE, Connection, Got, always, reply, serving, stream_reply
 
 from chatgptt import ChatGpttError
 
@@ -77,3 +77,19 @@ async def test_a_page_that_redirects_inward_through_an_http_proxy_is_an_error(tr
                 await client.ask("Hello")
         assert {got.target for got in proxy.got} == {"http://shop.example/"}
     assert caught.value.code in ("connect_error", "http_error", "browser_failed"), caught.value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<meta http-equiv=refresh content='0; url=http://127.0.0.1/inner'>",
+        "<script>location.href = 'http://127.0.0.1/inner'</script>",
+    ],
+)
+async def test_a_page_that_goes_on_inward_through_an_http_proxy_gets_nowhere(
+    traces: Traces, body: str
+) -> None:
+    async with serving(always(reply(f"<!doctype html>{body}"))) as proxy:
+        error = await failure("http://shop.example/", strategy="browser", proxy=proxy.url)
+        assert not [got.target for got in proxy.got if "127.0.0.1" in got.target]
+    assert error.code == "no_chat_box"
