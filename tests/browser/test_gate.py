@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 from faults import Answer, Connection, Got, always, reply, serving
 
 from chatgptt._proxies import Proxy
@@ -164,6 +166,17 @@ async def test_a_proxy_gets_its_own_login_and_not_the_gates() -> None:
     assert answer.endswith(b"Hello")
     assert proxy.got[0].target == "http://shop.example/a"
     assert proxy.got[0].headers["proxy-authorization"] == f"Basic {b64encode(b'ada:p@ss').decode()}"
+
+
+async def test_a_proxy_is_spoken_to_in_tls_where_it_wants_that(authority: trustme.CA) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    async with (
+        serving(once(reply("Hello")), tls=tls) as proxy,
+        opened(Reach("shop.example"), proxy.url) as (gate, port),
+    ):
+        answer = await say(port, "GET http://shop.example/ HTTP/1.1", login=gate.login)
+    assert answer.endswith(b"Hello")
 
 
 async def test_a_proxy_that_refuses_the_login_is_named() -> None:

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from asking import client_of
+from asking import client_of, failure
 from browser.processes import Traces
-from faults import NONCE, Answer, Connection, Got, Server, reply, serving, stream_reply
+from faults import NONCE, WPAICG_PAGE, Answer, Connection, Got, Server, reply, serving, stream_reply
 from hostile.internet import Internet
 from proxies import Proxy, http_proxy, socks5_proxy
 
@@ -165,6 +165,22 @@ async def test_a_page_of_this_machine_reaches_other_servers_of_it(traces: Traces
     async with listening() as (other, _), serving(trying(other.url)) as site:
         await visit(site.url)
         assert_tried(other)
+
+
+async def test_a_name_that_changes_its_address_before_the_browser_starts_leads_nobody_inward(
+    traces: Traces, internet: Internet
+) -> None:
+    async def answer(connection: Connection, got: Got) -> None:
+        internet.names["shop.example"] = ["127.0.0.1"]
+        await connection.send(reply(WPAICG_PAGE.format(nonce="")))  # its scripts might make a nonce
+
+    async with listening() as (hidden, _), serving(answer) as site:
+        internet.names["shop.example"] = [SHOP]
+        internet.ports |= {(SHOP, 80): site.port, ("127.0.0.1", 80): hidden.port}
+        error = await failure("http://shop.example/")
+        assert hidden.connections == 0
+    assert error.code == "http_error"
+    assert "further inside this network" in error.message
 
 
 async def test_what_the_caller_gave_stays_at_its_port(traces: Traces, tmp_path: Path) -> None:

@@ -187,8 +187,14 @@ async def test_an_http_proxy_with_a_login(traces: Traces, demo: DemoSite) -> Non
         disguise = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"http://ada:p%40ss@127.0.0.1:{port}")
         async with Acquiring(disguise=lambda page: disguise) as acquiring:
             acquired = await acquiring.acquire(page, strategy="browser")
+        wrong = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"http://ada:no@127.0.0.1:{port}")
+        async with Acquiring(disguise=lambda page: wrong) as acquiring:
+            with pytest.raises(TransportError) as caught:
+                await acquiring.acquire(page, strategy="browser")
     assert acquired.tokens.page == page
     assert page in seen
+    assert "login" in caught.value.message
+    assert "p@ss" not in str(caught.value.as_dict())
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hmac
 import logging
 import os
@@ -157,6 +156,7 @@ class Gate:
         self.failures: dict[str, ChatGpttError] = {}
         self._proxy = proxy
         self._upstream = None if proxy is None else Upstream.of(proxy.url)
+        self._tls: ssl.SSLContext | None = None  # what the proxy's certificate is checked with
         self._reach: Reach | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -308,8 +308,10 @@ class Gate:
                 raise
             return link
         reach.judge_name(host, port)
-        tls = _tls() if upstream.scheme == "https" else None
-        link = await _dial(await look_up(upstream.host, upstream.port), upstream.port, tls, upstream.host)
+        if upstream.scheme == "https" and self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        addresses = await look_up(upstream.host, upstream.port)
+        link = await _dial(addresses, upstream.port, self._tls, upstream.host)
         try:
             if not upstream.is_http:
                 await _ask_socks(link, upstream, host, port)
@@ -432,12 +434,6 @@ async def _dial(
         return _Link(address, *await asyncio.open_connection(address, port, ssl=tls, server_hostname=served))
 
     return await first_that_connects(connect, addresses, close=_Link.close)
-
-
-@functools.lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    """What a proxy's certificate is checked with, as on the other hops; it takes a while to make."""
-    return httpx.create_ssl_context()
 
 
 async def _ask_for_tunnel(link: _Link, upstream: Upstream, head: _Head) -> None:
