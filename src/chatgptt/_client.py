@@ -11,7 +11,6 @@ import functools
 import hashlib
 import logging
 import os
-import re
 import time
 import uuid
 import weakref
@@ -25,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 import anyio
 import httpx
 
+from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._exchange import AsyncReplyStream, Context, Turns
 from chatgptt._loops import Loop, PerLoop, running_loop
@@ -146,6 +146,15 @@ class AsyncClient:
             raise InvalidInputError(
                 f"unknown strategy {strategy!r}", hint=f"use one of {', '.join(get_args(Strategy))}"
             )
+        check_kind("site", site, str, wanted="the page's address")
+        check_kind("ajax_url", ajax_url, str, None, wanted="the address of the site's admin-ajax.php")
+        check_kind("proxy", proxy, str, None, wanted="the proxy's address")
+        check_kind("retry", retry, RetryPolicy, None, wanted="a RetryPolicy")
+        check_kind("user_agent", user_agent, str, None, wanted="text")
+        check_kind("state_dir", state_dir, str, os.PathLike, StateDir, None, wanted="the path of a folder")
+        check_kind("http_client", http_client, httpx.AsyncClient, None, wanted="an httpx.AsyncClient")
+        _check_browser(browser)
+        _check_bot(bot)
         self.page, auth = _without_login(page_url(site))
         self._ajax_url, endpoint_auth = _without_login(page_url(ajax_url)) if ajax_url else ("", None)
         self._bot = None if bot is None or bot == "" else str(bot)
@@ -153,7 +162,7 @@ class AsyncClient:
         self._proxy = proxy or None
         self._http = http_client
         self._is_closed = False
-        own_headers = _check_headers(headers or {})
+        own_headers = check_headers(headers)
         self._connections: PerLoop[Connections] | None = None
         if http_client is None:
             self._cookies = VisitorsCookies(CookieRules())
@@ -164,7 +173,7 @@ class AsyncClient:
             self._get_http,
             home=self.page,
             headers=own_headers,
-            user_agent=_check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
+            user_agent=check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
             auth=auth,
             proxy=self._proxy,
             timeouts=self._timeouts,
@@ -184,7 +193,7 @@ class AsyncClient:
             browser,
             folder=self._folder,
             user_agent=user_agent or DEFAULT_USER_AGENT,
-            headers=_check_headers(headers or {}),
+            headers=check_headers(headers),
             auth=auth,
             proxy=self._proxy,
             policy=policy,
@@ -282,6 +291,8 @@ class AsyncClient:
 
     def conversation(self, *, system: str | None = None, bot: str | int | None = None) -> AsyncConversation:
         """A conversation whose messages know the earlier ones."""
+        _check_bot(bot)
+        check_kind("system", system, str, None, wanted="text")
         return AsyncConversation(self, system=system, bot=bot)
 
     async def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
@@ -294,7 +305,7 @@ class AsyncClient:
             ChatBoxNotFoundError: where the page has none.
             ChatGpttError: where there is no page to look at.
         """
-        deadline = Deadline(self._timeouts.total if timeout is None else _check_timeout(timeout))
+        deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
         climb = Climb(wanted=Wanted(page=self.page, ajax_url=self._ajax_url), deadline=deadline)
         await self._html.look(climb)
         if climb.missing is not None and self._context.ladder.has_browser:
@@ -349,7 +360,7 @@ class AsyncClient:
             expect=expect,
             warn=warn,
             cert_days=cert_days,
-            timeout=self._timeouts.total if timeout is None else _check_timeout(timeout),
+            timeout=self._timeouts.total if timeout is None else check_seconds(timeout),
         )
         self._get_http()
         self._history = self._history or History(self._folder)
@@ -378,7 +389,7 @@ class AsyncClient:
         on_reply: Callable[[Reply], None] | None = None,
     ) -> AsyncReplyStream:
         if timeout is not None:
-            _check_timeout(timeout)
+            check_seconds(timeout)
         return AsyncReplyStream(
             self._context,
             wanted=self._wanted(bot),
@@ -389,6 +400,7 @@ class AsyncClient:
         )
 
     def _wanted(self, bot: str | int | None) -> Wanted:
+        _check_bot(bot)
         return Wanted(
             page=self.page,
             bot=self._bot if bot is None or bot == "" else str(bot),
@@ -568,7 +580,19 @@ def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
     return without_credentials(url), login
 
 
+def _check_bot(bot: str | int | None) -> None:
+    check_kind("bot", bot, str, int, None, wanted="the bot's number or name")
+
+
+def _check_browser(browser: BrowserOptions | None) -> None:
+    if browser is not None:
+        from chatgptt.tokens.sharing import BrowserOptions  # here: it loads what only a browser needs
+
+        check_kind("browser", browser, BrowserOptions, wanted="BrowserOptions")
+
+
 def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
+    check_kind("system", system, str, None, wanted="text")
     return (Turn(role="system", content=system), *turns) if system and system.strip() else turns
 
 
@@ -578,35 +602,16 @@ def _read_timeouts(timeout: float | Timeouts | None) -> Timeouts:
             return Timeouts()
         case Timeouts():
             for bound in (timeout.total, timeout.connect, timeout.page, timeout.silence):
-                _check_timeout(bound)
+                check_seconds(bound)
             return timeout
         case _:
-            return Timeouts(total=_check_timeout(timeout))
-
-
-def _check_timeout(seconds: float) -> float:
-    if not isinstance(seconds, int | float) or not seconds > 0:
-        raise InvalidInputError(f"a timeout of {seconds!r} s leaves no time", hint="give seconds above 0")
-    return float(seconds)
-
-
-def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers, names in lower case. httpx would quote a value that cannot be sent, and it may be a secret."""
-    for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise InvalidInputError(f"{name[:80]!r} is no name of a header", hint="check headers")
-        if not re.fullmatch(r"[\t\x20-\x7e]*", value) or value != value.strip():
-            raise InvalidInputError(
-                f"the value of the header {name!r} cannot be sent",
-                hint="use printable ASCII, without blanks around it",
-            )
-    return {name.lower(): value for name, value in headers.items()}
+            return Timeouts(total=check_seconds(timeout))
 
 
 def _folder(state_dir: str | os.PathLike[str] | StateDir | None) -> Path | None:
     if state_dir is None:
         return None
-    return default_folder() if isinstance(state_dir, StateDir) else Path(state_dir)
+    return default_folder() if isinstance(state_dir, StateDir) else check_folder("state_dir", state_dir)
 
 
 def _identity(

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from chatgptt._arguments import check_kind
 from chatgptt._errors import ChatGpttError, InvalidInputError, PageError, RateLimitedError, TransportError
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ class RetryPolicy:
     retry_ambiguous: bool = False
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or min(self.first_wait, self.max_wait, self.max_retry_after) < 0:
+        check_kind("attempts", self.attempts, int, wanted="a whole number")
+        for name in ("first_wait", "max_wait", "max_retry_after"):
+            check_kind(name, getattr(self, name), int, float, wanted="a number of seconds")
+        waits = (self.first_wait, self.max_wait, self.max_retry_after)
+        if self.attempts < 1 or not all(wait >= 0 for wait in waits):
             raise InvalidInputError(
                 "a retry policy needs at least 1 attempt and waits that are not negative",
                 hint="RetryPolicy(attempts=1) never repeats",

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import httpx
 
+from chatgptt._arguments import check_kind
 from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
@@ -107,6 +108,7 @@ class ChatGptt:
             ChatGpttError: for everything else.
         """
         cls.get_model(model)
+        check_kind("site", site, str, None, wanted="the page's address")
         prompt = fold(read_turns(messages))
         async with AsyncClient(
             site or cls.url,

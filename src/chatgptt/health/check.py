@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
+from chatgptt._arguments import check_kind
 from chatgptt._errors import (
     AnswerError,
     BrowserError,
@@ -91,6 +92,11 @@ class Plan:
             raise InvalidInputError(
                 f"unknown level {self.level!r}", hint=f"use one of {', '.join(get_args(Level))}"
             )
+        check_kind("message", self.message, str, wanted="text")
+        check_kind("expect", self.expect, str, None, wanted="a regular expression")
+        for name in ("warn", "cert_days", "timeout"):
+            kinds = (int, float, None) if name == "warn" else (int, float)
+            check_kind(name, getattr(self, name), *kinds, wanted="a number")
         check_message(self.message)
         if self.expect is not None:
             check_pattern(self.expect)
