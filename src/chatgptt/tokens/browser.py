@@ -78,6 +78,8 @@ _FLAGS = (
     "--dns-prefetch-disable",
     "--disable-remote-fonts",
     "--no-pings",
+    # A whole Chromium asks a server of Google's about each form otherwise. Nothing listens there.
+    "--autofill-server-url=http://127.0.0.1:9/",
     # One process for a page and all its frames: there is nothing in it but this one site's cookies, each
     # frame costs a process otherwise, and so one debugging session sees every frame's requests.
     "--disable-site-isolation-trials",
