@@ -13,9 +13,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from hostile.measured import memory
+from hostile.measured import in_child, memory
 from hostile.readers import READERS, pieces_of, read_reply
 from wire import PAGE, aipkit_box, head
 
@@ -134,7 +135,7 @@ CASES: dict[str, tuple[Callable[[str, bytes], object], str, Callable[[], bytes]]
 }
 
 
-def weigh(name: str) -> dict[str, object]:
+def weigh(name: str) -> None:
     read, reader, make = CASES[name]
     data = make()
     gc.collect()
@@ -147,7 +148,9 @@ def weigh(name: str) -> dict[str, object]:
     except ChatGpttError as error:
         end = error.code
     seconds = time.process_time() - began
-    return {"size_bytes": len(data), "peak_bytes": memory("VmHWM") - before, "seconds": seconds, "end": end}
+    peak_bytes = memory("VmHWM") - before
+    found = {"size_bytes": len(data), "peak_bytes": peak_bytes, "seconds": seconds, "end": end}
+    print(json.dumps(found), flush=True)
 
 
 def main() -> None:
@@ -159,7 +162,7 @@ def main() -> None:
     Page(b"<p>", PAGE)
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(weigh(line.strip())), flush=True)
+        in_child(partial(weigh, line.strip()))
 
 
 if __name__ == "__main__":
