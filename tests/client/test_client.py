@@ -427,7 +427,7 @@ async def test_a_message_is_not_sent_elsewhere_by_a_redirect(demo: DemoSite) -> 
         async with serving(chat(message=always(there))) as server:
             error = await failure(server.url)
             assert (error.code, error.status) == ("http_error", status)
-            assert "redirects messages" in error.message
+            assert "message endpoint redirects to" in error.message
             assert server.counts == (1, 1)
     assert demo.requests == []
 

@@ -220,6 +220,7 @@ def aipkit(upload: Answer | None = None, stream: Answer | None = None) -> Answer
 
 
 busy = always(reply("<title>Busy</title>", status=503))
+limited = always(reply("<title>Busy</title>", status=429))
 busy_for_a_second = always(reply("<title>Busy</title>", status=503, headers={"Retry-After": "1"}))
 rejected = always(reply("-1", status=403))
 MANY = RetryPolicy(attempts=1000, first_wait=0.1)
@@ -262,7 +263,7 @@ TABLE: dict[str, tuple[HoldUp, str]] = {
         "timeout",
     ),
     "message: one busy reply after another": (
-        site(chat(message=busy), retry=MANY),
+        site(chat(message=limited), retry=MANY),
         "rate_limited timeout",
     ),
     "message: rejected, and then the page is silent": (

@@ -313,7 +313,8 @@ def _by_shape(head: ReplyHead, body: str) -> Wall | None:
     script = _MEMBER.sub(r".\2", "\n".join(scripts))
     does = _what_it_does(head, script, None if form is None else form.attributes)
     is_empty = not words and tree.css_first("body [id]:not(script):not(form):not(input)") is None
-    if not does and is_empty and _is_hidden(head, script):
+    is_loaded = tree.css_first("script[src]") is not None
+    if not does and is_empty and _is_hidden(head, script, is_loaded=is_loaded):
         does = ["hides what it does"]
     if not does:
         return None
@@ -321,12 +322,12 @@ def _by_shape(head: ReplyHead, body: str) -> Wall | None:
     return Wall(kind="challenge", what=what, is_script=True)
 
 
-def _is_hidden(head: ReplyHead, script: str) -> bool:
-    """Whether scripts that nobody can read stand where a page or a reply should be."""
+def _is_hidden(head: ReplyHead, script: str, *, is_loaded: bool) -> bool:
+    """Whether scripts that cannot be read here stand where a page or a reply should be."""
     if _OBFUSCATED.search(script):
         return True
     is_reply = urlsplit(head.url).path.endswith(AJAX_PATH)
-    return is_reply or head.status in (202, 401, 403, 405, 406, 409, 415, 418, 429, 503)
+    return is_loaded and (is_reply or head.status in (202, 401, 403, 405, 406, 409, 415, 418, 429, 503))
 
 
 def _what_it_does(head: ReplyHead, script: str, form: dict[str, str | None] | None) -> list[str]:
