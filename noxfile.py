@@ -6,6 +6,7 @@ package is built and installed from the tree: what is tested is what a user gets
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +30,12 @@ RELIABILITY = ("tests/network", "tests/hostile", "tests/state")
 
 BROWSERS = ("chromium", "chromium-headless-shell")
 """Debian's packages. They differ in what they need, so the tests run in both."""
+
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
+"""Two processes, each with whole files of tests: what a test does not wait for, another one uses."""
+
+ORDER = {"CHATGPTT_CASE_ORDER": str(random.randrange(10**6))}
+"""The order in which recorded cases are met: a new one each time, the same for both processes."""
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -71,7 +78,8 @@ def tests(session: nox.Session) -> None:
     session.run(
         "pytest",
         *(f"--ignore={folder}" for folder in ("tests/wordpress", *RELIABILITY)),
-        *(session.posargs or ["--cov", "--cov-report=term"]),
+        *(session.posargs or ["--cov", "--cov-report=term", *SIDE_BY_SIDE]),
+        env=ORDER,
     )
 
 
@@ -94,8 +102,8 @@ def browser(session: nox.Session) -> None:
 def fixtures(session: nox.Session) -> None:
     """Replay every recorded case through the whole client, and print the catalogue."""
     install(session, "test", extras="demo,socks")
-    session.run("pytest", *(session.posargs or ["tests/fixtures"]))
-    session.run("python", "tests/fixtures/table.py")
+    session.run("pytest", *(session.posargs or ["tests/recordings"]))
+    session.run("python", "tests/recordings/table.py")
 
 
 @nox.session

@@ -23,14 +23,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatgptt import AsyncClient
-from chatgptt._reach import Reach
-from chatgptt._retry import RetryPolicy
-from chatgptt._transport import DEFAULT_USER_AGENT, Deadline
-from chatgptt.tokens.browser import Disguise
-from chatgptt.tokens.installed import find_browser
+from chatgptt.browser.chromium import Disguise
+from chatgptt.browser.installed import find_browser
+from chatgptt.browser.rung import BrowserRung
+from chatgptt.browser.shared import MOST_TABS, BrowserOptions, SharedBrowser
+from chatgptt.net.deadline import Deadline
+from chatgptt.net.http import DEFAULT_USER_AGENT
+from chatgptt.net.reach import Reach
+from chatgptt.net.retry import RetryPolicy
 from chatgptt.tokens.ladder import Climb, Wanted
-from chatgptt.tokens.sharing import MOST_TABS, BrowserOptions, SharedBrowser
-from chatgptt.tokens.visit import BrowserRung
 
 NONCE = "1a2b3c4d5e"
 SERVER = r"""
@@ -102,13 +103,14 @@ OURS = r"""
 import asyncio, json, sys, time
 from pathlib import Path
 from urllib.parse import urlsplit
-from chatgptt._reach import Reach
-from chatgptt._retry import RetryPolicy
-from chatgptt._transport import DEFAULT_USER_AGENT, Deadline
-from chatgptt.tokens.browser import Disguise
+from chatgptt.net.reach import Reach
+from chatgptt.net.retry import RetryPolicy
+from chatgptt.net.http import DEFAULT_USER_AGENT
+from chatgptt.net.deadline import Deadline
+from chatgptt.browser.chromium import Disguise
 from chatgptt.tokens.ladder import Climb, Wanted
-from chatgptt.tokens.sharing import BrowserOptions, SharedBrowser
-from chatgptt.tokens.visit import BrowserRung
+from chatgptt.browser.shared import BrowserOptions, SharedBrowser
+from chatgptt.browser.rung import BrowserRung
 began = time.perf_counter()  # Playwright is imported later, when it is needed
 async def main(executable, page, more, cache):
     browser = SharedBrowser(BrowserOptions(executable=executable, cache=Path(cache)))

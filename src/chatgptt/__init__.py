@@ -34,13 +34,13 @@ if TYPE_CHECKING:
         TokensNotFoundError,
         TransportError,
     )
-    from chatgptt._exchange import AsyncReplyStream
     from chatgptt._models import ChatBox, MessageInput, Reply, Strategy, Timeouts
-    from chatgptt._retry import RetryPolicy
+    from chatgptt._stream import AsyncReplyStream
     from chatgptt._sync import Client, Conversation, ReplyStream, ask
+    from chatgptt.browser.shared import BrowserOptions
     from chatgptt.health.report import HealthReport
+    from chatgptt.net.retry import RetryPolicy
     from chatgptt.provider import ChatGptt
-    from chatgptt.tokens.sharing import BrowserOptions
 
 __version__ = "0.1.0"
 
@@ -84,13 +84,13 @@ __all__ = [
 
 _HOMES = {
     "_client": ("DEFAULT_SITE", "AsyncClient", "AsyncConversation", "StateDir"),
-    "_exchange": ("AsyncReplyStream",),
+    "_stream": ("AsyncReplyStream",),
     "_models": ("ChatBox", "MessageInput", "Reply", "Strategy", "Timeouts"),
-    "_retry": ("RetryPolicy",),
+    "net.retry": ("RetryPolicy",),
     "_sync": ("Client", "Conversation", "ReplyStream", "ask"),
     "health.report": ("HealthReport",),
     "provider": ("ChatGptt",),
-    "tokens.sharing": ("BrowserOptions",),
+    "browser.shared": ("BrowserOptions",),
 }
 
 

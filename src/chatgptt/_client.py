@@ -26,8 +26,6 @@ import httpx
 
 from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
 from chatgptt._errors import ChatGpttError, InvalidInputError
-from chatgptt._exchange import AsyncReplyStream, Context, Turns
-from chatgptt._loops import Loop, PerLoop, running_loop
 from chatgptt._models import (
     ChatBox,
     MessageInput,
@@ -39,31 +37,28 @@ from chatgptt._models import (
     Tokens,
     Turn,
 )
-from chatgptt._proxies import Proxies
-from chatgptt._retry import RetryPolicy
-from chatgptt._transport import (
-    CREDENTIALS,
-    DEFAULT_USER_AGENT,
-    CookieRules,
-    Deadline,
-    Transport,
-    VisitorsCookies,
-)
+from chatgptt._stream import AsyncReplyStream, Context, Turns
+from chatgptt.browser.on_demand import BrowserOnDemand
+from chatgptt.net.cookies import CookieRules, VisitorsCookies
+from chatgptt.net.deadline import Deadline
+from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
+from chatgptt.net.loops import Loop, PerLoop, running_loop
+from chatgptt.net.proxies import Proxies
+from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
-from chatgptt.tokens.on_demand import BrowserOnDemand
 from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
 from chatgptt.tokens.store import TokenStore, default_folder
 
 if TYPE_CHECKING:
     import ssl
 
-    from chatgptt._pool import Connections
+    from chatgptt.browser.shared import BrowserOptions
     from chatgptt.health.history import History
     from chatgptt.health.report import HealthReport, Level
-    from chatgptt.tokens.sharing import BrowserOptions
+    from chatgptt.net.pool import Connections
 
 __all__ = [
     "DEFAULT_SITE",
@@ -510,7 +505,7 @@ class AsyncConversation:
 
 
 def _connections(http: httpx.AsyncClient) -> Connections:
-    from chatgptt._pool import Connections  # here: it loads httpcore, which not every client needs
+    from chatgptt.net.pool import Connections  # here: it loads httpcore, which not every client needs
 
     return Connections(http)
 
@@ -586,7 +581,7 @@ def _check_bot(bot: str | int | None) -> None:
 
 def _check_browser(browser: BrowserOptions | None) -> None:
     if browser is not None:
-        from chatgptt.tokens.sharing import BrowserOptions  # here: it loads what only a browser needs
+        from chatgptt.browser.shared import BrowserOptions  # here: it loads what only a browser needs
 
         check_kind("browser", browser, BrowserOptions, wanted="BrowserOptions")
 

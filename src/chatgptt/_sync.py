@@ -24,9 +24,9 @@ from chatgptt._client import (
     client_is_closed,
 )
 from chatgptt._errors import InvalidInputError
-from chatgptt._exchange import AsyncReplyStream
-from chatgptt._loops import call_in_child
 from chatgptt._models import ChatBox, MessageInput, Reply
+from chatgptt._stream import AsyncReplyStream
+from chatgptt.net.loops import call_in_child
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal

@@ -16,7 +16,7 @@ from chatgptt._arguments import check_kind
 from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
-from chatgptt._retry import RetryPolicy
+from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import fold, read_turns
 from chatgptt.tokens.store import default_folder
 

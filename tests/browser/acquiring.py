@@ -12,16 +12,17 @@ import anyio
 import httpx
 
 from chatgptt._models import Strategy, Timeouts
-from chatgptt._reach import Reach
-from chatgptt._retry import RetryPolicy
-from chatgptt._transport import DEFAULT_USER_AGENT, Deadline, Transport
-from chatgptt.tokens.browser import Disguise
+from chatgptt.browser.chromium import Disguise
+from chatgptt.browser.rung import BrowserRung
+from chatgptt.browser.shared import BrowserOptions, SharedBrowser
+from chatgptt.net.deadline import Deadline
+from chatgptt.net.http import DEFAULT_USER_AGENT, Transport
+from chatgptt.net.reach import Reach
+from chatgptt.net.retry import RetryPolicy
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Acquired, Ladder, Wanted
-from chatgptt.tokens.sharing import BrowserOptions, SharedBrowser
 from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
 from chatgptt.tokens.store import TokenStore
-from chatgptt.tokens.visit import BrowserRung
 
 
 class Acquiring:

@@ -9,8 +9,8 @@ from browser.acquiring import Acquiring
 from browser.processes import Traces
 from hostile.internet import internet
 
+from chatgptt.browser.installed import maybe_browser
 from chatgptt.demo import DemoSite, serve
-from chatgptt.tokens.installed import maybe_browser
 
 __all__ = ["internet"]
 

@@ -31,7 +31,7 @@ from faults import (
 
 import chatgptt
 from chatgptt import AsyncClient, BrowserError, ChatGptt, ChatGpttError
-from chatgptt.tokens.sharing import BrowserOptions
+from chatgptt.browser.shared import BrowserOptions
 
 SLACK = 0.5
 """Seconds: a call never outlives its timeout by more."""

@@ -13,10 +13,10 @@ import pytest
 import trustme
 from faults import Answer, Connection, Got, always, reply, serving
 
-from chatgptt._proxies import Proxy
-from chatgptt._reach import REPLAY_PORTS, Reach
+from chatgptt.browser.gate import Gate
+from chatgptt.net.proxies import Proxy
+from chatgptt.net.reach import REPLAY_PORTS, Reach
 from chatgptt.protocols.addresses import Space, space_of
-from chatgptt.tokens.gate import Gate
 
 pytestmark = pytest.mark.anyio
 

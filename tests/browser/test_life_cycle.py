@@ -16,9 +16,9 @@ from browser.acquiring import Acquiring
 from browser.processes import Traces
 
 from chatgptt import BrowserError, TransportError
+from chatgptt.browser.shared import BrowserOptions
 from chatgptt.demo import DemoSite
 from chatgptt.tokens.ladder import Acquired
-from chatgptt.tokens.sharing import BrowserOptions
 
 anyio_test = pytest.mark.anyio
 

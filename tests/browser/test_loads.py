@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from chatgptt.tokens.witness import Load, Loads
+from chatgptt.browser.page_loads import Load, Loads
 
 pytestmark = pytest.mark.anyio
 

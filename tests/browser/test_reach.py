@@ -14,7 +14,7 @@ from faults import NONCE, WPAICG_PAGE, Answer, Connection, Got, Server, reply, s
 from hostile.internet import Internet
 from proxies import Proxy, http_proxy, socks5_proxy
 
-from chatgptt._reach import REPLAY_PORTS
+from chatgptt.net.reach import REPLAY_PORTS
 
 pytestmark = pytest.mark.anyio
 

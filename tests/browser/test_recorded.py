@@ -9,14 +9,14 @@ from pathlib import Path
 import anyio
 import pytest
 from browser.processes import Traces
-from fixtures.catalogue import FOLDER, is_for_browser, on_disk
-from fixtures.guard import guarded
+from recordings.catalogue import FOLDER, is_for_browser, on_disk
+from recordings.guard import guarded
 
 from chatgptt import ChatGpttError
-from chatgptt.fixtures import Case, find_cases, read_case, record, serve_case
-from chatgptt.fixtures.case import files_of
-from chatgptt.fixtures.recorder import faults_of
-from chatgptt.fixtures.scrub import boxes_of, rendered_boxes_of
+from chatgptt.recordings import Case, find_cases, read_case, record, serve_case
+from chatgptt.recordings.case import files_of
+from chatgptt.recordings.recorder import faults_of
+from chatgptt.recordings.scrub import boxes_of, rendered_boxes_of
 
 pytestmark = pytest.mark.anyio
 

@@ -15,16 +15,16 @@ import pytest
 from asking import QUICK
 from browser.processes import Traces
 from faults import NONCE, always, reply, serving
-from fixtures.catalogue import FOLDER
+from recordings.catalogue import FOLDER
 
 from chatgptt import AsyncClient, ChatGpttError
+from chatgptt.browser.page_loads import Load, Witnessed
+from chatgptt.browser.shared import BrowserOptions
+from chatgptt.cli.recordings import as_dict, check_case, record_case
 from chatgptt.demo import DemoSite, serve
-from chatgptt.fixtures import Ask, Case, Chunk, Exchange, find_drift, read_case, record, serve_case
-from chatgptt.fixtures.case import files_of
-from chatgptt.fixtures.commands import as_dict, check_case, record_case
-from chatgptt.fixtures.recorder import play
-from chatgptt.tokens.sharing import BrowserOptions
-from chatgptt.tokens.witness import Load, Witnessed
+from chatgptt.recordings import Ask, Case, Chunk, Exchange, find_drift, read_case, record, serve_case
+from chatgptt.recordings.case import files_of
+from chatgptt.recordings.recorder import play
 
 pytestmark = pytest.mark.anyio
 

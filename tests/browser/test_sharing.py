@@ -16,8 +16,8 @@ from browser.acquiring import Acquiring
 from browser.processes import Traces, without_notice
 
 from chatgptt import AsyncClient, BrowserError, Client
+from chatgptt.browser.shared import MOST_TABS
 from chatgptt.demo import DemoSite
-from chatgptt.tokens.sharing import MOST_TABS
 
 anyio_test = pytest.mark.anyio
 

@@ -19,10 +19,10 @@ from browser.acquiring import Acquiring
 from browser.processes import Traces
 
 from chatgptt import Client
+from chatgptt.browser.installed import maybe_browser
+from chatgptt.browser.reaper import PREFIX, Lifeline, _is_safe
+from chatgptt.browser.shared import BrowserOptions
 from chatgptt.demo import DemoSite
-from chatgptt.tokens.installed import maybe_browser
-from chatgptt.tokens.lifeline import PREFIX, Lifeline, _is_safe
-from chatgptt.tokens.sharing import BrowserOptions
 
 pytestmark = pytest.mark.anyio
 

@@ -20,10 +20,10 @@ from proxies import _join, _listening
 
 from chatgptt import AsyncClient, BrowserError, ChatGpttError, PageError, RetryPolicy, TransportError
 from chatgptt._models import StoredCookie
-from chatgptt._transport import DEFAULT_USER_AGENT
+from chatgptt.browser.chromium import Disguise
+from chatgptt.browser.shared import BrowserOptions
 from chatgptt.demo import DemoSite
-from chatgptt.tokens.browser import Disguise
-from chatgptt.tokens.sharing import BrowserOptions
+from chatgptt.net.http import DEFAULT_USER_AGENT
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,7 @@ from cli.commands import (
     started,
 )
 
-from chatgptt import _terminal
+from chatgptt.cli import terminal
 from chatgptt.demo import DemoSite
 
 ASCII_ONLY = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -254,7 +254,7 @@ def test_ask_with_a_message_needs_no_stdin(site: DemoSite, redirection: str) -> 
 def test_no_file_of_ours_gets_the_number_of_a_closed_stream(site: DemoSite) -> None:
     """A connection with the number 2 would be sent what a child process complains about."""
     program = (
-        "import os, sys, chatgptt.cli, chatgptt._terminal as t\n"
+        "import os, sys, chatgptt.cli, chatgptt.cli.terminal as t\n"
         "t.read_message = lambda argument: os.write(9, ' '.join(map(os.readlink, ("
         "f'/proc/self/fd/{number}' for number in range(3)))).encode()) and 'Hello'\n"
         f"sys.exit(chatgptt.cli.main(['ask', '--site', {site.page('wpaicg/')!r}]))"
@@ -348,5 +348,5 @@ def test_ascii_locale_shows_tables_and_errors(site: DemoSite, argv: tuple[str, .
 
 def test_escape_leaves_text_and_line_ends_alone() -> None:
     text = "naïve ✓ \U0001f600\tאב\r\nnext\n"
-    assert _terminal.escape(text) == text
-    assert _terminal.escape("a\rb\x85\ud800\u2066") == "a\\rb\\x85\\ud800\\u2066"
+    assert terminal.escape(text) == text
+    assert terminal.escape("a\rb\x85\ud800\u2066") == "a\\rb\\x85\\ud800\\u2066"

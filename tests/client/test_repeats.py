@@ -47,8 +47,8 @@ from chatgptt import (
     Timeouts,
     TransportError,
 )
-from chatgptt._retry import is_repeatable, retry
 from chatgptt.demo import DemoSite
+from chatgptt.net.retry import is_repeatable, retry
 
 HASTY = Timeouts(total=30.0, silence=0.15)
 PAGE = WPAICG_PAGE.format(nonce=NONCE)

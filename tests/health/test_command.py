@@ -16,7 +16,7 @@ from cli.commands import COMMAND, Run, interrupt, on_terminal, read_until, start
 from faults import closed_port
 from health.samples import CRITICAL, OK
 
-from chatgptt._health_command import HealthCommand
+from chatgptt.cli.health_check import HealthCommand
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import FILE_NAME, History
 

@@ -15,7 +15,7 @@ from wire import AJAX, PAGE, head
 
 from chatgptt._errors import ChatGpttError
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, Turn
-from chatgptt.fixtures import read_case
+from chatgptt.browser.observations import Sightings, blocked_by_consent, hints_at_chat, needs_scripts
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
 from chatgptt.protocols.challenge import maybe_challenge
@@ -25,7 +25,7 @@ from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.sse import EventDecoder
 from chatgptt.protocols.text import find_objects, lines_of, loads, read_object, unescape
 from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, without_credentials
-from chatgptt.tokens.sightings import Sightings, blocked_by_consent, hints_at_chat, needs_scripts
+from chatgptt.recordings import read_case
 from chatgptt.tokens.static import _as_utf8
 
 __all__ = ["READERS", "check_texts", "pieces_of", "read", "read_reply"]

@@ -41,7 +41,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatgptt import ChatGpttError, Reply
-from chatgptt._decoding import ACCEPT_ENCODING, MAX_BODY_BYTES, PIECE_BYTES, BodyDecoder, UndecodableBodyError
+from chatgptt.net.bodies import (
+    ACCEPT_ENCODING,
+    MAX_BODY_BYTES,
+    PIECE_BYTES,
+    BodyDecoder,
+    UndecodableBodyError,
+)
 from chatgptt.protocols.page import MAX_PAGE_BYTES
 from chatgptt.protocols.sse import MAX_EVENT_BYTES
 

@@ -14,9 +14,9 @@ from cli.commands import Done, Run, run_process
 from state.places import IS_ROOT, NOBODY
 
 from chatgptt import BrowserOptions, InvalidInputError
-from chatgptt._files import find_place, replacing
 from chatgptt.demo import DemoSite
-from chatgptt.fixtures import CaseError, read_case, write_case
+from chatgptt.recordings import CaseError, read_case, write_case
+from chatgptt.state.files import find_place, replacing
 
 CASES = Path(__file__).parents[2] / "fixtures"
 CASE = CASES / "wpaicg-answer-history"

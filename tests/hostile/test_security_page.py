@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from chatgptt._decoding import MAX_BODY_BYTES, PIECE_BYTES
+from chatgptt.net.bodies import MAX_BODY_BYTES, PIECE_BYTES
 from chatgptt.protocols.page import MAX_PAGE_BYTES
 from chatgptt.protocols.sse import MAX_EVENT_BYTES
 

@@ -19,8 +19,8 @@ from faults import NONCE, Answer, Connection, Got, reply, serving
 from prometheus_client.parser import text_string_to_metric_families
 from wire import aipkit_box, dump, event, failure, json_failure, params, wpaicg_box
 
-from chatgptt import _terminal
-from chatgptt.fixtures import read_case, serve_case
+from chatgptt.cli import terminal
+from chatgptt.recordings import read_case, serve_case
 
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -126,7 +126,7 @@ def shown_on_terminal(*argv: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_acts_on_a_terminal_is_shown_instead(name: str) -> None:
-    shown = _terminal.escape(HOSTILE[name])
+    shown = terminal.escape(HOSTILE[name])
     assert DANGEROUS.search(shown) is None
     assert "\r" not in shown
     if DANGEROUS.search(HOSTILE[name]) is None and "\r" not in HOSTILE[name]:
@@ -134,11 +134,11 @@ def test_what_acts_on_a_terminal_is_shown_instead(name: str) -> None:
 
 
 def test_writing_of_all_scripts_is_left_alone() -> None:
-    assert _terminal.escape(FINE) == FINE
+    assert terminal.escape(FINE) == FINE
 
 
 def test_words_on_one_line_look_like_no_line_of_ours() -> None:
-    assert _terminal.on_one_line("no\r\nhint: run this\tnow\x1b") == "no\\r\\nhint: run this now\\x1b"
+    assert terminal.on_one_line("no\r\nhint: run this\tnow\x1b") == "no\\r\\nhint: run this now\\x1b"
 
 
 # Answers
@@ -268,7 +268,7 @@ def test_what_is_logged_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
-    with _terminal.logging_to_stderr(logging.DEBUG):
+    with terminal.logging_to_stderr(logging.DEBUG):
         logging.getLogger("chatgptt.tokens").info("the bot is called %s", FAKE)
     assert capsys.readouterr().err == (
         "chatgptt.tokens: the bot is called Bot\\r\\nhint: run this\\n  html: run this\\x0b\\x85\\u2028hint: run this\n"
@@ -276,10 +276,10 @@ def test_what_is_logged_is_one_line(
 
 
 def test_what_was_recorded_and_what_changed_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    _terminal.print_drift(Path("case"), [f"the bot is called {FAKE}"], as_json=False)
+    terminal.print_drift(Path("case"), [f"the bot is called {FAKE}"], as_json=False)
     case = read_case(Path("fixtures/aipkit-2.3.20-stream"))
     with serve_case(replace(case, asks=(replace(case.asks[0], message=FAKE),))) as site:
-        _terminal.print_replay(site, as_json=False)
+        terminal.print_replay(site, as_json=False)
     shown = capsys.readouterr().out
     assert shown.count("hint: run this") == 4
     assert not re.search(r"^ *(hint|html): run this", shown, re.M)

@@ -29,8 +29,8 @@ from faults import chat, serving
 from proxies import http_proxy, socks5_proxy
 
 from chatgptt import AsyncClient, ChatGptt, InvalidInputError, PageError, StreamInterruptedError
-from chatgptt._network import Network
 from chatgptt.demo import DemoSite
+from chatgptt.net.sockets import Network
 
 SEED = 20_240_611
 MOMENTS = 8

@@ -54,8 +54,8 @@ from chatgptt import (
     StreamInterruptedError,
     Timeouts,
 )
-from chatgptt._transport import OpenReply
 from chatgptt.health.history import FILE_NAME
+from chatgptt.net.http import OpenReply
 
 SLACK = 0.5
 """Seconds: a call never outlives its timeout by more."""

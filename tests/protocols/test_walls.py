@@ -25,7 +25,7 @@ from wire import (
 
 from chatgptt import ChatGpttError, PageError, RefusedError
 from chatgptt._models import ReplyHead
-from chatgptt._retry import RetryPolicy, is_repeatable
+from chatgptt.net.retry import RetryPolicy, is_repeatable
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import read_failure
 from chatgptt.protocols.walls import maybe_wall

@@ -26,7 +26,7 @@ from state.places import (
 )
 
 from chatgptt import AsyncClient, _health_command
-from chatgptt._health_command import HealthCommand
+from chatgptt.cli.health_check import HealthCommand
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import _SCHEMA, FILE_NAME, History, Remembered
 from chatgptt.health.page import report_page
@@ -310,7 +310,7 @@ class Enough(BaseException):
 
 def watched(rounds: int, **options: object) -> int:
     """Runs a watch for so many rounds without waiting; how many there were."""
-    from chatgptt._terminal import logging_to_stderr
+    from chatgptt.cli.terminal import logging_to_stderr
 
     waits = 0
 

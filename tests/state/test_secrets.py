@@ -45,15 +45,15 @@ from faults import (
 from proxies import Proxy, http_proxy
 
 from chatgptt import ChatGpttError, HealthReport, Reply
-from chatgptt._health_command import HealthCommand
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, StoredCookie, Tokens
+from chatgptt.browser.chromium import Disguise
+from chatgptt.browser.gate import Upstream
+from chatgptt.cli.health_check import HealthCommand
 from chatgptt.demo import DemoSite
 from chatgptt.health.check import Plan
 from chatgptt.health.sites import Site
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
-from chatgptt.tokens.browser import Disguise
-from chatgptt.tokens.gate import Upstream
 from chatgptt.tokens.ladder import Acquired
 from chatgptt.tokens.store import Visitor, _Change, _Site
 

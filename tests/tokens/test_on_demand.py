@@ -10,10 +10,10 @@ import pytest
 from asking import QUICK
 
 from chatgptt._errors import BrowserError
-from chatgptt._reach import Reach
-from chatgptt._transport import Deadline
+from chatgptt.browser.on_demand import BrowserOnDemand
+from chatgptt.net.deadline import Deadline
+from chatgptt.net.reach import Reach
 from chatgptt.tokens.ladder import Climb, Wanted
-from chatgptt.tokens.on_demand import BrowserOnDemand
 
 pytestmark = pytest.mark.anyio
 

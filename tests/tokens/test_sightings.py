@@ -8,8 +8,8 @@ from types import FrameType
 
 import pytest
 
+from chatgptt.browser.observations import Sightings
 from chatgptt.protocols.page import Page
-from chatgptt.tokens.sightings import Sightings
 
 SITE = "https://shop.example"
 PAGE = f"{SITE}/chat/"

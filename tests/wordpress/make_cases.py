@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest does
 from wordpress.installation import Conditions, Site, WordPress, installed
 
 from chatgptt import ask
-from chatgptt.fixtures import record, write_case
+from chatgptt.recordings import record, write_case
 
 FOLDER = Path(__file__).parents[2] / "fixtures"
 

@@ -30,9 +30,8 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
-from chatgptt._exchange import AsyncReplyStream, Context
 from chatgptt._models import Question, Reply, ReplyHead
-from chatgptt._transport import Deadline, causes
+from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.health.expectation import check_pattern, is_match
 from chatgptt.health.report import (
     PHASES,
@@ -45,6 +44,8 @@ from chatgptt.health.report import (
     iso,
 )
 from chatgptt.health.wire import Connection, Wire
+from chatgptt.net.deadline import Deadline
+from chatgptt.net.failures import causes
 from chatgptt.protocols.prompt import check_message
 from chatgptt.tokens.ladder import Acquired, Climb, Wanted
 from chatgptt.tokens.store import MAX_AGE

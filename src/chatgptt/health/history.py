@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from chatgptt._errors import InvalidInputError
-from chatgptt._files import is_trusted
-from chatgptt._loops import ThreadLock
 from chatgptt._models import Protocol, Rung
 from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
 from chatgptt.health.trends import Check, PhaseSeen
+from chatgptt.net.loops import ThreadLock
 from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.state.files import is_trusted
 from chatgptt.tokens.store import UNUSABLE, check_owner
 
 __all__ = ["FILE_NAME", "History", "Remembered"]

@@ -13,8 +13,8 @@ import anyio
 import httpx
 
 from chatgptt._errors import InvalidInputError
-from chatgptt._network import look_up
-from chatgptt._proxies import Proxies
+from chatgptt.net.proxies import Proxies
+from chatgptt.net.sockets import look_up
 from chatgptt.protocols.addresses import Space, is_further_in, space_of
 from chatgptt.protocols.urls import has_host, origin
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import anyio
 import anyio.to_thread
 
-from chatgptt._exchange import Context
+from chatgptt._stream import Context
 from chatgptt.health.check import Plan, check
 from chatgptt.health.history import History, Remembered
 from chatgptt.health.report import HealthReport

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from chatgptt._errors import AnswerError, ChallengeError, ChatGpttError, PageError, TokenRejectedError
 from chatgptt._models import ChatBox, Rung, Tokens
-from chatgptt._retry import retry
+from chatgptt.net.retry import retry
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.boxes import find_boxes
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, read_failure

@@ -29,9 +29,10 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
-from chatgptt._loops import Loop, running_loop
 from chatgptt._models import ChatBox, ReplyHead, Rung, Strategy, Tokens
-from chatgptt._transport import Deadline, Trace, in_time
+from chatgptt.net.deadline import Deadline, in_time
+from chatgptt.net.http import Trace
+from chatgptt.net.loops import Loop, running_loop
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import origin
 from chatgptt.tokens.store import TokenStore

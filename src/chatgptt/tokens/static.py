@@ -13,8 +13,9 @@ import anyio.to_thread
 
 from chatgptt._errors import ChatBoxNotFoundError, ChatGpttError, PageError
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
-from chatgptt._retry import RetryPolicy, retry
-from chatgptt._transport import MAX_REDIRECTS, OpenReply, Transport, in_time
+from chatgptt.net.deadline import in_time
+from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Transport
+from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error

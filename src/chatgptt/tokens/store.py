@@ -35,11 +35,11 @@ from typing import TypeGuard, get_args
 import anyio
 import anyio.to_thread
 
-from chatgptt._files import is_trusted
-from chatgptt._loops import PerLoop, ThreadLock
 from chatgptt._models import ChatBox, Kind, Protocol, Rung, StoredCookie, Tokens
+from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.urls import is_same_site
+from chatgptt.state.files import is_trusted
 
 if sys.platform != "win32":
     import fcntl

@@ -1,0 +1,1 @@
+"""The rung that runs the page in a headless Chromium; the only importer of playwright."""

@@ -1,0 +1,522 @@
+"""The last rung: runs the page in a browser until its scripts have made the tokens.
+
+It waits for a plausible and stable value, never for "load" or "idle", which some pages don't reach. Scripts
+that wait for a visitor get real input after a moment, then a popup's own button is pressed. Nothing is agreed
+to: a chat that waits for consent is reported, and so is a challenge, as soon as it is recognised.
+
+The page's last document counts. An error page whose script loads the page again, as cookie checks of hosts
+do, is given a moment for that; what it has become then is judged.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import anyio
+
+from chatgptt._errors import (
+    BrowserError,
+    ChallengeError,
+    ChatBoxNotFoundError,
+    ChatGpttError,
+    PageError,
+    RefusedError,
+    TransportError,
+)
+from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
+from chatgptt.browser.chromium import Crashed, Disguise, Document, Listener, Tab
+from chatgptt.browser.observations import Seen, Sightings, blocked_by_consent, hints_at_chat, needs_scripts
+from chatgptt.browser.shared import SharedBrowser
+from chatgptt.net.proxies import Proxies
+from chatgptt.net.reach import Reach
+from chatgptt.net.retry import RetryPolicy, retry
+from chatgptt.protocols.boxes import NO_BOX_HINT, box_elsewhere
+from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
+from chatgptt.protocols.walls import maybe_wall
+from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
+
+__all__ = ["BrowserRung", "disguise_for"]
+
+# Seconds.
+_BEFORE_INPUT = 0.3
+"""After the document is there: scripts that only need a moment are done by then."""
+_BETWEEN_INPUTS = 0.7
+_PATIENCE = 12.0
+"""After all input, where a box is there: scripts may wait for others that load."""
+_PATIENCE_WITHOUT_BOX = 3.0
+_PATIENCE_FOR_CONSENT = 1.0
+"""A script that waits for the visitor to agree waits for ever here."""
+_PATIENCE_WITH_ERROR = 3.0
+"""An error page may have a script that goes on; most do so at once."""
+_MOST_RELOADS = 3
+"""Error pages in a row. A script that loads a page again does so because a visitor gets past it that way."""
+_SLOW_DOCUMENT = 5.0
+"""A document that is not complete by now gets its input all the same."""
+
+_MOST_STARTS = 10
+"""Documents that get input. A page that goes on and on is none that waits for a visitor."""
+
+_MOST_PLACES = 5
+"""Findings about boxes of other sites."""
+
+_MAY_GO_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
+"""What in an error page may lead to another document."""
+
+
+def disguise_for(
+    page: str,
+    *,
+    user_agent: str,
+    headers: Mapping[str, str],
+    auth: tuple[str, str] | None,
+    proxy: str | None,
+) -> Disguise:
+    """As whom `page` is visited: with the client's own headers and login, and the proxy that httpx would use.
+
+    Args:
+        page: its URL.
+        user_agent: the client's, unless `headers` has another.
+        headers: with lower-case names.
+        auth: user and password for HTTP basic authentication.
+        proxy: its URL; None heeds the environment, as httpx does.
+    """
+    own = dict(headers)
+    if auth is not None:
+        own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
+    agent = own.pop("user-agent", user_agent)
+    taken = Proxies(proxy).maybe_for(page)
+    return Disguise(
+        user_agent=agent,
+        headers=tuple(sorted(own.items())),
+        proxy=taken.url if taken else None,
+        proxy_source=taken.source if taken else "",
+    )
+
+
+class BrowserRung:
+    """Runs the page in a browser.
+
+    Args:
+        browser: where the tabs come from.
+        disguise: as whom a page is visited, by its URL.
+        policy: how often and how patiently a visit that fails for a passing reason is repeated.
+        cookies_for: what the visitor has of a page's site.
+        reach_of: where a page's site may lead.
+        clock: Unix time in seconds.
+        sleep: waits that many seconds.
+    """
+
+    name: Rung = "browser"
+
+    def __init__(
+        self,
+        browser: SharedBrowser,
+        disguise: Callable[[str], Disguise],
+        policy: RetryPolicy,
+        *,
+        cookies_for: Callable[[str], tuple[StoredCookie, ...]],
+        reach_of: Callable[[str], Reach],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._browser = browser
+        self._disguise = disguise
+        self._policy = policy
+        self._cookies_for = cookies_for
+        self._reach_of = reach_of
+        self._clock = clock
+        self._sleep = sleep
+
+    async def climb(self, climb: Climb) -> Tokens | None:
+        """See RungOfLadder."""
+        if climb.missing is not None and climb.page is not None and not climb.is_last_resort:
+            if climb.boxes or climb.elsewhere:
+                return None  # the page has its boxes, and not the wanted one, or another site's
+            if not hints_at_chat(climb.page):
+                climb.saw(self.name, "not run: nothing on the page hints at a chat that scripts make")
+                return None
+        try:
+            return await retry(
+                lambda: self._visit(climb),
+                is_message=False,
+                policy=self._policy,
+                remaining=climb.deadline.remaining,
+                sleep=self._sleep,
+            )
+        except BrowserError as error:
+            if error.code != "browser_missing" or climb.page is None:
+                raise
+            if climb.box is not None:
+                error.message = f"{NOT_FOUND}, and {error.message}"
+                error.args = (error.message,)
+                error.url = error.url or climb.wanted.page
+                raise
+            if climb.missing is None or needs_scripts(climb.page):
+                raise
+            # Little says that scripts would make a box here: that there is none is the better answer.
+            climb.saw(self.name, f"not run: {error.message}")
+            climb.missing.hint = f"{NO_BOX_HINT}; if scripts make its chat box, {error.hint}"
+            return None
+
+    async def _visit(self, climb: Climb) -> Tokens | None:
+        try:
+            with anyio.fail_after(climb.deadline.remaining()):
+                try:
+                    return await self._visit_once(climb)
+                except Crashed as error:
+                    climb.saw(self.name, f"{error.message}; started anew")
+                    return await self._visit_once(climb)
+        except TimeoutError as error:
+            raise TransportError(
+                f"the time limit of {climb.deadline.seconds:g} s passed while a browser ran the page",
+                code="timeout",
+                hint="allow more time with timeout=",
+                url=climb.wanted.page,
+                is_sent=True,
+            ) from error
+
+    async def _visit_once(self, climb: Climb) -> Tokens | None:
+        page = climb.wanted.page
+        cookies = self._cookies_for(page)  # here, since it is no other thread's
+
+        async def visit_in(tab: Tab) -> Tokens | None:
+            visit = _Visit(tab, climb)
+            climb.requests += 1
+            is_fresh = bool(climb.rejected)
+            await tab.goto(
+                past_caches(page) if is_fresh else page, cookies, self._reach_of(page), is_fresh=is_fresh
+            )
+            seen = await visit.look()
+            if seen is not None:
+                visit.conclude()
+                return await self._make_tokens(tab, seen, visit)
+            await visit.explain()
+            seen = visit.least_bad()
+            if seen is not None:
+                climb.again = await self._make_tokens(tab, seen, visit)
+            await tab.keep_trace()
+            return None
+
+        return await self._browser.visit(self._disguise(page), visit_in)
+
+    async def _make_tokens(self, tab: Tab, seen: Seen, visit: _Visit) -> Tokens:
+        cookies = await tab.cookies(seen.page, seen.box.ajax_url)
+        return Tokens(
+            box=seen.box,
+            nonce=seen.nonce,
+            page=without_mark(seen.page),
+            rung=self.name,
+            acquired_at=self._clock(),
+            user_agent=tab.disguise.user_agent,
+            cookies=_for_whole_site(cookies, seen.page) if visit.has_gone_on else cookies,
+        )
+
+
+class _Visit(Listener):
+    """One visit: what it saw, what it did, and how it ends."""
+
+    def __init__(self, tab: Tab, climb: Climb) -> None:
+        self._tab = tab
+        self._climb = climb
+        self._sightings = Sightings(
+            page=climb.wanted.page,
+            bot=climb.wanted.bot,
+            endpoint=climb.wanted.ajax_url,
+            wrong=climb.rejected | {box.nonce for box in climb.boxes if box.nonce is not None},
+            is_static_known=climb.page is not None,
+        )
+        self._unread: dict[object, tuple[str, bool, str]] = {}
+        self._bell = anyio.Event()
+        self._parsed = anyio.Event()
+        self._failure: ChatGpttError | None = None
+        self._went_on = anyio.Event()
+        self._documents = 0
+        self._errors = 0
+        self._error_page: ChatGpttError | None = None
+        self._error_since = 0.0
+        self._script_error = ""
+        self._began = time.monotonic()
+        self._acted: float | None = None
+        self._patience = _PATIENCE
+        tab.listener = self
+
+    @property
+    def has_gone_on(self) -> bool:
+        """Whether a document came before the page itself, as that of a cookie check."""
+        return self._documents > 1
+
+    async def look(self) -> Seen | None:
+        """Tokens as soon as they are there; None where patience ends.
+
+        Raises:
+            ChallengeError: where a bot protection's page came, or stayed.
+            ChatGpttError: where the page ended as an error page, or is no page.
+        """
+        seen: Seen | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._act)
+            while seen is None and self._failure is None and not self._is_hopeless():
+                self._bell = anyio.Event()
+                self._read()
+                if self._error_page is None:
+                    seen = self._sightings.choose(time.monotonic())
+                if seen is None:
+                    with anyio.move_on_after(0.01 if self._sightings.is_settling else 0.1):
+                        await self._bell.wait()
+            tasks.cancel_scope.cancel()
+        failure = self._failure or self._error_page
+        if seen is None and failure is not None:
+            raise failure
+        return seen
+
+    def _read(self) -> None:
+        while self._unread:
+            frame, (url, is_main, text) = self._unread.popitem()
+            self._sightings.frame_showed(frame, url, is_main=is_main, text=text)
+        if self._sightings.state in ("interactive", "complete"):
+            self._parsed.set()
+
+    def conclude(self) -> None:
+        """Leaves what it saw for whoever comes after."""
+        found = tuple(replace(box, found_by="browser") for box in self._sightings.boxes)
+        self._climb.boxes = found or self._climb.boxes
+        self._climb.box = self._sightings.box or self._climb.box
+
+    async def explain(self) -> None:
+        """Says what was there instead of tokens.
+
+        Raises:
+            ChallengeError: where the page ended as a bot protection's.
+            RefusedError: where the chat waits for the visitor's consent.
+        """
+        self.conclude()
+        climb, sightings = self._climb, self._sightings
+        content = await self._tab.content()
+        if sightings.box is None:
+            self._refuse_challenge(content, is_end=True)
+        if blocked_by_consent(content):
+            raise RefusedError(
+                "the page's chat starts only after the visitor has agreed to something",
+                reason="consent_required",
+                hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
+                url=climb.wanted.page,
+            )
+        self._say_what_is_missing()
+        climb.saw("browser", self._words())
+
+    def _say_what_is_missing(self) -> None:
+        climb, sightings = self._climb, self._sightings
+        elsewhere = sightings.foreign_pages + sightings.foreign_sites
+        for place in elsewhere[:_MOST_PLACES]:
+            climb.saw(
+                "browser", f"a chat box on the page belongs to another site, {place[:200]}; it is not asked"
+            )
+        if climb.box is None and elsewhere and not climb.boxes:
+            climb.missing = box_elsewhere(elsewhere, sightings.page)
+            if sightings.foreign_pages:
+                climb.missing.hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
+        elif climb.box is None and (climb.missing is None or not climb.boxes):
+            climb.missing = ChatBoxNotFoundError(
+                "the page has no chat box of the AI Power plugin, even after its scripts ran",
+                hint=NO_BOX_HINT,
+                url=climb.wanted.page,
+                status=None if climb.missing is None else climb.missing.status,
+            )
+
+    def least_bad(self) -> Seen | None:
+        """Tokens that are known to be wrong, where the page shows no others."""
+        return self._sightings.least_bad()
+
+    # What it is told
+
+    def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
+        """See Listener."""
+        self._unread[frame] = (url, is_main, text)  # only the last of what a frame showed is read
+        self._bell.set()
+
+    def frame_left(self, frame: object) -> None:
+        """See Listener."""
+        if frame is None:
+            self._unread.clear()
+        self._unread.pop(frame, None)
+        self._sightings.frame_left(frame)
+
+    def request_went(self, url: str, body: str) -> None:
+        """See Listener."""
+        self._sightings.request_went(url, body)
+        self._bell.set()
+
+    def reply_came(self, url: str, body: str, request_body: str) -> None:
+        """See Listener."""
+        self._sightings.reply_came(url, body, request_body)
+        self._bell.set()
+
+    def document_came(self, document: Document) -> None:
+        """See Listener."""
+        self._documents += 1
+        self._sightings.page = without_mark(document.url)
+        self._parsed = anyio.Event()
+        self._went_on.set()
+        head = _head_of(document)
+        media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        wall = maybe_wall(head, "")
+        if wall is not None and not wall.is_script:
+            self._failure = self._found(wall_error(head, wall, ""))
+        elif head.status >= 400:
+            self._meet_error(head)
+        elif self._documents == 1 and media_type not in ("", "text/html", "application/xhtml+xml"):
+            self._failure = PageError(
+                f"the address answers with no web page: it is {media_type}",
+                hint="give the address of the page that shows the chat",
+                url=head.url,
+                status=head.status,
+            )
+        else:
+            self._error_page, self._errors = None, 0
+        self._bell.set()
+
+    def error_page_came(self, document: Document) -> None:
+        """See Listener."""
+        head = _head_of(document)
+        if not isinstance(self._error_page, ChallengeError):
+            self._error_page = self._found(read_failure(head, document.body))
+        wall = maybe_wall(head, document.body)
+        may_go_on = _MAY_GO_ON.search(document.body) if wall is None else wall.is_script
+        if not may_go_on:
+            self._failure = self._error_page
+        self._bell.set()
+
+    def script_failed(self, message: str) -> None:
+        """See Listener."""
+        self._script_error = self._script_error or " ".join(message.split())[:150]
+
+    def page_died(self) -> None:
+        """See Listener."""
+        self._failure = Crashed("the page's process died")
+        self._bell.set()
+
+    # What it does
+
+    async def _act(self) -> None:
+        """What a visitor does who waits for the chat; anew on each document that the page goes to."""
+        while True:
+            document = self._documents
+            if self._error_page is None:
+                await self._act_once()
+                self._acted = time.monotonic()
+            while document == self._documents or document >= _MOST_STARTS:
+                self._went_on = anyio.Event()
+                await self._went_on.wait()
+            self._acted = None
+
+    async def _act_once(self) -> None:
+        with anyio.move_on_after(_SLOW_DOCUMENT):
+            await self._parsed.wait()
+        await anyio.sleep(_BEFORE_INPUT)
+        try:
+            if self._sightings.box is None:
+                self._refuse_challenge(await self._content_of_stranger(), is_end=False)
+            await self._tab.move_about()
+            await anyio.sleep(_BETWEEN_INPUTS)
+            await self._tab.scroll_to_box()
+            await self._tab.move_about()
+            await anyio.sleep(_BETWEEN_INPUTS)
+            await self._tab.press_toggle()
+            if blocked_by_consent(await self._tab.content()):
+                self._patience = _PATIENCE_FOR_CONSENT
+        except ChatGpttError as error:
+            # A page that is busy or on its way elsewhere takes no input; a challenge ends the visit.
+            if isinstance(error, ChallengeError | Crashed):
+                self._failure = error
+                self._bell.set()
+
+    async def _content_of_stranger(self) -> str:
+        """The document, if it is none of WordPress': a challenge's marks prove nothing in a page of the
+        site.
+        """
+        content = await self._tab.content()
+        return "" if "/wp-content/" in content or "/wp-includes/" in content else content
+
+    def _is_hopeless(self) -> bool:
+        if self._error_page is not None:
+            return time.monotonic() - self._error_since > _PATIENCE_WITH_ERROR
+        if self._acted is None:
+            return False
+        has_box = self._sightings.box is not None or self._climb.box is not None
+        # A box that shows what the site rejected will hardly show another nonce: scripts made that one.
+        is_old = bool(self._sightings.suspects & self._climb.rejected) and not self._climb.is_last_resort
+        patience = _PATIENCE if has_box and not is_old else _PATIENCE_WITHOUT_BOX
+        return time.monotonic() - self._acted > min(self._patience, patience)
+
+    def _age(self) -> float:
+        return time.monotonic() - self._began
+
+    # What it makes of it
+
+    def _meet_error(self, head: ReplyHead) -> None:
+        """Notes an error page, which stands until the page goes on to a document that is none."""
+        if self._error_page is None:
+            self._error_since = time.monotonic()
+        self._errors += 1
+        if self._errors > _MOST_RELOADS:
+            how = f"HTTP {head.status} and a script that loads the page again, {self._errors} times"
+            self._error_page = self._challenged(how, head)
+        elif not isinstance(self._error_page, ChallengeError):
+            self._error_page = read_failure(head, "")
+
+    def _refuse_challenge(self, content: str, *, is_end: bool) -> None:
+        wall = maybe_wall(ReplyHead(status=200, headers={}, url=self._climb.wanted.page), content)
+        if wall is not None and (is_end or not wall.is_script):
+            raise self._challenged(wall.what, None)
+
+    def _found(self, error: ChatGpttError) -> ChatGpttError:
+        """An error of which a browser is no remedy: it is a browser that has met it."""
+        if isinstance(error, ChallengeError):
+            self._climb.saw("browser", error.message)
+            error.hint = CHALLENGE_HINT
+        return error
+
+    def _challenged(self, challenge: str, head: ReplyHead | None) -> ChallengeError:
+        self._climb.saw("browser", f"a challenge: {challenge}")
+        return ChallengeError(
+            f"a bot protection answered instead of the page: {challenge}",
+            hint=CHALLENGE_HINT,
+            url=self._climb.wanted.page if head is None else head.url,
+            status=None if head is None else head.status,
+        )
+
+    def _words(self) -> str:
+        boxes = self._sightings.boxes
+        what = f"{len(boxes)} chat box{'es' if len(boxes) != 1 else ''}, none with a usable nonce"
+        if not boxes:
+            what = "no chat box"
+        if self._sightings.suspects:
+            what += "; it shows only a nonce that is known not to do"
+        if self._script_error:
+            what += f"; a script of the page failed: {self._script_error}"
+        return f"ran the page for {self._age():.1f} s: {what}"
+
+
+def _for_whole_site(cookies: tuple[StoredCookie, ...], page: str) -> tuple[StoredCookie, ...]:
+    """The cookies, of which none is for the page's folder alone.
+
+    A script that passes a host's cookie check may name no path and mean the site: the same check stands
+    before the message endpoint (docs/protocols.md C4). A browser takes the page's folder for the path then
+    (RFC 6265, section 5.1.4).
+    """
+    folder = urlsplit(page).path.rpartition("/")[0] or "/"
+    return tuple(replace(cookie, path="/") if cookie.path == folder else cookie for cookie in cookies)
+
+
+def _head_of(document: Document) -> ReplyHead:
+    return ReplyHead(
+        status=document.status,
+        headers={name.lower(): value for name, value in document.headers.items()},
+        url=document.url,
+        received_at=time.time(),
+    )

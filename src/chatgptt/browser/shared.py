@@ -1,0 +1,471 @@
+"""One browser for all clients of a process: started on first need, ended when idle, started anew if it died.
+
+Clients share the browser alone. Each visit has a tab in a context of its own, with the cookies, headers and
+proxy of its client. The browser ends with the last client that used it. It lives in a thread of its own (see
+`driver`), so that clients of all event loops and threads share it.
+
+The slow parts are kept out of the way: a used tab is closed in the background, and an empty one made ready
+for the next visit.
+
+A forked process has nothing of its parent's browser: it starts one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from chatgptt._errors import BrowserError, ChatGpttError
+from chatgptt.browser.chromium import Chromium, Crashed, Disguise, Tab, TabOptions
+from chatgptt.browser.driver import DriverThread, browser_is_closed
+from chatgptt.browser.installed import find_browser
+from chatgptt.browser.page_loads import Witness
+from chatgptt.state.files import check_file
+
+__all__ = ["BrowserOptions", "SharedBrowser"]
+
+_log = logging.getLogger("chatgptt.browser")
+_Value = TypeVar("_Value")
+
+_AnyTask = asyncio.Task[None] | asyncio.Task[Tab] | asyncio.Task[Chromium]
+
+MOST_TABS = 4
+"""Open at once, the one that is kept ready included. More of them on an ordinary machine only slow each other
+down."""
+
+IDLE = 30.0
+"""Seconds without a visit after which the browser is ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserOptions:
+    """How the browser is run.
+
+    Attributes:
+        executable: the browser; None heeds `CHATGPTT_BROWSER`, then takes the first one found.
+        is_headed: whether it shows its window, to watch it.
+        trace: where Playwright's trace of a failed visit is written; None keeps none.
+        idle: seconds without a visit after which it is ended.
+        cache: a folder from which Playwright's driver starts faster the next time; None keeps nothing.
+        witness: is told what each visit loaded and what its page became, to record it; None costs nothing.
+
+    Raises:
+        InvalidInputError: for a trace that cannot be written there.
+    """
+
+    executable: str | None = None
+    is_headed: bool = False
+    trace: Path | None = None
+    idle: float = IDLE
+    cache: Path | None = None
+    witness: Witness | None = None
+
+    def __post_init__(self) -> None:
+        if self.trace is not None:
+            check_file(self.trace, makes_folder=True)
+
+
+class SharedBrowser:
+    """A client's way to the browser of the process."""
+
+    def __init__(self, options: BrowserOptions) -> None:
+        self._options = options
+        self._is_closed = False
+        self._process: _Process | None = None
+        self._visits: set[asyncio.Task[object]] = set()
+        self._traces: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a browser for it at this moment."""
+        return self._process is not None and self._process.is_running(self._options)
+
+    async def visit(self, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]) -> _Value:
+        """What `work` makes of an empty tab; waits while too many are open.
+
+        It is done in the browser's event loop. Where the caller is cancelled, so is `work`.
+
+        Raises:
+            BrowserError: where no browser can be run.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise BrowserError(
+                "the browser can be waited for under asyncio only",
+                hint="use asyncio, or the strategy static",
+            ) from error
+        process = _get_process()
+        if process is not self._process:  # the first visit, or the first one after a fork
+            self._process, self._visits, self._traces = process, set(), set()
+        return await process.thread.run(lambda: self._visit(process, disguise, work))
+
+    async def close(self) -> None:
+        """Ends the client's visits for good, and the browser where no other client has used it."""
+        process = self._process
+        self._is_closed = True
+        if process is not None and process is _here:
+            await process.thread.run(lambda: self._leave(process))
+
+    async def _visit(
+        self, process: _Process, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]
+    ) -> _Value:
+        if self._is_closed:
+            raise browser_is_closed()
+        visit: asyncio.Task[object] | None = asyncio.current_task()
+        assert visit is not None
+        self._visits.add(visit)
+        browser = process.browser_for(self._options)
+        browser.users.add(self)
+        try:
+            async with browser.visit(self._options.idle), self._tab(browser, disguise) as tab:
+                return await work(tab)
+        finally:
+            self._visits.discard(visit)
+
+    @contextlib.asynccontextmanager
+    async def _tab(self, browser: _Browser, disguise: Disguise) -> AsyncIterator[Tab]:
+        options = TabOptions(
+            disguise=disguise, trace=self._options.trace, is_witnessed=self._options.witness is not None
+        )
+        try:
+            tab = await browser.take(options)
+        except Crashed:
+            await browser.end_if_dead()
+            raise
+        is_failed = False
+        try:
+            yield tab
+        except Crashed:
+            await browser.end_if_dead()
+            raise
+        except BaseException as error:
+            is_failed = True
+            if isinstance(error, ChatGpttError):
+                with anyio.CancelScope(shield=True):
+                    await self._tell_of(tab)
+            raise
+        else:
+            await self._tell_of(tab)
+        finally:
+            closing = browser.put_away(tab, is_failed=is_failed)
+            if is_failed and self._options.trace is not None:
+                self._traces.add(closing)
+                closing.add_done_callback(self._traces.discard)
+
+    async def _tell_of(self, tab: Tab) -> None:
+        if self._options.witness is not None:
+            self._options.witness(await tab.witnessed())
+
+    async def _leave(self, process: _Process) -> None:
+        await self.end_visits()
+        await process.leave(self)
+
+    async def end_visits(self) -> None:
+        """Cancels what is under way; for the browser's event loop."""
+        for visit in self._visits:
+            visit.cancel()
+        if self._visits:
+            await asyncio.wait(self._visits)
+        if self._traces:
+            await asyncio.wait(self._traces)
+
+    def __del__(self) -> None:
+        process = self._process
+        if process is not None and process is _here and not self._is_closed:
+            process.thread.call_soon(process.end_unused)
+
+
+# The process
+
+
+_lock = threading.Lock()
+_here: _Process | None = None
+_inherited: list[_Process] = []
+"""Of processes that this one was forked from: kept, since what is collected would be closed."""
+
+
+def _get_process() -> _Process:
+    """What this process has of browsers; made on first need."""
+    global _here
+    with _lock:
+        if _here is None:
+            _here = _Process()
+            atexit.register(_here.stop)
+        return _here
+
+
+def _forget_parents() -> None:
+    global _here, _lock
+    _lock = threading.Lock()  # another thread may have had it
+    if _here is not None:
+        atexit.unregister(_here.stop)
+        _here.forget()
+        _inherited.append(_here)
+        _here = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
+
+
+class _Process:
+    """The thread that browsers are driven in, and those that are there.
+
+    There is one for all clients, unless they want different ones: by name, or with a window.
+    """
+
+    def __init__(self) -> None:
+        self.thread = DriverThread()
+        self._browsers: dict[tuple[str | None, bool], _Browser] = {}
+
+    def browser_for(self, options: BrowserOptions) -> _Browser:
+        """The one that these options ask for."""
+        kind = _kind_of(options)
+        if kind not in self._browsers:
+            self._browsers[kind] = _Browser(options)
+        return self._browsers[kind]
+
+    def is_running(self, options: BrowserOptions) -> bool:
+        """Whether it is there at this moment."""
+        browser = self._browsers.get(_kind_of(options))
+        return browser is not None and browser.is_running
+
+    async def leave(self, user: SharedBrowser) -> None:
+        """Ends what only this client has used."""
+        for browser in list(self._browsers.values()):
+            browser.users.discard(user)
+            await browser.end_if_unused()
+
+    def end_unused(self) -> None:
+        """Ends, in the background, what no client uses any more."""
+        for browser in self._browsers.values():
+            browser.spawn(browser.end_if_unused())
+
+    def stop(self) -> None:
+        """Ends everything."""
+        self.thread.stop(self._end)
+
+    async def _end(self) -> None:
+        for browser in list(self._browsers.values()):
+            for user in list(browser.users):
+                await user.end_visits()
+            await browser.end()
+
+    def forget(self) -> None:
+        """For a process that was forked: what is there is its parent's."""
+        for browser in self._browsers.values():
+            browser.forget()
+
+
+def _kind_of(options: BrowserOptions) -> tuple[str | None, bool]:
+    return options.executable or os.environ.get("CHATGPTT_BROWSER") or None, options.is_headed
+
+
+class _Browser:
+    """One browser; lives in the thread's event loop."""
+
+    def __init__(self, options: BrowserOptions) -> None:
+        self.users: weakref.WeakSet[SharedBrowser] = weakref.WeakSet()
+        self._options = options
+        self._begun: set[Chromium] = set()
+        self._chromium: Chromium | None = None
+        self._starting: asyncio.Task[Chromium] | None = None
+        self._slots = asyncio.Semaphore(MOST_TABS)
+        self._visits = 0
+        self._spare: asyncio.Task[Tab] | None = None
+        self._work: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is there at this moment."""
+        return self._chromium is not None and self._chromium.is_alive
+
+    @contextlib.asynccontextmanager
+    async def visit(self, idle: float) -> AsyncIterator[None]:
+        """One visit: the browser is not idle meanwhile, nor before `idle` seconds have passed."""
+        self._visits += 1
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            yield
+        finally:
+            self._visits -= 1
+            if self._visits == 0:
+                self._timer = asyncio.get_running_loop().call_later(
+                    idle, lambda: self.spawn(self._end_if_idle())
+                )
+
+    async def take(self, options: TabOptions) -> Tab:
+        """A slot, and an empty tab in it."""
+        spare, self._spare = self._spare, None  # its slot is taken over with it
+        if spare is None:
+            await self._slots.acquire()
+        try:
+            if spare is not None:
+                tab = await self._finish(spare, options)
+                if tab is not None:
+                    return tab
+            chromium = await self._get_chromium()
+            return await chromium.open_tab(options)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def put_away(self, tab: Tab, *, is_failed: bool) -> asyncio.Task[None]:
+        """Closes a used tab in the background, and makes another one ready."""
+        task = self.spawn(_trace_and_close(tab) if is_failed else tab.close())
+        task.add_done_callback(lambda _: self._replace(tab))
+        return task
+
+    async def end_if_unused(self) -> None:
+        """Ends it where no client is left that has used it."""
+        if not self.users and not self._visits:
+            await self.end()
+
+    async def end(self) -> None:
+        """Ends the browser, whatever it is doing; nothing of it goes on afterwards."""
+        if self._timer is not None:
+            self._timer.cancel()
+        with anyio.CancelScope(shield=True):
+            begun: set[_AnyTask] = {task for task in self._work if task is not asyncio.current_task()}
+            begun |= {task for task in (self._spare, self._starting) if task is not None}
+            for task in begun:
+                task.cancel()
+            self._discard()
+            begun |= self._closing
+            if begun:
+                await asyncio.wait(begun)
+
+    def forget(self) -> None:
+        """For a process that was forked: it is the parent's."""
+        for chromium in self._begun:
+            chromium.forget()
+
+    async def _get_chromium(self) -> Chromium:
+        if self._chromium is not None and not self._chromium.is_alive:
+            self._discard()
+        if self._chromium is not None:
+            return self._chromium
+        if self._starting is None:
+            # In a task of its own: whoever wants it first may leave, and is not held up by what that takes.
+            self._starting = asyncio.ensure_future(self._start())
+            self._starting.add_done_callback(self._started)
+        starting = self._starting
+        try:
+            await asyncio.wait((starting,))
+            return starting.result()
+        except asyncio.CancelledError:
+            if starting.cancelled():
+                raise browser_is_closed() from None
+            raise
+
+    def _started(self, starting: asyncio.Task[Chromium]) -> None:
+        self._starting = None
+        if not starting.cancelled() and starting.exception() is None:
+            self._chromium = starting.result()
+
+    def _discard(self) -> None:
+        """Lets the browser end by itself: nobody has to wait for that."""
+        chromium, self._chromium = self._chromium, None
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            self._slots.release()
+        if chromium is not None:
+            self.spawn(self._close(chromium), self._closing)
+
+    async def _start(self) -> Chromium:
+        if self._closing:  # one at a time
+            await asyncio.wait(self._closing)
+        options = self._options
+        found = find_browser(options.executable, needs_window=options.is_headed)
+        _log.info("starting %s", found.path)
+        chromium = Chromium(found, is_headed=options.is_headed, cache=options.cache)
+        self._begun.add(chromium)
+        try:
+            await chromium.start()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._close(chromium)
+            raise
+        return chromium
+
+    async def _close(self, chromium: Chromium) -> None:
+        await chromium.close()
+        self._begun.discard(chromium)
+
+    async def _finish(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
+        """The tab that was made ready, if it will do."""
+        try:
+            await asyncio.wait((spare,))
+            tab = spare.result()
+        except Crashed:
+            return None
+        except asyncio.CancelledError:
+            if spare.cancelled():  # the browser was ended meanwhile
+                return None
+            spare.add_done_callback(self._drop)
+            raise
+        if tab.options == options and self._chromium is not None and self._chromium.is_alive:
+            return tab
+        self.spawn(tab.close())
+        return None
+
+    def _drop(self, spare: asyncio.Task[Tab]) -> None:
+        if not spare.cancelled() and spare.exception() is None:
+            self.spawn(spare.result().close())
+
+    def _replace(self, tab: Tab) -> None:
+        """Hands a closed tab's slot on: to the tab that is made ready, else to whoever waits."""
+        chromium = self._chromium
+        if chromium is None or not chromium.is_alive or self._spare is not None or self._visits >= MOST_TABS:
+            self._slots.release()
+            return
+        self._spare = asyncio.ensure_future(chromium.open_tab(tab.options))
+        self._spare.add_done_callback(_take_note)
+
+    async def end_if_dead(self) -> None:
+        """Makes way for a new browser, where this one does not answer any more."""
+        chromium = self._chromium
+        if chromium is not None and not await chromium.is_responding() and chromium is self._chromium:
+            self._discard()
+
+    async def _end_if_idle(self) -> None:
+        if self._visits == 0:
+            _log.info("ending the browser, which is idle")
+            await self.end()
+
+    def spawn(
+        self, work: Coroutine[object, object, None], among: set[asyncio.Task[None]] | None = None
+    ) -> asyncio.Task[None]:
+        """Does something in the background; `end` ends it, unless it is `among` others."""
+        tasks = self._work if among is None else among
+        task = asyncio.ensure_future(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return task
+
+
+async def _trace_and_close(tab: Tab) -> None:
+    await tab.keep_trace()
+    await tab.close()
+
+
+def _take_note(task: asyncio.Task[Tab]) -> None:
+    """A tab that could not be made ready is missed only by the visit that wants it."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.debug("no tab could be made ready: %s", task.exception())

@@ -1,0 +1,119 @@
+"""A trace of a visit that can be shown to others.
+
+Playwright writes down all that it sees, with every header, cookie and nonce, in a file for everybody to read.
+What is kept is a copy for its owner alone, in which stars are in the place of each value that says who
+somebody is. Pictures are kept as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from chatgptt.protocols.urls import without_credentials
+from chatgptt.state.files import find_place, replacing
+
+__all__ = ["keep_clean"]
+
+_STARS = "***"
+_SHORTEST = 6
+"""Characters of a value that is looked for in all of a trace. A shorter one would be found all over it: it is
+taken out where a name says what it is.
+"""
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-wp-nonce"})
+
+_NONCE = re.compile(rb"(?<![0-9A-Za-z])(?:(?=[0-9]*[a-f])[0-9a-f]{10}|(?<=[\"'=])[0-9]{10})(?![0-9A-Za-z])")
+"""As WordPress makes them (docs/protocols.md); one of digits alone may be a number of Playwright's."""
+
+_PICTURES = (".jpeg", ".jpg", ".png", ".gif", ".webp")
+_RECORDS = (".trace", ".network")
+"""JSON, a line a record."""
+
+_Pair = tuple[str, str]
+
+
+def keep_clean(
+    raw: Path, target: Path, *, headers: Iterable[_Pair], cookies: Iterable[_Pair], proxy: str | None
+) -> None:
+    """Copies the trace `raw` to `target` without the values of these headers and cookies, and without logins.
+
+    Raises:
+        OSError: where `target` cannot be written.
+        zipfile.BadZipFile: where `raw` is no trace.
+    """
+    headers = tuple(headers)
+    names = _SECRET_HEADERS | {name.lower() for name, _ in headers}
+    secret = _pattern(headers, tuple(cookies), proxy)
+    find_place(target).parent.mkdir(parents=True, exist_ok=True)
+    with (
+        replacing(target, mode=0o600) as file,
+        zipfile.ZipFile(raw) as old,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            data = old.read(name)
+            if name.endswith(_RECORDS):
+                data = b"".join(_starred(line, names) for line in data.splitlines())
+            if not name.endswith(_PICTURES):
+                data = secret.sub(_STARS.encode(), data)
+            new.writestr(name, data)
+
+
+def _starred(line: bytes, names: frozenset[str]) -> bytes:
+    """A record without the values of cookies and of these headers; nothing of one that cannot be read."""
+
+    def star(part: dict[str, object]) -> dict[str, object]:
+        if str(part.get("name")).lower() in names and "value" in part:
+            part["value"] = _STARS
+        cookies = part.get("cookies")
+        for cookie in cookies if isinstance(cookies, list) else ():
+            if isinstance(cookie, dict) and "value" in cookie:
+                cookie["value"] = _STARS
+        url = part.get("url")
+        if isinstance(url, str) and url.startswith("http"):
+            part["url"] = without_credentials(url)
+        return {key: _STARS if key.lower() in _SECRET_HEADERS else value for key, value in part.items()}
+
+    try:
+        return json.dumps(json.loads(line, object_hook=star)).encode() + b"\n"
+    except (ValueError, RecursionError):
+        return b""
+
+
+def _pattern(headers: tuple[_Pair, ...], cookies: tuple[_Pair, ...], proxy: str | None) -> re.Pattern[bytes]:
+    """What is a secret wherever it stands: values of some length, short ones behind their names, nonces."""
+    values = [*_told_by(value for _, value in headers), *(value for _, value in cookies)]
+    parts = urlsplit(proxy or "")
+    values += [unquote(parts.password or ""), parts.netloc.rpartition("@")[0]]
+    known = {form for value in values if len(value) >= _SHORTEST for form in _spelled(value)}
+    own = (pair.partition("=") for name, value in headers if name == "cookie" for pair in value.split("; "))
+    pairs = {f"{name}={value}".encode() for name, value in (*cookies, *((n, v) for n, _, v in own)) if value}
+    words = [re.escape(form) for form in sorted(known, key=len, reverse=True)]
+    words += [rb"(?<!\w)" + re.escape(pair) + rb"(?!\w)" for pair in sorted(pairs, key=len, reverse=True)]
+    return re.compile(b"|".join([*words, _NONCE.pattern]))
+
+
+def _told_by(headers: Iterable[str]) -> Iterable[str]:
+    """Each header's value and what is in it: cookies, and the token or login behind a scheme."""
+    for header in headers:
+        yield header
+        yield from (pair.partition("=")[2] for pair in header.split("; "))
+        scheme, _, told = header.partition(" ")
+        yield told
+        if scheme.lower() == "basic":
+            try:
+                login = base64.b64decode(told).decode()
+            except ValueError:
+                continue
+            yield login.partition(":")[2]
+
+
+def _spelled(value: str) -> Iterable[bytes]:
+    """The forms that a value takes in JSON, markup and addresses."""
+    return (form.encode() for form in (value, json.dumps(value)[1:-1], quote(value, safe="")))

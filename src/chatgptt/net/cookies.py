@@ -1,0 +1,82 @@
+"""The cookies of one visitor: which ones are taken, and in what form they are kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.request
+from collections.abc import Iterator
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from chatgptt._models import StoredCookie
+
+__all__ = ["CookieRules", "VisitorsCookies", "drop_cookies", "make_cookie"]
+
+
+def drop_cookies(request: httpx.Request, names: set[str]) -> None:
+    """Takes cookies out of a request by name."""
+    pairs = request.headers.pop("cookie", "").split("; ")
+    kept = [pair for pair in pairs if pair and pair.partition("=")[0] not in names]
+    if kept:
+        request.headers["cookie"] = "; ".join(kept)
+
+
+class CookieRules(DefaultCookiePolicy):
+    """Which cookies of a site are taken: beyond Python's own rules, none that browsers refuse."""
+
+    def set_ok(self, cookie: Cookie, request: urllib.request.Request) -> bool:
+        """See CookiePolicy."""
+        words = f"{cookie.name}={cookie.value or ''}"
+        is_sane = len(words) <= _MAX_COOKIE_CHARACTERS and not re.search("[\x00-\x1f\x7f]", words)
+        return is_sane and super().set_ok(cookie, request)
+
+
+class VisitorsCookies(CookieJar):
+    """The cookies of one visitor, in whichever event loop, thread or forked child requests are sent."""
+
+    def __init__(self, rules: CookieRules) -> None:
+        super().__init__(rules)
+        self._process = os.getpid()
+        self._rules = rules
+
+    def __iter__(self) -> Iterator[Cookie]:
+        with self._cookies_lock:  # type: ignore[attr-defined]
+            return iter(tuple(super().__iter__()))
+
+    def of_this_process(self) -> VisitorsCookies:
+        """The jar; in a forked child a copy, since the lock of this one may be locked there for ever."""
+        if self._process == os.getpid():
+            return self
+        copy = VisitorsCookies(self._rules)
+        for cookie in super().__iter__():
+            copy.set_cookie(cookie)
+        return copy
+
+
+_MAX_COOKIE_CHARACTERS = 4096
+"""RFC 6265, section 6.1."""
+
+
+def make_cookie(cookie: StoredCookie) -> Cookie:
+    """A stored cookie in the form that Python's jar takes."""
+    has_dot = cookie.domain.startswith(".")
+    return Cookie(
+        version=0,
+        name=cookie.name,
+        value=cookie.value,
+        port=None,
+        port_specified=False,
+        domain=cookie.domain,
+        domain_specified=has_dot,
+        domain_initial_dot=has_dot,
+        path=cookie.path,
+        path_specified=True,
+        secure=cookie.is_secure,
+        expires=None,
+        discard=True,
+        comment=None,
+        comment_url=None,
+        rest={},
+    )

@@ -1,0 +1,182 @@
+"""Turns the exceptions of httpx and of the system into ours: one table, around the single awaited call."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
+from chatgptt.net.bodies import UndecodableBodyError
+from chatgptt.net.deadline import Deadline, until
+from chatgptt.net.proxies import Proxy
+from chatgptt.protocols.urls import origin, without_credentials
+
+__all__ = ["causes", "map_error", "mapped", "undecodable"]
+
+_Value = TypeVar("_Value")
+
+
+_TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
+    # exception, code, whether the request may have reached the site, hint
+    (httpx.ConnectTimeout, "timeout", False, "the site's server does not answer; try again later"),
+    (httpx.PoolTimeout, "timeout", False, "too many requests are under way in this client"),
+    (httpx.TimeoutException, "timeout", True, "the site is slow; allow more time with timeout="),
+    (httpx.ConnectError, "connect_error", False, "check the address, and that the site is up"),
+    (httpx.ProxyError, "connect_error", False, "check the proxy's address and login"),
+    (httpx.StreamError, "connect_error", True, "the connection was closed"),
+    (httpx.HTTPError, "connect_error", True, "the connection broke; try again"),
+    (OSError, "connect_error", True, "the connection broke; try again"),  # bytes that are no TLS, for one
+)
+
+
+_WAITING = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""No failure, but how TLS waits for the network: in the chain of whatever ends that wait."""
+
+
+_DNS_HINT = "check the host name and this machine's network"
+
+
+_TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
+
+
+async def mapped(
+    call: Callable[[], Awaitable[_Value]],
+    url: str,
+    deadline: Deadline,
+    *,
+    is_bounded: bool = False,
+    proxy: Proxy | None = None,
+) -> _Value:
+    """The result of one awaited call on the network, with its exceptions mapped.
+
+    It runs under the deadline, unless it `is_bounded` to end by then by itself.
+    """
+    try:
+        with until(deadline.remaining):
+            if is_bounded:
+                return await call()
+            with anyio.fail_after(deadline.remaining()):
+                return await call()
+    except (TimeoutError, httpx.TimeoutException) as error:
+        if isinstance(error, httpx.TimeoutException) and deadline.remaining() > 0.0:
+            raise map_error(error, url, proxy) from error
+        raise TransportError(
+            f"the {deadline.name} passed while talking to {origin(url)}",
+            code="timeout",
+            hint=deadline.hint,
+            url=url,
+            is_sent=True,
+        ) from error
+    except httpx.TooManyRedirects as error:
+        raise PageError(
+            "the page redirects in a circle", hint="check the page's address in a browser", url=url
+        ) from error
+    except httpx.UnsupportedProtocol as error:
+        raise PageError(
+            "the page redirects to an address that is not http or https",
+            hint="check the page's address in a browser",
+            url=url,
+        ) from error
+    except UndecodableBodyError as error:
+        raise undecodable(error, url) from error
+    except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+        raise map_error(error, url, proxy) from error
+    except (httpx.InvalidURL, httpx.CookieConflict, UnicodeError) as error:
+        raise PageError(
+            f"the site redirects to an address that is none: {error}",
+            hint="check the page's address in a browser",
+            url=url,
+        ) from error
+
+
+def refused_by(proxy: Proxy, url: str) -> TransportError:
+    return TransportError(
+        f"cannot reach {origin(url)} through {proxy}: it wants another login (HTTP 407)",
+        code="connect_error",
+        hint=proxy.hint,
+        url=without_credentials(url),
+    )
+
+
+def undecodable(error: UndecodableBodyError, url: str) -> TransportError:
+    """The error for a body whose compression cannot be undone."""
+    return TransportError(
+        f"cannot read what {origin(url)} sent: {error}",
+        code="connect_error",
+        hint="the site, or something on the way, compresses its replies wrongly; try again",
+        url=url,
+        is_sent=True,
+    )
+
+
+def map_error(error: Exception, url: str, proxy: Proxy | None = None) -> ChatGpttError:
+    """Our error for one of httpx or of the system."""
+    chain = list(causes(error))
+    if proxy is not None and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        is_tls = any(isinstance(cause, ssl.SSLError) for cause in chain)
+        if not is_tls:
+            return TransportError(
+                f"cannot reach {origin(url)} through {proxy}: {_reason(chain)}",
+                code="timeout" if isinstance(error, httpx.ConnectTimeout) else "connect_error",
+                hint=proxy.hint,
+                url=url,
+            )
+    if isinstance(error, httpx.RequestError) and _target(error) not in ("", origin(url)):
+        url = f"{_target(error)}/"  # a redirect led there
+    where = f"{origin(url)}: {_reason(chain)}"
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
+        return TransportError(f"cannot find {where}", code="dns_error", hint=_DNS_HINT, url=url)
+    if any(isinstance(cause, ssl.SSLError) and not isinstance(cause, _WAITING) for cause in chain):
+        is_sent = not isinstance(error, httpx.ConnectError)
+        return TransportError(
+            f"no safe connection to {where}", code="tls_error", hint=_TLS_HINT, url=url, is_sent=is_sent
+        )
+    if any(isinstance(cause, BrokenPipeError) for cause in chain):
+        # The server had closed before it had all of the request, so it cannot have acted on it.
+        hint = "the site's server hung up; try again"
+        return TransportError(f"cannot talk to {where}", code="connect_error", hint=hint, url=url)
+    for kind, code, is_sent, hint in _TABLE:
+        if isinstance(error, kind):
+            return TransportError(f"cannot talk to {where}", code=code, hint=hint, url=url, is_sent=is_sent)
+    raise AssertionError(f"unmapped {type(error)}")  # pragma: no cover
+
+
+def _target(error: httpx.RequestError) -> str:
+    """The origin that a failed request went to; "" where it is not known."""
+    try:
+        return origin(str(error.request.url))
+    except (RuntimeError, ValueError):
+        return ""
+
+
+def causes(error: BaseException | None) -> Iterable[BaseException]:
+    """The chain of exceptions under `error`; a failed connect is a group with one for each address."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        error = pending.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
+        yield error
+        pending += [error.__cause__, error.__context__]
+        if isinstance(error, BaseExceptionGroup):
+            pending += error.exceptions
+
+
+def _reason(causes: list[BaseException]) -> str:
+    """The most telling words in a chain: those of the system where it has some."""
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            if isinstance(cause, ssl.SSLError | socket.gaierror) or not cause.errno:
+                return cause.strerror[:200]
+            return os.strerror(cause.errno)  # asyncio has words of its own, "Connect call failed"
+    words = next((str(cause) for cause in causes if str(cause)), "")
+    return words[:200] or type(causes[0]).__name__

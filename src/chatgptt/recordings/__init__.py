@@ -1,0 +1,35 @@
+"""Recorded visits: record a page once, test against it offline for ever, see when the site has changed.
+
+    from chatgptt.recordings import read_case, serve_case
+
+    with serve_case(read_case(Path("fixtures/wpaicg-stream"))) as site:
+        chatgptt.ask(site.messages[0], site.page, state_dir=None)
+
+`record` makes cases, `scrub` takes out of them what is nobody's business, `serve_case` plays them on
+loopback, and `find_drift` says what has changed since. pytest finds the fixture `chat_site` by itself. See
+docs/fixtures.md.
+"""
+
+from chatgptt.recordings.case import Ask, Case, CaseError, Chunk, Exchange, find_cases, read_case, write_case
+from chatgptt.recordings.drift import find_drift
+from chatgptt.recordings.recorder import Recorded, read_fault, record
+from chatgptt.recordings.replay import ReplayedSite, serve_case
+from chatgptt.recordings.scrub import ScrubReport
+
+__all__ = [
+    "Ask",
+    "Case",
+    "CaseError",
+    "Chunk",
+    "Exchange",
+    "Recorded",
+    "ReplayedSite",
+    "ScrubReport",
+    "find_cases",
+    "find_drift",
+    "read_case",
+    "read_fault",
+    "record",
+    "serve_case",
+    "write_case",
+]

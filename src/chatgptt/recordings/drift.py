@@ -1,0 +1,196 @@
+"""What has changed between a case and a fresh recording of the same page, in words.
+
+Pure. It looks at what the client relies on: the protocol, the boxes with their attributes, the way to the
+tokens, the form of the replies, the outcome. Not at texts and nonces, which differ from day to day, nor at
+how a reply was cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+
+from chatgptt._models import ChatBox
+from chatgptt.protocols.sse import EventDecoder
+from chatgptt.protocols.text import find_objects, loads
+from chatgptt.recordings.case import Ask, Case, Exchange
+
+__all__ = ["find_drift"]
+
+_MOST_DEPTH = 6
+
+
+def find_drift(before: Case, now: Case) -> list[str]:
+    """What is different now, a sentence each; empty where nothing is that matters."""
+    return [
+        *_protocol(before, now),
+        *_boxes(before.boxes, now.boxes),
+        *(f"after the page's scripts: {one}" for one in _boxes(before.rendered_boxes, now.rendered_boxes)),
+        *_asks(before, now),
+        *_replies(before, now),
+    ]
+
+
+def _protocol(before: Case, now: Case) -> Iterator[str]:
+    has_boxes = all(case.boxes or case.rendered_boxes for case in (before, now))
+    if has_boxes and before.protocol != now.protocol:
+        yield f"the site speaks another protocol: {before.protocol} before, {now.protocol} now"
+    if has_boxes and before.plugin_version != now.plugin_version:
+        yield f"the plugin's version: {_said(before.plugin_version)} before, {_said(now.plugin_version)} now"
+    was, is_ = before.served, now.served
+    if was is not None and is_ is not None and was.status != is_.status:
+        yield f"the page answers with HTTP {is_.status}, before with {was.status}"
+
+
+def _boxes(before: tuple[ChatBox, ...], now: tuple[ChatBox, ...]) -> Iterator[str]:
+    old, new = _by_place(before), _by_place(now)
+    for place in dict.fromkeys((*old, *new)):
+        if place not in new:
+            yield f"the {_named(old[place])} is gone"
+        elif place not in old:
+            yield f"there is a new box: the {_named(new[place])}"
+    for place, box in old.items():
+        if place in new:
+            yield from _attributes(box, new[place])
+
+
+def _by_place(boxes: tuple[ChatBox, ...]) -> dict[tuple[str, str, int, int], ChatBox]:
+    """Boxes by what they are; equal ones are told apart by their order."""
+    found: dict[tuple[str, str, int, int], ChatBox] = {}
+    for box in boxes:
+        turn = sum(1 for place in found if place[:3] == (box.protocol, box.kind, box.bot_id))
+        found[box.protocol, box.kind, box.bot_id, turn] = box
+    return found
+
+
+def _named(box: ChatBox) -> str:
+    return f"{box.kind} box of bot {box.bot_id} ({box.protocol})"
+
+
+def _attributes(old: ChatBox, new: ChatBox) -> Iterator[str]:
+    name = _named(old)
+    if (old.nonce is None) != (new.nonce is None):
+        yield f"the {name} shows {'no usable nonce any more' if new.nonce is None else 'its nonce now'}"
+    if (old.consent == "") != (new.consent == ""):
+        yield f"the {name} asks for {'consent now' if new.consent else 'no consent any more'}"
+    pairs: tuple[tuple[str, object, object], ...] = (
+        ("posts to", old.ajax_url, new.ajax_url),
+        ("stands in the post", old.post_id, new.post_id),
+        ("is called", old.name, new.name),
+        ("sends back the page", old.page_url, new.page_url),
+        ("expects a stream", old.is_streaming, new.is_streaming),
+        ("takes so many history entries", old.memory_limit, new.memory_limit),
+        ("has the image commands", ", ".join(old.image_triggers), ", ".join(new.image_triggers)),
+    )
+    for words, was, is_ in pairs:
+        if was != is_:
+            yield f"the {name} {words}: {_said(was)} before, {_said(is_)} now"
+
+
+def _asks(before: Case, now: Case) -> Iterator[str]:
+    for number, (old, new) in enumerate(zip_longest(before.asks, now.asks), 1):
+        which = "the call" if len(before.asks) == 1 else f"message {number}"
+        if old is None or new is None:
+            yield f"{which} was {'not recorded before' if old is None else 'not made now'}"
+            continue
+        if _outcome(old) != _outcome(new):
+            yield f"{which} comes to {_outcome(new)}, before to {_outcome(old)}"
+        elif old.rung != new.rung:
+            yield f"the tokens for {which} come from {_said(new.rung)}, before from {_said(old.rung)}"
+        if old.outcome == new.outcome == "answered" and old.is_streamed != new.is_streamed:
+            yield f"the answer to {which} {'is a stream now' if new.is_streamed else 'is no stream any more'}"
+
+
+def _outcome(ask: Ask) -> str:
+    return " ".join(filter(None, (ask.outcome, ask.reason)))
+
+
+def _said(value: object) -> str:
+    match value:
+        case None | "":
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
+
+
+# The form of replies
+
+
+def _replies(before: Case, now: Case) -> Iterator[str]:
+    old, new = _by_action(before), _by_action(now)
+    for action in sorted(old.keys() | new.keys()):
+        if action not in new:
+            yield f"the request {action} is not made any more"
+        elif action not in old:
+            yield f"there is a new request: {action}"
+        else:
+            yield from _forms(action, old[action], new[action])
+
+
+def _by_action(case: Case) -> dict[str, list[Exchange]]:
+    found: dict[str, list[Exchange]] = {}
+    for exchange in case.exchanges:
+        if exchange.action and exchange.by == "client":  # what a page asks for besides is its own affair
+            found.setdefault(exchange.action, []).append(exchange)
+    return found
+
+
+def _forms(action: str, old: list[Exchange], new: list[Exchange]) -> Iterator[str]:
+    was, is_ = ([one.status for one in some] for some in (old, new))
+    if was != is_:
+        yield f"{action} is answered with HTTP {_listed(is_)}, before with {_listed(was)}"
+    kinds_before, kinds_now = ({one.media_type for one in some} for some in (old, new))
+    if kinds_before != kinds_now:
+        kinds = f"as {_listed(sorted(kinds_now))}, before as {_listed(sorted(kinds_before))}"
+        yield f"{action} is answered {kinds}"
+        return  # of another kind, nothing else is the same either
+    parts_before, parts_now = (set().union(*map(_parts, some)) for some in (old, new))
+    if gone := parts_before - parts_now:
+        yield f"the reply to {action} lacks: {_listed(sorted(gone))}"
+    if fresh := parts_now - parts_before:
+        yield f"the reply to {action} has in addition: {_listed(sorted(fresh))}"
+    ended, ends = ([one.ending for one in some] for some in (old, new))
+    if set(ended) != set(ends):
+        yield f"the reply to {action} is {_listed(ends)}, before {_listed(ended)}"
+
+
+def _listed(values: Iterable[str | int]) -> str:
+    return ", ".join(dict.fromkeys(map(str, values))) or "nothing"
+
+
+def _parts(exchange: Exchange) -> set[str]:
+    """The events of a stream and the keys of its JSON, whatever they hold."""
+    text = exchange.body.decode("utf-8", "replace")
+    if exchange.media_type != "text/event-stream":
+        return {path for found in find_objects(text) for path in _paths(found, "", 0)}
+    decoder = EventDecoder()
+    events = [*decoder.receive(exchange.body), *decoder.end()]
+    found: set[str] = set()
+    for event in events:
+        name = f"event {event.name or 'message'}"
+        value = loads(event.data)
+        found |= {f"{name}: {path}" for path in _paths(value, "", 0)} or {f"{name}: {_sort_of(event.data)}"}
+    return found | ({"lines that are no event"} if decoder.stray.strip() else set())
+
+
+def _sort_of(data: str) -> str:
+    return data if re.fullmatch(r"\[[A-Z]{2,20}\]", data) else "text" if data else "nothing"
+
+
+def _paths(value: object, path: str, depth: int) -> set[str]:
+    if depth > _MOST_DEPTH:
+        return {path}
+    match value:
+        case dict():
+            return {
+                one
+                for key, member in value.items()
+                for one in _paths(member, f"{path}.{key}".strip("."), depth + 1)
+            }
+        case list():
+            return {one for member in value for one in _paths(member, f"{path}[]", depth + 1)} or {path}
+        case _:
+            return {path} if path else set()

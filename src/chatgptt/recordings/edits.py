@@ -1,0 +1,103 @@
+"""Replacing parts of a body without losing where its chunks were cut.
+
+Pure. An edit is a span of the old bytes and what stands there now. A cut inside of an edited span stays
+where it was as far as the new bytes reach, so that a nonce that came in two chunks still does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from chatgptt.recordings.case import Chunk
+
+__all__ = ["Edit", "apply", "base64_texts", "cut", "sub"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`old[start:end]` becomes `new`."""
+
+    start: int
+    end: int
+    new: bytes
+
+
+def sub(pattern: re.Pattern[bytes], make: Callable[[re.Match[bytes]], bytes], old: bytes) -> list[Edit]:
+    """The edits that replace each match by what `make` makes of it; none for those that stay as they are."""
+    edits = []
+    for found in pattern.finditer(old):
+        new = make(found)
+        if new != found[0]:
+            edits.append(Edit(found.start(), found.end(), new))
+    return edits
+
+
+def apply(old: bytes, edits: Iterable[Edit]) -> bytes:
+    """`old` with its edits, which may not overlap."""
+    pieces = []
+    at = 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        pieces += [old[at : edit.start], edit.new]
+        at = edit.end
+    return b"".join([*pieces, old[at:]])
+
+
+def cut(chunks: tuple[Chunk, ...], edits: Iterable[Edit]) -> tuple[Chunk, ...]:
+    """The chunks of a body after its edits; those of which nothing is left are gone."""
+    ordered = sorted(edits, key=lambda edit: edit.start)
+    found: list[Chunk] = []
+    old_at = new_at = shift = index = 0
+    waited = 0.0
+    for chunk in chunks:
+        old_at += chunk.size_bytes
+        while index < len(ordered) and ordered[index].end <= old_at:
+            shift += len(ordered[index].new) - (ordered[index].end - ordered[index].start)
+            index += 1
+        end = old_at + shift
+        if index < len(ordered) and ordered[index].start < old_at:
+            end = ordered[index].start + shift + min(old_at - ordered[index].start, len(ordered[index].new))
+        waited += chunk.delay
+        if end > new_at:
+            found.append(Chunk(size_bytes=end - new_at, delay=waited))
+            new_at, waited = end, 0.0
+    return tuple(found)
+
+
+_DATA_URI = re.compile(
+    rb"""(data:[\w/+.;=-]{0,80};base64,)((?:[A-Za-z0-9+/]|%2[BbFf]|\\/)+(?:=|%3[Dd]){0,2})"""
+)
+_BLOB = re.compile(rb"(?<![A-Za-z0-9+/_-])()([A-Za-z0-9+/]{12,}={0,2})(?![A-Za-z0-9+/=])")
+
+
+def base64_texts(old: bytes) -> Iterator[tuple[int, int, bytes, bytes, bytes]]:
+    """Every run of base64 that holds text: start, end, the head of its `data:` URI, itself, its text."""
+    starts: list[int] = []  # of the URIs, in their order, and their ends
+    ends: list[int] = []
+    for pattern in (_DATA_URI, _BLOB):
+        for found in pattern.finditer(old):
+            start, end = found.span()
+            place = bisect_right(ends, start)
+            if pattern is _BLOB and place < len(starts) and starts[place] < end:
+                continue
+            text = _decoded(found[2])
+            if text is not None:
+                if pattern is _DATA_URI:
+                    starts.append(start)
+                    ends.append(end)
+                yield start, end, found[1], found[2], text
+
+
+def _decoded(code: bytes) -> bytes | None:
+    code = unquote_to_bytes(code.replace(b"\\/", b"/")).rstrip(b"=")
+    try:
+        data = base64.b64decode(code + b"=" * (-len(code) % 4), validate=True)
+        data.decode("utf-8")
+    except (binascii.Error, ValueError):
+        return None
+    return data if re.search(rb"[\x00-\x08\x0e-\x1f]", data) is None else None

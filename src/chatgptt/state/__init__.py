@@ -1,0 +1,1 @@
+"""What is kept on disk: the folder, its owner, locks and atomic files."""
