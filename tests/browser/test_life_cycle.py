@@ -40,7 +40,7 @@ async def test_one_browser_serves_all_acquisitions_and_ends_with_its_client(
 
 @anyio_test
 async def test_an_idle_browser_is_ended_and_started_again(traces: Traces, demo: DemoSite) -> None:
-    async with Acquiring(BrowserOptions(idle=0.2)) as acquiring:
+    async with Acquiring(BrowserOptions(idle=1.0)) as acquiring:
         await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
         with anyio.fail_after(10):
             while traces.processes():  # noqa: ASYNC110 - processes set no event

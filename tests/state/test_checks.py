@@ -25,7 +25,8 @@ from state.places import (
     take_back,
 )
 
-from chatgptt import AsyncClient, _health_command
+from chatgptt import AsyncClient
+from chatgptt.cli import health_check
 from chatgptt.cli.health_check import HealthCommand
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import _SCHEMA, FILE_NAME, History, Remembered
@@ -413,7 +414,7 @@ class Broken(AsyncClient):
 def test_a_fault_of_the_program_is_unknown(
     form: str, state: Path, demo: DemoSite, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_health_command, "AsyncClient", Broken)
+    monkeypatch.setattr(health_check, "AsyncClient", Broken)
     done = run("health-check", "-vv", "--format", form, demo.page("wpaicg/"))
     assert done.code == 3
     assert "KeyError" in done.out or form == "prometheus"
@@ -426,7 +427,7 @@ def test_a_fault_beyond_the_sites_is_unknown_too(run: Run, monkeypatch: pytest.M
     def fail(sites: object, *, is_shown: bool) -> None:
         raise ZeroDivisionError("p4ssword")
 
-    monkeypatch.setattr(_health_command, "_LiveTable", fail)
+    monkeypatch.setattr(health_check, "_LiveTable", fail)
     done = run("health-check", "http://127.0.0.1:9/")
     assert (done.code, done.out) == (3, "")
     assert "ZeroDivisionError" in done.err

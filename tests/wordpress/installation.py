@@ -173,8 +173,14 @@ class WordPress:
 
 @contextlib.contextmanager
 def installed() -> Iterator[WordPress]:
-    """WordPress, installed and running; nothing is left of it behind the block."""
-    with tempfile.TemporaryDirectory(prefix="wordpress-") as name, contextlib.ExitStack() as stack:
+    """WordPress, installed and running; nothing is left of it behind the block.
+
+    The path of its folder is short: sockets lie in it, whose paths end at 107 characters.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="wordpress-", dir="/tmp") as name,
+        contextlib.ExitStack() as stack,
+    ):
         folder = Path(name)
         _lay_out(folder)
         _start_mariadb(folder, stack)

@@ -204,7 +204,7 @@ class Chromium:
         self._gone = asyncio.Event()
         self._is_closed = False
         self._binding = f"_{os.urandom(8).hex()}"
-        script = files("chatgptt.tokens").joinpath("watch.js").read_text("utf-8")
+        script = files("chatgptt.browser").joinpath("watch.js").read_text("utf-8")
         self._script = script.replace("BINDING", self._binding)
 
     @property

@@ -1,6 +1,6 @@
 """The `chatgptt` command: parse, call, print, exit code.
 
-What it reads and prints is in `_terminal`, all the rest in the library.
+What it reads and prints is in `terminal`, all the rest in the library.
 The library is imported inside of the commands, so that help appears at once.
 """
 
