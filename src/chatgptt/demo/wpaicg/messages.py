@@ -1,6 +1,6 @@
 """What admin-ajax.php does with a message in 1.x: the checks in their order, then the answer.
 
-[docs/protocols/wpaicg-1.x.md, the request; errors and refusals]
+[docs/protocols.md, the request; errors and refusals]
 """
 
 from __future__ import annotations
