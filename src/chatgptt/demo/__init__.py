@@ -1,6 +1,6 @@
 """A small chat site on loopback that speaks both protocols of AI Power, with everything that can go wrong.
 
-It is written from the facts in docs/protocols and shares no code with the client, so that it can disagree
+It is written from the facts in docs/protocols.md and shares no code with the client, so that it can disagree
 with it. Nonces are computed and checked, keys are good once, histories are mangled as sites mangle them; only
 the AI is made up. `GET /` lists the pages and the words that make an answer special.
 

@@ -2,7 +2,7 @@
 
 A nonce is a keyed hash of the number of the current half-day, an action and a user id. It is accepted in
 the half-day it was made in and in the next one, so it lives between 12 and 24 hours. Every guest has the
-user id 0, hence every guest gets the same nonce at a time. [docs/protocols.md, nonce freshness]
+user id 0, hence every guest gets the same nonce at a time. (docs/protocols.md C2)
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is kept on disk: the folder, its owner, locks and atomic files."""
+"""Files on disk: whose they are, which links are followed, and how a file is replaced in one step."""

@@ -1,7 +1,7 @@
 """How an answer looks on the wire in 2.x: named events, always with status 200.
 
 A refusal is an `error` and then `done`; a failure of the provider is an `error` and then nothing.
-[docs/protocols.md, responses]
+(docs/protocols.md A4)
 """
 
 from __future__ import annotations

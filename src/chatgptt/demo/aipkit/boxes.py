@@ -1,7 +1,7 @@
 r"""The markup of a 2.x chat box, inline or popup: a container whose `data-config` says everything.
 
 The config is JSON in which the dangerous characters of strings are escaped as `\u00XX`, put into an
-attribute between single quotes with its own quotation marks as `&quot;`. [docs/protocols.md, HTML]
+attribute between single quotes with its own quotation marks as `&quot;`. (docs/protocols.md A1)
 """
 
 from __future__ import annotations

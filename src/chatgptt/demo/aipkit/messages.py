@@ -2,7 +2,7 @@
 
 The first request leaves the message under a key that is good for one use and a minute; the second asks for
 the answer and has everything in its query. The conversation is kept here, by bot, conversation and session.
-[docs/protocols.md, requests for one chat message; errors and refusals]
+(docs/protocols.md A3, A5)
 """
 
 from __future__ import annotations

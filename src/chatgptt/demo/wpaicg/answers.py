@@ -1,7 +1,7 @@
 """How an answer looks on the wire in 1.x: the provider's own chunks as they are, or one JSON object.
 
 Errors of the provider are disguised as answers in a stream, and come twice.
-[docs/protocols.md, the response; errors and refusals]
+(docs/protocols.md W4 to W6)
 """
 
 from __future__ import annotations

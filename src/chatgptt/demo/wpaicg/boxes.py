@@ -1,7 +1,7 @@
 """The markup of a 1.x chat box: which attributes in which version, and what is inside.
 
 All data is on the container's own element. Names mix `-` and `_`, some stand with spaces around the `=`,
-and the widget of the last versions has a stray `<` in its post id. [docs/protocols.md, HTML]
+and the widget of the last versions has a stray `<` in its post id. (docs/protocols.md W1)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What admin-ajax.php does with a message in 1.x: the checks in their order, then the answer.
 
-[docs/protocols.md, the request; errors and refusals]
+(docs/protocols.md W2, W6)
 """
 
 from __future__ import annotations

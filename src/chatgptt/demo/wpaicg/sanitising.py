@@ -2,7 +2,7 @@
 
 The plugin sanitises the history, takes every backslash out of it and only then reads it as JSON. Whatever
 needed a backslash is garbled by then, and one quotation mark inside a text costs the whole history.
-[docs/protocols.md, history]
+(docs/protocols.md W3)
 """
 
 from __future__ import annotations
