@@ -1,37 +1,4 @@
 """The earlier name of `chatgptt.recordings`, which programs import."""
 
-from chatgptt.recordings import (
-    Ask,
-    Case,
-    CaseError,
-    Chunk,
-    Exchange,
-    Recorded,
-    ReplayedSite,
-    ScrubReport,
-    find_cases,
-    find_drift,
-    read_case,
-    read_fault,
-    record,
-    serve_case,
-    write_case,
-)
-
-__all__ = [
-    "Ask",
-    "Case",
-    "CaseError",
-    "Chunk",
-    "Exchange",
-    "Recorded",
-    "ReplayedSite",
-    "ScrubReport",
-    "find_cases",
-    "find_drift",
-    "read_case",
-    "read_fault",
-    "record",
-    "serve_case",
-    "write_case",
-]
+from chatgptt.recordings import *  # noqa: F403 - all of its public names
+from chatgptt.recordings import __all__ as __all__
