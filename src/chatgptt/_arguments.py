@@ -1,6 +1,6 @@
-"""Whether an argument of a public call is of a kind that can work, before anything is sent.
+"""Checks the arguments of public calls before anything is sent.
 
-A value of another kind is named by its type alone: it may be a secret in the wrong place.
+The error names only the type of a wrong value: the value may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_NAME_BYTES = 255
 
 
 def check_kind(name: str, value: object, *kinds: type | None, wanted: str) -> None:
-    """Refuses a value that is of none of the `kinds`, None among them; True and False are no numbers.
+    """Refuses a value whose type is not in `kinds`. None is a kind too. True and False are no numbers.
 
     Raises:
         InvalidInputError: with what is `wanted`.

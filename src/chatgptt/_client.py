@@ -1,7 +1,7 @@
 """The client: what to ask of which page, and the conversation that goes on.
 
-The work is done below: tokens by the ladder, the question by an exchange. This module turns a caller's words
-into a question in the form that each protocol can carry.
+The work is done below: the ladder gets the tokens, a stream sends the question. This module turns a caller's
+words into a question in the form that each protocol can carry.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class AsyncClient:
             try:
                 if connections is not None:
                     await connections.close()
-            finally:  # asyncio's own cancellation knows no shield
+            finally:  # asyncio's own cancellation ignores anyio's shields
                 await self._browser.close()
 
     async def ask(

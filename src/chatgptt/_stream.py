@@ -361,7 +361,7 @@ class AsyncReplyStream:
         return is_plain and self._has_old_nonce and is_doubtful and self._context.ladder.has_browser
 
     async def _ask_browser(self, rejected: frozenset[str], acquired: Acquired) -> Acquired:
-        """Tokens from the browser, or the same ones for want of it; the last ones that are tried."""
+        """Tokens from the browser, or the same ones without a browser. No others are tried after them."""
         self._renewals += 1
         try:
             found = await self._acquire(rejected)
@@ -584,7 +584,7 @@ class AsyncReplyStream:
 
 
 def _as_no_rejection(error: ChatGpttError) -> ChatGpttError:
-    """What a rejection amounts to once the site shows the same nonce past all caches: it is not at fault."""
+    """The error for a rejected nonce that the site shows past all caches too: the nonce is not the cause."""
     if not isinstance(error, TokenRejectedError) or error.otherwise is None:
         return error
     error.otherwise.findings = error.findings

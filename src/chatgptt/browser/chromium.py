@@ -70,7 +70,7 @@ _FLAGS = (
     # Once for Chromium and once for its headless shell.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    # A cookie for one port of a host goes to no other. The other two are Playwright's, which this replaces.
+    # Cookies of one port go to no other port. The other two are Playwright's, whose list this one replaces.
     "--enable-features=EnablePortBoundCookies,CDPScreenshotNewSurface,SkipListAccountsWithoutGaiaCookies",
     "--disable-sync",
     "--disable-domain-reliability",
@@ -120,7 +120,7 @@ class Disguise:
 
     @property
     def proxied_by(self) -> Proxy | None:
-        """The proxy, to speak of it."""
+        """The proxy without its login, for messages."""
         return Proxy(url=self.proxy, source=self.proxy_source) if self.proxy else None
 
 
@@ -168,7 +168,7 @@ class Listener:
         """The page itself goes to a document, the first or another one. Its body is still to come."""
 
     def error_page_came(self, document: Document) -> None:
-        """The body of the last document, whose status is an error's; not called where it is gone at once."""
+        """The body of an error page that is the last document; not called if the page left it at once."""
 
     def script_failed(self, message: str) -> None:
         """A script of the page threw."""
@@ -362,7 +362,7 @@ class Tab:
         page.on("request", self._went)
         page.on("response", lambda response: self._spawn(self._came(response)))
         session = self._session = await context.new_cdp_session(page)
-        # Playwright's own bindings write their arguments with the page's JSON, which a page can spoil.
+        # Playwright's own bindings write their arguments with the page's JSON, which a page can replace.
         session.on("Runtime.bindingCalled", lambda event: self._told(binding, event))
         session.on("Runtime.executionContextDestroyed", self._left)
         session.on("Runtime.executionContextsCleared", self._left)
@@ -570,7 +570,7 @@ class Tab:
         self.listener.page_died()
 
     def _told(self, binding: str, event: Mapping[str, object]) -> None:
-        """Takes in what the watching script of a frame told: what the frame shows, and where."""
+        """Takes in a report of a frame's watching script: what the frame shows, and where."""
         if event["name"] != binding:
             return
         is_main, url, parent, text = str(event["payload"]).split("\n", 3)
@@ -629,7 +629,7 @@ class Tab:
             await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
 
     async def _log_in(self, event: Mapping[str, object]) -> None:
-        """Gives the gate its login; who else asks for one gets none."""
+        """Gives the gate its login. Other servers that ask for a login get none."""
         session, challenge = self._session, event["authChallenge"]
         assert session is not None
         assert isinstance(challenge, dict)

@@ -4,9 +4,9 @@ Playwright's objects belong to one event loop, and a process may have many, each
 So they get one that no caller ends.
 
 Playwright starts its driver, a Node program, with the environment and the stderr of the process. Node makes
-its stderr non-blocking, and so the caller's, which is the same pipe: what the caller then prints may be lost.
-So this loop gives the programs that it starts a stderr of their own, whose lines are logged, and variables
-beside the caller's.
+its stderr non-blocking, and with it the caller's, which is the same pipe. Then output of the caller may be
+lost. So this loop gives the programs that it starts a stderr of their own, whose lines are logged, and
+variables beside the caller's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _extra: ContextVar[Mapping[str, str]] = ContextVar("chatgptt_environment_of_driv
 
 
 def browser_is_closed() -> BrowserError:
-    """What a visit raises whose client is closed."""
+    """The error of a visit after its client was closed."""
     return BrowserError("the browser is closed", hint="close the client after the last call")
 
 
@@ -59,7 +59,7 @@ def environment_of_driver(extra: Mapping[str, str]) -> Iterator[None]:
 
 
 class DriverThread:
-    """A thread with an event loop, which ends when it is told to, or with the process."""
+    """A thread with an event loop. It ends when `stop` is called, or with the process."""
 
     def __init__(self) -> None:
         self._loop = _DriverLoop()
@@ -71,7 +71,7 @@ class DriverThread:
         """The result of `call`, done in the thread's loop; a cancelled caller cancels it, and waits for that.
 
         Raises:
-            BrowserError: where it was cancelled by somebody else, who ends the browser.
+            BrowserError: where the end of the browser cancelled it.
         """
         here = asyncio.get_running_loop()
         ended = asyncio.Event()
@@ -92,7 +92,7 @@ class DriverThread:
             # After the task's first step: what that begins, others may need.
             self.call_soon(lambda: self._loop.call_soon(tasks[0].cancel))
             with anyio.CancelScope(shield=True):
-                while not ended.is_set():  # asyncio's own cancellation knows no shield
+                while not ended.is_set():  # asyncio's own cancellation ignores anyio's shields
                     with contextlib.suppress(asyncio.CancelledError):
                         await ended.wait()
             raise
@@ -179,5 +179,5 @@ def _log_lines(lines: IO[str]) -> None:
 
 
 def _log_failure(_: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
-    """What failed, and was waited for by none, is of no use but to who looks for a defect."""
+    """Logs failures of tasks that no caller waits for, at debug level: they only help to find a defect."""
     _log.debug("the browser's thread: %s", context.get("exception") or context.get("message"))

@@ -57,7 +57,7 @@ def map_failure(name: str, url: str, at_gate: Mapping[str, ChatGpttError]) -> Ch
             url=shown,
         )
     if name in _OF_THE_GATE and at_gate:
-        # Of another host where a redirect led there.
+        # It is another host's after a redirect.
         return at_gate.get(urlsplit(url).hostname or "") or list(at_gate.values())[-1]
     code, hint = next((code, hint) for beginning, code, hint in _TABLE if name.startswith(beginning))
     return TransportError(

@@ -1,12 +1,12 @@
 """The gate between the browser and the network: an HTTP proxy on loopback that all traffic of a tab takes.
 
-A page's frames, popups, workers and WebSockets all connect by way of their context's proxy. So what a page
-may reach is judged here, where connections are made, whether they go on directly or to a proxy that the
-caller named.
+A page's frames, popups, workers and WebSockets all connect through their context's proxy. The gate makes
+these connections, directly or through a proxy that the caller named. So it can refuse each one that leads
+further in than the page may go.
 
-It asks for a login that only the tab knows: no other program of this machine goes out by it. Chromium asks
-for a tunnel where it speaks TLS or WebSocket. It sends other requests whole, one after the other, and of
-these the gate reads the heads: each says where it goes. What comes back is handed on as it comes.
+The gate asks for a login that only the tab knows, so no other program of this machine can use it. For TLS and
+WebSocket, Chromium asks for a tunnel. It sends other requests whole, one after the other. The gate reads the
+heads of these, which say where they go. It hands on the replies as they come.
 """
 
 from __future__ import annotations
@@ -105,18 +105,18 @@ class _Head:
         return parts.hostname or "", parts.port or 80
 
     def header(self, name: str) -> str:
-        """The value of a header, which is asked for in lower case; "" where there is none."""
+        """The value of the header with this lower-case name; "" where there is none."""
         start = f"{name}:"
         return next((line[len(start) :].strip() for line in self.lines if line.lower().startswith(start)), "")
 
     def for_site(self) -> bytes:
-        """As a browser sends it that knows no proxy."""
+        """The head as a browser without a proxy sends it."""
         target = f"/{self.target.partition('://')[2].partition('/')[2]}"
         lines = [re.sub(r"(?i)^proxy-(?=connection:)", "", line) for line in self._others()]
         return self._written(target, lines)
 
     def for_proxy(self, upstream: Upstream) -> bytes:
-        """With the login of an HTTP proxy instead of the gate's."""
+        """The head with the login of an HTTP proxy instead of the gate's."""
         login = [f"Proxy-Authorization: {_basic(upstream.user, upstream.password)}"] if upstream.user else []
         return self._written(self.target, [*self._others(), *login])
 
@@ -163,7 +163,7 @@ class Gate:
 
     async def open(self) -> int:
         """Begins to listen; the port."""
-        # In two steps: whoever is cancelled in the second one has something to close.
+        # In two steps: a caller that is cancelled in the second one has a server to close.
         self._server = await asyncio.start_server(
             self._accept, "127.0.0.1", 0, limit=_MOST_HEAD_BYTES, start_serving=False
         )
@@ -374,7 +374,7 @@ async def _copy_body(head: _Head, reader: asyncio.StreamReader, sink: asyncio.St
 async def _before(
     wanted: Coroutine[object, object, _Head], other: Coroutine[object, object, None]
 ) -> _Head | None:
-    """What is wanted, or None where the other one ends first."""
+    """The result of the first, or None where the other one ends first."""
     tasks = asyncio.ensure_future(wanted), asyncio.ensure_future(other)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -389,7 +389,7 @@ async def _before(
 
 
 async def _read_reply_head(reader: asyncio.StreamReader) -> bytes:
-    """The beginning of a reply, with its head; all of it where it has none."""
+    """The beginning of a reply, with its whole head; the whole reply where it has no head."""
     data = b""
     while not re.search(rb"\r?\n\r?\n", data) and len(data) < _MOST_HEAD_BYTES:
         more = await reader.read(_CHUNK_BYTES)

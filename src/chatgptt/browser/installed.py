@@ -138,7 +138,7 @@ def _find_named(name: str, *, where: str, needs_window: bool) -> Found:
 
 
 def no_display() -> BrowserError:
-    """What is raised where a browser is to show its window, and there is no place to show it."""
+    """The error of a browser that shall show its window on a machine without a display."""
     return BrowserError(
         "the browser cannot show its window: there is no display that it can use",
         hint="leave out is_headed, or run this on a desktop, or under xvfb-run",

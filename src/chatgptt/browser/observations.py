@@ -6,14 +6,14 @@ Elements and scripts are read by the same readers as static pages, from a small 
 boxes' elements.
 
 Where a nonce may show, best first: on the box; in the page's own chat requests; in the plugin's script
-globals; in the reply of the site's nonce action (docs/protocols.md A6); in what else the site's message
-endpoint or the plugin's embed route (A1) answered the page. Other JSON is not read.
+globals; in the reply of the site's nonce action (docs/protocols.md A6); in other replies of the site's
+message endpoint or of the plugin's embed route (A1). Other JSON is not read.
 
-A box counts only where it belongs to the page's own site. One in another site's frame, or one that names
-another site's endpoint, is noted with the place where it can be asked, and gives no tokens.
+A box counts only if it belongs to the page's own site. A box in another site's frame, or one that names
+another site's endpoint, gives no tokens. It is noted with the place where it can be asked.
 
-What a page shows costs time to read, and a page decides how much it shows. So replies are bounded in number
-and size, and so is the markup that is read in them.
+Reading takes time, and the page decides how much there is to read. So replies are bounded in number and size,
+and so is the markup that is read in them.
 """
 
 from __future__ import annotations

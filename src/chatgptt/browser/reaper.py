@@ -1,14 +1,14 @@
-"""What outlives the caller by a moment: a tiny process that clears up when the caller is gone.
+"""A small process that outlives the caller for a moment and clears up after it.
 
 A browser is a tree of processes and a temporary profile. A caller that is killed outright can close neither.
-So all of them live in one folder, and a process of our own holds the reading end of a pipe: it reads its end
-when the caller closes it or dies in whatever way, ends the browser's processes, and removes the folder.
+So all of them live in one folder, and a process of our own reads from a pipe. The pipe ends when the caller
+closes it or dies in any way. Then the process ends the browser's processes and removes the folder.
 
-The driver alone is started with the folder as its `TMPDIR`. A process that has this in its environment, or
-descends from one that has, is the browser's; no other is touched, whatever it does with the folder.
+The driver alone is started with the folder as its `TMPDIR`. A process with this `TMPDIR`, or a descendant of
+one, belongs to the browser. No other process is touched, whatever it does with the folder.
 
-Closing goes the same way: what is starting, or was stopped, hears nothing, so all of it is killed. A caller
-that is gone leaves two seconds to end by itself, since its driver may be at that already.
+Closing goes the same way. A process that is starting, or was stopped by a signal, does not react, so all of
+them are killed. After the death of a caller they get two seconds, since the driver may end them by itself.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Lifeline:
             with contextlib.suppress(OSError):  # it may have been killed
                 process.stdin.write(b"now")
             process.stdin.close()
-            # No thread waits: at the end of a program there are no new ones.
+            # Without a thread: at the end of a program no new thread can start.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT):
                     while process.poll() is None:  # noqa: ASYNC110 - a process sets no event
@@ -169,7 +169,7 @@ def _is_short(path: Path) -> bool:
 
 
 def _is_safe(path: Path) -> bool:
-    """Whether a folder can be made there that no other user can put another one in the place of."""
+    """Whether no other user can replace a folder that is made there."""
     try:
         found = path.stat()
     except OSError:

@@ -4,8 +4,8 @@ It waits for a plausible and stable value, never for "load" or "idle", which som
 that wait for a visitor get real input after a moment, then a popup's own button is pressed. Nothing is agreed
 to: a chat that waits for consent is reported, and so is a challenge, as soon as it is recognised.
 
-The page's last document counts. An error page whose script loads the page again, as cookie checks of hosts
-do, is given a moment for that; what it has become then is judged.
+The page's last document counts. An error page may have a script that loads the page again, as the cookie
+checks of hosts do. It gets a moment for that, and then the document that is there counts.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ _SLOW_DOCUMENT = 5.0
 """A document that is not complete by now gets its input all the same."""
 
 _MOST_STARTS = 10
-"""Documents that get input. A page that goes on and on is none that waits for a visitor."""
+"""Documents that get input. A page that goes on to more than these does not wait for a visitor."""
 
 _MOST_PLACES = 5
 """Findings about boxes of other sites."""
 
 _MAY_GO_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
-"""What in an error page may lead to another document."""
+"""The parts of an error page that may lead to another document."""
 
 
 def disguise_for(
@@ -403,7 +403,7 @@ class _Visit(Listener):
     # What it does
 
     async def _act(self) -> None:
-        """What a visitor does who waits for the chat; anew on each document that the page goes to."""
+        """Acts as a visitor who waits for the chat, again on each document that the page goes to."""
         while True:
             document = self._documents
             if self._error_page is None:
@@ -459,7 +459,7 @@ class _Visit(Listener):
     # What it makes of it
 
     def _meet_error(self, head: ReplyHead) -> None:
-        """Notes an error page, which stands until the page goes on to a document that is none."""
+        """Notes an error page. The note stands until the page goes on to a document that is no error page."""
         if self._error_page is None:
             self._error_since = time.monotonic()
         self._errors += 1
@@ -475,7 +475,7 @@ class _Visit(Listener):
             raise self._challenged(wall.what, None)
 
     def _found(self, error: ChatGpttError) -> ChatGpttError:
-        """An error of which a browser is no remedy: it is a browser that has met it."""
+        """The error without the advice to use a browser: a browser has met it."""
         if isinstance(error, ChallengeError):
             self._climb.saw("browser", error.message)
             error.hint = CHALLENGE_HINT

@@ -1,13 +1,13 @@
 """One browser for all clients of a process: started on first need, ended when idle, started anew if it died.
 
-Clients share the browser alone. Each visit has a tab in a context of its own, with the cookies, headers and
-proxy of its client. The browser ends with the last client that used it. It lives in a thread of its own (see
-`driver`), so that clients of all event loops and threads share it.
+Clients share nothing but the browser. Each visit has a tab in a context of its own, with the cookies, headers
+and proxy of its client. The browser ends with the last client that used it. It lives in a thread of its own
+(see `driver`), so that clients of all event loops and threads share it.
 
-The slow parts are kept out of the way: a used tab is closed in the background, and an empty one made ready
-for the next visit.
+No visit waits for the slow parts: a used tab is closed in the background, and an empty one is made ready for
+the next visit.
 
-A forked process has nothing of its parent's browser: it starts one of its own.
+A forked process does not use its parent's browser: it starts one of its own.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class SharedBrowser:
         return self._process is not None and self._process.is_running(self._options)
 
     async def visit(self, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]) -> _Value:
-        """What `work` makes of an empty tab; waits while too many are open.
+        """The result of `work` with an empty tab; waits while too many tabs are open.
 
         It is done in the browser's event loop. Where the caller is cancelled, so is `work`.
 
@@ -337,7 +337,7 @@ class _Browser:
             await self.end()
 
     async def end(self) -> None:
-        """Ends the browser, whatever it is doing; nothing of it goes on afterwards."""
+        """Ends the browser and all its processes, whatever it is doing."""
         if self._timer is not None:
             self._timer.cancel()
         with anyio.CancelScope(shield=True):
@@ -361,7 +361,7 @@ class _Browser:
         if self._chromium is not None:
             return self._chromium
         if self._starting is None:
-            # In a task of its own: whoever wants it first may leave, and is not held up by what that takes.
+            # In a task of its own, so that a first caller who is cancelled need not wait for the start.
             self._starting = asyncio.ensure_future(self._start())
             self._starting.add_done_callback(self._started)
         starting = self._starting
@@ -379,7 +379,7 @@ class _Browser:
             self._chromium = starting.result()
 
     def _discard(self) -> None:
-        """Lets the browser end by itself: nobody has to wait for that."""
+        """Lets the browser end in the background."""
         chromium, self._chromium = self._chromium, None
         spare, self._spare = self._spare, None
         if spare is not None:
@@ -409,7 +409,7 @@ class _Browser:
         self._begun.discard(chromium)
 
     async def _finish(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
-        """The tab that was made ready, if it will do."""
+        """The tab that was made ready, if it fits the options."""
         try:
             await asyncio.wait((spare,))
             tab = spare.result()
@@ -430,7 +430,7 @@ class _Browser:
             self.spawn(spare.result().close())
 
     def _replace(self, tab: Tab) -> None:
-        """Hands a closed tab's slot on: to the tab that is made ready, else to whoever waits."""
+        """Hands on a closed tab's slot: to the tab that is made ready, else to the next visit that waits."""
         chromium = self._chromium
         if chromium is None or not chromium.is_alive or self._spare is not None or self._visits >= MOST_TABS:
             self._slots.release()

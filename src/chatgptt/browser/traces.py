@@ -1,8 +1,8 @@
 """A trace of a visit that can be shown to others.
 
-Playwright writes down all that it sees, with every header, cookie and nonce, in a file for everybody to read.
-What is kept is a copy for its owner alone, in which stars are in the place of each value that says who
-somebody is. Pictures are kept as they are.
+Playwright writes everything that it sees, with every header, cookie and nonce, to a file that every user can
+read. This module keeps a copy that only its owner can read. Stars replace each value that says who somebody
+is. Pictures are kept as they are.
 """
 
 from __future__ import annotations

@@ -445,7 +445,7 @@ class _LiveTable:
             _sites_table(self._names, {}),
             console=_console(),
             transient=True,
-            # What is said on the same terminal meanwhile goes above the table; a file stays a file.
+            # Other lines for the same terminal go above the table meanwhile. Output to a file stays as it is.
             redirect_stderr=sys.stderr is not None and sys.stderr.isatty(),
         )
         self._live.start()

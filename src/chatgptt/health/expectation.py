@@ -1,7 +1,7 @@
 """Whether an answer matches the caller's pattern, found out by a process that can be ended.
 
 The text is the site's, and some patterns take years for some texts: `(a+)+$` for sixty a's and a b.
-Python's `re` cannot be stopped and lets no other thread run meanwhile. A process costs some 20 ms, and the
+Python's `re` cannot be stopped, and no other thread runs meanwhile. A process costs some 20 ms, and the
 patterns stay those of `re`.
 """
 

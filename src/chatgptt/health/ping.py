@@ -1,6 +1,7 @@
 """Calls a dead-man's switch: a service that raises the alarm when calls stop, or one says that it failed.
 
-It may redirect, within the rules for pages: to http and https, and no further into this network than it is.
+It may redirect, within the rules for pages: to http and https, and no further into this network than its own
+address.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ async def ping(
 
 
 class _Astray(Exception):
-    """The switch redirects to where it is not followed; the words say why."""
+    """The switch redirects to a forbidden address; the message says why."""
 
 
 async def _call(http: httpx.AsyncClient, target: str, proxies: Proxies) -> int:
@@ -126,5 +127,5 @@ async def _leads_in(host: str, home: str, *, is_proxied: bool) -> bool:
 async def _spaces_of(host: str) -> list[Space]:
     try:
         return [space_of(address) for address in await look_up(host, 0)]
-    except OSError:  # the connection will say so
+    except OSError:  # connecting fails in the same way, with an error
         return []

@@ -24,7 +24,7 @@ def drop_cookies(request: httpx.Request, names: set[str]) -> None:
 
 
 class CookieRules(DefaultCookiePolicy):
-    """Which cookies of a site are taken: beyond Python's own rules, none that browsers refuse."""
+    """Which cookies of a site are taken: Python's own rules, and those of browsers."""
 
     def set_ok(self, cookie: Cookie, request: urllib.request.Request) -> bool:
         """See CookiePolicy."""

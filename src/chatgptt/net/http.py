@@ -132,9 +132,10 @@ class OpenReply:
                 return data
 
     async def finish(self) -> None:
-        """Takes the end of a body that has said all, so that its connection can serve the next request.
+        """Reads the end of a body whose answer is complete, so that its connection can be used again.
 
-        It mostly is there already. One that lets us wait, or has more to say, is not worth it.
+        Mostly the end is there already. If it does not come soon, or more data comes, the connection is
+        closed.
         """
         with anyio.move_on_after(min(_FAREWELL, self._deadline.remaining())), suppress(*_BROKEN):
             await self._next()
@@ -385,7 +386,7 @@ class Transport:
     # Where pages may lead
 
     def _is_behind_proxy(self, url: str) -> bool:
-        """Whether someone else may look up the names; what a handed-in client does, nobody knows."""
+        """Whether a proxy or a handed-in client may look up the names by itself."""
         return not self._keeps_cookies or self._proxies.maybe_for(url) is not None
 
     def _judge_name(self, url: str) -> None:
@@ -427,7 +428,7 @@ class Transport:
 
                 host, port = str(info["host"]), info["port"]
                 assert isinstance(port, int)
-                with suppress(OSError):  # who connects will say so
+                with suppress(OSError):  # connecting fails in the same way, with an error
                     await way.find(host, port, look_up)
             elif event == "connection.connect_tcp.complete":
                 import httpcore  # here, since httpx too loads it only when it is used

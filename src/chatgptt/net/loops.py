@@ -1,8 +1,8 @@
 """What belongs to one event loop: connections, locks, and everything else that waits.
 
 A client outlives its loop. It is used in one `asyncio.run` after another, in threads with a loop each, and in
-a forked child. Each loop gets connections and locks of its own, for those of another loop cannot be waited
-on, and a child must not write to its parent's sockets.
+a forked child. Each loop gets connections and locks of its own: a task cannot wait for those of another loop,
+and a child must not write to its parent's sockets.
 """
 
 from __future__ import annotations

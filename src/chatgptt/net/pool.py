@@ -1,12 +1,12 @@
 """The connections of a client in one event loop, for hundreds of requests at once.
 
-httpcore's own pool asks the system about each idle connection's socket whenever a request begins or ends,
-counts all connections for each of them, and gives one idle connection to everybody who waits. With 200
-messages at once that takes longer than all else together. In this pool no request ever waits: it gets the
-connection that was used last, or a new one, and only that one's socket is asked about.
+httpcore's own pool asks the system about each idle connection's socket whenever a request begins or ends. It
+counts all connections for each of them, and gives one idle connection to all requests that wait. With 200
+messages at once this takes more time than everything else. In this pool no request waits: it gets the
+connection that was used last, or a new one, and the system is asked about that one socket.
 
-A connection serves another request only after a whole answer and nothing behind it. Whatever else happens, a
-cancelled task, a generator that is closed by two tasks at once, it is closed.
+A connection serves another request only after a whole answer with nothing behind it. In all other cases (a
+cancelled task, a generator that two tasks close at once) it is closed.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class _Body(AsyncIterable[bytes]):
         self._is_closed = True
         try:
             await self._stream.aclose()
-        finally:  # asyncio's own cancellation knows no shield
+        finally:  # asyncio's own cancellation ignores anyio's shields
             # httpcore has no public word on bytes behind an answer, and would read them as the next one.
             behind, _ = self._stream._connection._h11_state.trailing_data
             await self._pool.take_back(self._connection, is_clean=not behind)

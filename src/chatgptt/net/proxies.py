@@ -1,7 +1,7 @@
 """Which proxy a request takes, and who named it.
 
-One of the environment may be unknown to the caller: an error that it causes names its variable. A proxy's
-login is for the proxy alone and is never shown.
+The caller may not know of a proxy from the environment, so its errors name the variable. A proxy's login goes
+to the proxy alone and is never shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Proxy:
     source: str = ""
 
     def __str__(self) -> str:
-        """As messages call it."""
+        """Its name in messages."""
         shown = f"the proxy {without_credentials(self.url)}"
         return f"{shown} of {self.source}" if self.source else shown
 

@@ -1,9 +1,9 @@
 """Where the pages of one site may lead: its visitor's sockets and its browser ask the same `Reach`.
 
 A page decides where its visitor connects: by redirects, addresses in its markup, scripts, and names that
-resolve to whatever their owner likes. The rule is that it may lead outward and not inward: no further in than
-where its site was itself found. It is kept on the addresses that connections are made to. So a name is looked
-up once, for the judgement and for the connection.
+resolve to whatever their owner likes. The rule: a page may lead outward and not inward, no further in than
+the address of its own site. The rule applies to the addresses that connections are made to. So a name is
+looked up once, for the judgement and for the connection.
 
 A replayed case stands in for sites of the net with a few ports of this machine. Its pages lead to those ports
 alone; its server names them in a header of each reply.
@@ -56,7 +56,7 @@ class Inward(Exception):
         self.is_replay = is_replay
 
     def error(self, url: str) -> PageError:
-        """What to tell the caller of a page that leads to `url`."""
+        """The error for a page that leads to `url`."""
         what = (
             "no part of the replayed case"
             if self.is_replay
@@ -138,7 +138,7 @@ class Reach:
         """
         ports = headers.get(REPLAY_PORTS)
         if ports is not None and self.may_be_replay and host == self._home:
-            # The server's own comes first. What follows is from the case, and so from whoever made it.
+            # The server's own header comes first. The others are from the case, and so from its author.
             own = ports.partition(",")[0].split()
             self._replay_ports = frozenset(int(port) for port in own if port.isdecimal())
 
@@ -157,7 +157,7 @@ class Reach:
         if self._space is None:
             try:
                 homes = await look_up(self._home, 0)
-            except OSError:  # who connects to it will say so
+            except OSError:  # connecting fails in the same way, with an error
                 homes = []
             self._space = max(map(space_of, homes), default=Space.PUBLIC)
         return self._space

@@ -43,7 +43,7 @@ def foreign_sites(page: Page) -> tuple[str, ...]:
 
 
 def box_elsewhere(sites: tuple[str, ...], url: str) -> ChatBoxNotFoundError:
-    """What a page amounts to whose box belongs to another site: the caller has to name that one.
+    """The error for a page whose box belongs to another site: the caller has to name that site.
 
     Args:
         sites: where the box belongs, one address or more.

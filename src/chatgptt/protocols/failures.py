@@ -176,7 +176,7 @@ def _replay_missed(head: ReplyHead, body: str) -> ChatGpttError:
 
 
 def _endpoint_failed(head: ReplyHead, body: str) -> PageError:
-    """What kept a request from the message endpoint of a site whose page had come."""
+    """The error of a message endpoint that refused a request, although the site's page had come."""
     if head.status < 400:
         return _redirected(head)
     if head.status in _ENDPOINT_HINTS:
@@ -200,7 +200,7 @@ _GUARDS = re.compile(
     r"(?:solid|ithemes|all[ -]in[ -]one|shield) security|web application firewall",
     re.I,
 )
-"""What stands in front of sites, as their pages of refusal name it."""
+"""Firewalls and gateways, by the names in their block pages."""
 
 
 def _redirected(head: ReplyHead) -> PageError:
@@ -281,7 +281,7 @@ _HELD_BACK = ('"ts_required"', '"apbct"')
 def maybe_held_back(
     head: ReplyHead, reply: dict[str, object], find_reason: Callable[[str], RefusalReason]
 ) -> ChatGpttError | None:
-    """What a plugin that checks each message said in the chat's place: do a human check, or no.
+    """The error of a plugin that checks messages and answers for the chat: a human check, or a refusal.
 
     Both are marked by a key, whatever the language of their words (C4, A5).
 

@@ -458,7 +458,7 @@ def read_assigned_object(script: str, name: str) -> dict[str, str]:
 
 
 def _named_endpoints(script: str) -> Iterator[str]:
-    """The addresses of endpoints that a script names, slashes unescaped; "" for a mention that is none."""
+    """The addresses of endpoints that a script names, slashes unescaped; "" for a name without an address."""
     start = script.find(_ENDPOINT)
     while start >= 0:
         found = _NAMED_ENDPOINT.search(script[max(0, start - 500) : start + 250])

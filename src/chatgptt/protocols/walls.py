@@ -1,8 +1,8 @@
 """Tells what answered in the site's place: a challenge or a block, before any protocol is read.
 
 A wall is known by its vendor's marks, or by its shape: a tiny page without a box that holds nothing but
-scripts that set a cookie, reload or go on. Neither proves anything in what the plugin itself may have
-written: a reply with a protocol's keys is no wall, and neither is an event stream (docs/protocols.md C4).
+scripts that set a cookie, reload or go on. The plugin's own replies may hold the same marks. So a reply with
+a protocol's keys is no wall, and neither is an event stream (docs/protocols.md C4).
 """
 
 from __future__ import annotations
@@ -331,7 +331,7 @@ def _is_hidden(head: ReplyHead, script: str, *, is_loaded: bool) -> bool:
 
 
 def _what_it_does(head: ReplyHead, script: str, form: dict[str, str | None] | None) -> list[str]:
-    """What the scripts do that are all of a page, where that is a wall's doing.
+    """The actions of the scripts on a page of nothing but scripts, if these are those of a wall.
 
     A script that only leads to another page of the site is a redirect, unless an error or a message's
     reply is made of it.

@@ -10,8 +10,8 @@ miss: it is answered with 501 and words that say what is there, and noted, so th
 A page that runs in a browser may load from other hosts too. Each of those is a port of its own under the name
 `localhost`, while the page's own site is `127.0.0.1`: they are as foreign to each other as they were.
 
-A case may come from somebody else, and its scripts run in a browser. Each reply says which ports are the
-case's, and a client of this package goes nowhere else from there.
+A case may come from somebody else, and its scripts run in a browser. Each reply names the ports of the case,
+and a client of this package connects to no others.
 """
 
 from __future__ import annotations
@@ -464,7 +464,7 @@ def _head(status: int, headers: tuple[tuple[str, str], ...], site: ReplayedSite)
         phrase = "Unknown"
     scheme = urlsplit(site.case.page).scheme
     ports = " ".join(str(urlsplit(url).port) for url in site._hosts.values())
-    # First, since whoever made the case chose what follows.
+    # First, since the case's author chose the headers that follow.
     own = [f"{REPLAY_PORTS}: {ports}", f"{REPLAYED}: {scheme}", "connection: close"]
     told = [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([f"HTTP/1.1 {status} {phrase}", *own, *told, "", ""]).encode("utf-8")

@@ -88,7 +88,7 @@ _LEAST = 6
 """Characters below which a value is not searched for: it would be found everywhere."""
 
 _WHOLE: frozenset[Kind] = frozenset({"host", "e-mail address"})
-"""What is replaced as a whole, however long it is: its parts would be nothing that one could know again."""
+"""Values that are replaced as a whole, however long they are: a part of one cannot be recognised."""
 
 _DAY = 86_400
 
@@ -600,7 +600,7 @@ def _in_one(body: bytes, chunks: tuple[Chunk, ...]) -> tuple[bytes, tuple[Chunk,
 _PLAIN = ""
 _FOREIGN_HOST = r"(?:www\.)?"
 _OWN_HOST = f"(?:https?{_BETWEEN.decode()})?{_FOREIGN_HOST}"
-"""What may precede a value. Hosts are searched in small letters."""
+"""Text that may precede a value. Hosts are searched in lower case."""
 
 
 def _any_escaping(secret: Secret, name: str) -> Word:

@@ -40,7 +40,7 @@ _TOKEN = re.compile(
     rb"|<",
     re.S,
 )
-"""What comes next in a page. A tag that does not end before the page does is the last thing in it."""
+"""The next part of a page. A tag that has no end is the last part."""
 
 _RAW = frozenset(b"script style svg picture video audio canvas".split())
 _KEPT = frozenset(b"textarea xmp".split())

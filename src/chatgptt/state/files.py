@@ -1,9 +1,9 @@
-"""Files that a user names: written whole or not at all, read with a bound, and never where a stranger leads.
+"""Files that a user names: written whole or not at all, read with a bound, never through a stranger's link.
 
-In a folder that many may write to, `/tmp` say, another user may have put a link by the name that is given.
-So a link is followed only if it belongs to us or to the administrator. A new file gets a name that cannot be
-guessed and takes the place of the old one in one step, which follows no link. What is no regular file, a pipe
-or a device, is refused: opening it may wait for ever, and a file in its place would break it.
+In a folder that many users may write to, such as `/tmp`, another user may have put a link under the given
+name. So a link is followed only if it belongs to us or to the administrator. A new file gets a name that
+cannot be guessed and replaces the old one in one step, which follows no link. Pipes, devices and all other
+files that are not regular are refused: opening one may wait for ever, and replacing one would break it.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 share one nonce on the whole site, and 1.x prints it on every page; so a page that nobody has asked for
 before, and that no cache can hold, will do (W7).
 
-These are guesses: a site that says no to one, by its status, a wall or a challenge, has said nothing about
-the page. That is a finding; only what may pass (no connection, a failing or a busy site) ends the search.
+These are guesses. A site that refuses one (by a status, a wall or a challenge) has said nothing about the
+page: that is a finding. Only a passing failure (no connection, a failing or a busy site) ends the search.
 """
 
 from __future__ import annotations
