@@ -55,7 +55,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in (headers or {}).items():
         check_kind("the name of a header", name, str, wanted="text")
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise InvalidInputError(f"{name[:80]!r} is no name of a header", hint="check headers")
+            raise InvalidInputError(f"{name[:80]!r} is not a valid header name", hint="check headers")
         check_kind(f"the value of the header {name!r}", value, str, wanted="text")
         if not re.fullmatch(r"[\t\x20-\x7e]*", value) or value != value.strip():
             raise InvalidInputError(
@@ -69,7 +69,7 @@ def check_folder(name: str, value: str | os.PathLike[str]) -> Path:
     """The path of a folder, which need not exist.
 
     Raises:
-        InvalidInputError: for what can be no path.
+        InvalidInputError: for a value that cannot be a path.
     """
     path = os.fspath(value)
     check_kind(name, path, str, wanted="the path of a folder")
@@ -78,5 +78,5 @@ def check_folder(name: str, value: str | os.PathLike[str]) -> Path:
     except UnicodeEncodeError:
         parts = [b"\0"]
     if any(b"\0" in part or len(part) > _MAX_NAME_BYTES for part in parts):
-        raise InvalidInputError(f"{name} can be no path on this system", hint="name a folder")
+        raise InvalidInputError(f"{name} cannot be a path on this system", hint="name a folder")
     return Path(path)

@@ -520,7 +520,7 @@ def _check_loop(http: httpx.AsyncClient) -> None:
         return
     if _loops.setdefault(http, here) != here:
         raise InvalidInputError(
-            "the http_client was used in another event loop, and its connections belong to that one",
+            "the http_client was used in another event loop, and its connections belong to that loop",
             hint="make an httpx.AsyncClient in each event loop, or leave http_client out",
         )
 

@@ -129,5 +129,5 @@ def test_a_browser_in_the_environment_that_is_none_is_told_as_that(traces: Trace
     assert command.returncode == 1
     assert error.startswith(
         b"error: the browser '/nowhere/chromium', which is named in CHATGPTT_BROWSER, is no executable file\n"
-        b"hint: name another one there, or none to take the one that is found; "
+        b"hint: name another one there, or leave it out to use the browser that is found; "
     )

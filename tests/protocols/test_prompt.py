@@ -64,8 +64,8 @@ def test_what_is_no_message_is_invalid_input(message: object) -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ([turn("user"), "Hi"], "messages[1] is a str"),
-        ([turn("user"), None], "messages[1] is a NoneType"),
+        ([turn("user"), "Hi"], "messages[1] is of the type str"),
+        ([turn("user"), None], "messages[1] is of the type NoneType"),
         ([turn("user"), turn("robot")], "messages[1] has an unknown role, 'robot'"),
         ([turn("user"), {"content": "Hi"}], "messages[1] has no role"),
         ([turn("user"), {"role": "user"}], "messages[1] has no content"),
@@ -80,7 +80,7 @@ def test_what_is_no_message_is_invalid_input(message: object) -> None:
         ),
         ([turn("user", [{"type": "input_audio"}])], "messages[0].content[0] is of the type 'input_audio'"),
         ([turn("user", [{"type": "text"}])], "messages[0].content[0] is a text part without a text"),
-        ([turn("user", ["a", 7])], "messages[0].content[1] is a int"),
+        ([turn("user", ["a", 7])], "messages[0].content[1] is of the type int"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -120,7 +120,7 @@ def find_browser(named: str | None = None, *, needs_window: bool = False) -> Fou
 
 def _find_named(name: str, *, where: str, needs_window: bool) -> Found:
     path = shutil.which(os.path.expanduser(name))
-    instead = f"name another one there, or none to take the one that is found; {INSTALL_HINT}"
+    instead = f"name another one there, or leave it out to use the browser that is found; {INSTALL_HINT}"
     if path is None:
         raise BrowserError(
             f"the browser {name!r}, which is named in {where}, is no executable file",

@@ -1,4 +1,4 @@
-"""What a page loads while it makes its tokens, for whoever records visits.
+"""What a page loads while it makes its tokens, to record visits.
 
 Fed with events of Chromium's debugging protocol, and without a clock. It stays in memory, since it is full of
 what must not be told. A request is noted when it goes out, which gives the order; the body of its reply is

@@ -103,7 +103,7 @@ class SharedBrowser:
             asyncio.get_running_loop()
         except RuntimeError as error:
             raise BrowserError(
-                "the browser can be waited for under asyncio only",
+                "the browser works under asyncio only",
                 hint="use asyncio, or the strategy static",
             ) from error
         process = _get_process()

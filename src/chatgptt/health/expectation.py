@@ -71,7 +71,7 @@ def _search(pattern: str, text: str) -> bool:
     except subprocess.TimeoutExpired:
         raise InvalidInputError(
             f"the pattern {pattern!r} takes more than {TIMEOUT:g} s for this answer",
-            hint="write it without a repeat inside of a repeat, as in (a+)+",
+            hint="write it without a repeat inside of a repeat, such as (a+)+",
         ) from None
     except (OSError, subprocess.CalledProcessError) as error:
         why = error.strerror if isinstance(error, OSError) else f"it ended with {error.returncode}"

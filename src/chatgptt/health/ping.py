@@ -46,7 +46,7 @@ def ping_target(url: str, *, is_working: bool) -> str:
         is_sound = False
     if not is_sound:
         # Not even a part of it is shown: it is a secret, and where its path begins cannot be told.
-        raise InvalidInputError("the URL to ping is none", hint="give it as https://host/path")
+        raise InvalidInputError("the URL to ping is not a URL", hint="give it as https://host/path")
     return target
 
 

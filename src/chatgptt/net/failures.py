@@ -90,7 +90,7 @@ async def mapped(
         raise map_error(error, url, proxy) from error
     except (httpx.InvalidURL, httpx.CookieConflict, UnicodeError) as error:
         raise PageError(
-            f"the site redirects to an address that is none: {error}",
+            f"the site redirects to an invalid address: {error}",
             hint="check the page's address in a browser",
             url=url,
         ) from error

@@ -64,7 +64,7 @@ class Inward(Exception):
         )
         return PageError(
             f"the site leads to {origin(url)}, which is {what}",
-            hint="no page may lead there; if you mean that address, give it as the page's",
+            hint="no page may lead there; if you want to ask that address, give it as the page",
             url=without_credentials(url),
         )
 

@@ -83,7 +83,7 @@ _STATUS_HINTS = {
 
 
 _ENDPOINT_HINTS = {
-    401: "the page needs no password and the message endpoint does: one protects the site's wp-admin; "
+    401: "the page needs no password, but the message endpoint does: the site's wp-admin is protected; "
     "its owner has to let admin-ajax.php through",
     404: "the page is right, but the site's message endpoint is hidden or elsewhere: security plugins hide "
     "wp-admin from visitors; tell the site's owner, or name the endpoint with ajax_url",

@@ -59,7 +59,7 @@ _TEXT_PARTS = ("text", "input_text", "output_text")
 def _read_turn(item: object, place: str) -> Turn | None:
     """One message; None where it holds nothing, as an assistant's does that only calls tools."""
     if not isinstance(item, Mapping):
-        raise InvalidInputError(f"{place} is a {type(item).__name__} and no message", hint=_HINT)
+        raise InvalidInputError(f"{place} is of the type {type(item).__name__}, not a message", hint=_HINT)
     named = item.get("role")
     role = _ROLES.get(named.lower()) if isinstance(named, str) else None
     if role is None:
@@ -94,10 +94,10 @@ def _read_part(part: object, place: str) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, Mapping):
-        raise InvalidInputError(f"{place} is a {type(part).__name__} and no text", hint=_ONLY_TEXT)
+        raise InvalidInputError(f"{place} is of the type {type(part).__name__}, not text", hint=_ONLY_TEXT)
     kind, text = part.get("type", "text"), part.get("text")
     if kind not in _TEXT_PARTS:
-        raise InvalidInputError(f"{place} is of the type {str(kind)[:40]!r} and no text", hint=_ONLY_TEXT)
+        raise InvalidInputError(f"{place} is of the type {str(kind)[:40]!r}, not text", hint=_ONLY_TEXT)
     if not isinstance(text, str):
         raise InvalidInputError(f"{place} is a text part without a text", hint=_ONLY_TEXT)
     return text
