@@ -32,7 +32,7 @@ BROWSERS = ("chromium", "chromium-headless-shell")
 """Debian's packages. They differ in what they need, so the tests run in both."""
 
 SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
-"""Two processes, each with whole files of tests: what a test does not wait for, another one uses."""
+"""Two processes, each with whole files of tests: one works while a test in the other one waits."""
 
 ORDER = {"CHATGPTT_CASE_ORDER": str(random.randrange(10**6))}
 """The order in which recorded cases are met: a new one each time, the same for both processes."""
@@ -46,7 +46,7 @@ def install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
 
 
 def install_browsers(session: nox.Session) -> None:
-    """Install both kinds of Chromium as root on Debian, else what the project's own command finds or gets."""
+    """Install both kinds of Chromium on Debian as root; elsewhere the project's command finds or gets one."""
     session.run("python", "tests/wordpress/debian.py", *BROWSERS, success_codes=[0, 1])
     session.run("chatgptt", "install-browser")
 
@@ -92,7 +92,7 @@ def reliability(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the browser rung in a whole Chromium; `tests` has it in a headless shell, where that is there."""
+    """Test the browser rung in a whole Chromium; `tests` uses a headless shell where there is one."""
     install(session, "test", extras="demo,socks")
     install_browsers(session)
     session.run("pytest", *(session.posargs or ["--whole-browser", "tests/browser"]))

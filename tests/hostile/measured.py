@@ -1,8 +1,8 @@
 """A program of its own that asks the page of each line of stdin, and says how much memory that took at most.
 
 One object of JSON a line: `code` ("" for an answer), `text` (the answer or what came of it), and `peak_bytes`
-above what the program took before. Each page is asked by a child of its own, forked from the same state: what an
-earlier question left in the memory would count else, more of it on some Pythons than on others.
+above what the program took before. Each page is asked by a child of its own, forked from the same state. Otherwise
+memory that an earlier question left behind would count, and some Pythons leave more of it than others.
 """
 
 from __future__ import annotations
