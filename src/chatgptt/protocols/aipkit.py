@@ -313,8 +313,7 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
     if walled is not None:
         raise walled
     for reply in find_objects(body):
-        data = reply.get("data")
-        data = data if isinstance(data, dict) else {}
+        data = _read_data(reply)
         key = data.get("cache_key")
         is_key = isinstance(key, str) and 0 < len(key) <= _MAX_KEY_CHARACTERS
         if head.status == 200 and reply.get("success") is True and is_key:
@@ -329,6 +328,17 @@ def read_cache_key(head: ReplyHead, body: str) -> str:
     if head.status == 200 and not body.strip():
         raise empty_answer(head)
     raise read_failure(head, body, is_endpoint=True)
+
+
+def _read_data(reply: dict[str, object]) -> dict[str, object]:
+    """The `data` of a reply; WordPress sends a refusal's as text or, of a WP_Error, as a list, too."""
+    data = reply.get("data")
+    if reply.get("success") is False:
+        if isinstance(data, str):
+            return {"message": data}
+        if isinstance(data, list) and data:
+            data = data[0]
+    return data if isinstance(data, dict) else {}
 
 
 def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGpttError:
