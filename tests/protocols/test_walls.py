@@ -59,6 +59,7 @@ SCRIPTS = {
     ),
     "a handler alone": "<html><body onload=\"document.cookie='a=1';location.reload()\"></body></html>",
     "a hidden script": script("var _0x3fa1=['\\\\x63\\\\x6f'];(function(a){eval(atob(a))})('ZG9jdW1lbnQ=')"),
+    "a reload at once and later": script("location.reload(); setTimeout(function(){location.reload()},10000)"),
     "a bare script": "<script>document.cookie='k=1';location.reload()</script>",
     "testcookie": script(
         'var a=toNumbers("f6"),b=toNumbers("98"),c=toNumbers("3e");document.cookie="__test="+toHex(slowAES.decrypt(c,2,a,b))'
@@ -155,6 +156,13 @@ def test_a_message_alone_with_a_cache_s_comment_is_a_wall_s_too(message: str, st
         assert told(place, sent_by(status), body).code == MESSAGES[message], place
 
 
+def test_a_message_beside_other_keys_is_a_wall_s_where_it_says_so() -> None:
+    for status in (200, 403):
+        wall = maybe_wall(sent_by(status), '{"message": "Blocked by the firewall", "request_id": "7"}')
+        assert wall is not None
+        assert (wall.kind, wall.what) == ("block", "JSON with the message 'Blocked by the firewall'")
+
+
 @pytest.mark.parametrize("status", [403, 409, 503])
 def test_nothing_but_a_foreign_script_in_the_place_of_a_page_or_reply_is_a_challenge(status: int) -> None:
     body = '<html><head><script src="/guard/check.js"></script></head><body></body></html>'
@@ -219,6 +227,12 @@ NO_WALLS = {
     ),
     "an application": '<div id="root"></div><script src="/app.js"></script><script>window.x = {};</script>',
     "an application that evaluates": '<div id="root"></div><script>eval("x()")</script>',
+    "an application that keeps a choice": '<script>document.cookie="theme=dark"</script><div id="app"></div><script src="/app.js"></script>',
+    "a choice of language": script('var l = navigator.language; window.location.href = l == "de" ? "/de/" : "/en/";'),
+    "a page that opens soon": script("setTimeout(function(){location.reload()},60000)", "<h1>Coming soon</h1>{}"),
+    "a page that opens soon, in seconds": script("setInterval(() => window.location.reload(), 30 * 1000)", "<p>Soon</p>{}"),
+    "another program's JSON": '{"name": "Shop", "message": "ok"}',
+    "another chat's answer": '{"message": "I am a chatbot. How can I help?", "reply": "x"}',
     "a reading script": script("if (document.cookie == '') { show(); } var here = location.href;"),
     "a form with a captcha": f'<html>{LONG}<form><div class="g-recaptcha"></div></form></html>',
     "words about firewalls": "<html><p>Our firewall blocked 7 requests. NinjaFirewall is good. Mod_Security too.</html>",
@@ -235,6 +249,10 @@ ORDINARY = {
     "a gateway's page": (503, "<html><title>503 Backend fetch failed</title><h1>Error 503</h1><p>Guru Meditation</html>"),
     "Cloudflare's gateway": (522, "<title>522</title><p>Check that no firewall has blocked our IP address.</p>"),
     "a page that is not there": (404, script("location.href='/'")),
+    "a page of maintenance": (503, "<title>Maintenance</title><h1>Back soon</h1><p>Access is temporarily restricted.</p>"),
+    "a page of maintenance that looks again": (
+        503, script("setTimeout(function () { location.reload(true); }, 30000)", "<h1>Back soon</h1>{}"),
+    ),
     "a rejected nonce": (403, "The link you followed has expired."),
     "an API's error": (500, '{"message": "Server Error"}'),
     "an API's route": (404, '{"message": "Not Found"}'),
@@ -248,8 +266,7 @@ ORDINARY = {
 def test_ordinary_errors_are_no_wall(name: str) -> None:
     status, body = ORDINARY[name]
     assert maybe_wall(replace(PAGE, status=status), body) is None
-    if status != 404:
-        assert maybe_wall(foreign_head(status), body) is None
+    assert maybe_wall(foreign_head(status), body) is None
 
 
 QUOTES = (
@@ -289,6 +306,12 @@ def test_what_the_plugin_forwards_of_its_ai_service_s_wall_is_that_service_s() -
 )
 def test_a_hostile_tiny_page_is_looked_at_without_harm(body: str) -> None:
     maybe_wall(PAGE, f"<script>location.reload</script>{body}")
+    for text in (
+        "reload;" + " " * 18_000,
+        "location='" + "\\'" * 9_000,
+        "location=" + " " * 9_000 + "?:" * 4_000,
+    ):
+        maybe_wall(PAGE, f"<script>location.reload(1);{text}</script>")
     maybe_wall(foreign_head(503), f"<script>location{' ' * 9_000}</script>{body[:9_000]}")
 
 

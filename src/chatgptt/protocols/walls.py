@@ -160,6 +160,9 @@ _BLOCK_WORDS = re.compile(
 )
 """What a block says in English that has no vendor's mark."""
 
+_MAINTENANCE_WORDS = re.compile(r"\bmaintenance\b|\bback (?:soon|shortly)\b", re.I)
+"""What a site says that is closed for a while; its access may be restricted meanwhile."""
+
 _UNAVAILABLE = frozenset({502, 504, *range(520, 528)})
 """Gateways' own pages, which advise to look at firewalls."""
 
@@ -208,7 +211,11 @@ def _in_json(head: ReplyHead, body: str) -> Wall | None:
     message = reply.get("message") if reply is not None and not reply.keys() & _KEYS else None
     if not isinstance(message, str) or not message.strip() or _REJECTION_WORDS.search(message):
         return None
-    what = f"JSON with nothing but the message {' '.join(message.split())[:200]!r}"
+    is_alone = reply is not None and len(reply) == 1
+    is_said = _CHECK_WORDS.search(message) or _WALL_WORDS.search(message)
+    if head.status in (200, 202) and not is_alone and not is_said:
+        return None  # another program's answer, such as an address of REST
+    what = f"JSON with {'nothing but ' if is_alone else ''}the message {' '.join(message.split())[:200]!r}"
     if _CHECK_WORDS.search(message):
         return Wall(kind="challenge", what=what)
     if head.status in (200, 202, 403, 415) or _WALL_WORDS.search(message):
@@ -240,7 +247,10 @@ def _by_marks(head: ReplyHead, text: str) -> Wall | None:
             return Wall(kind="block", what=_holds(vendor, found[0]))
     if head.status in _UNAVAILABLE or len(text) > _MAX_TINY_CHARACTERS:
         return None
-    found = _BLOCK_WORDS.search(_words(text))
+    words = _words(text)
+    if head.status == 503 and _MAINTENANCE_WORDS.search(words):
+        return None
+    found = _BLOCK_WORDS.search(words)
     return Wall(kind="block", what=f"it says {found[0][:100]!r}") if found else None
 
 
@@ -280,11 +290,20 @@ _RELOADS = re.compile(
     r"\blocation(?:\s*\.\s*href)?\s*=\s*(?:(?:window|document|self|top)\s*\.\s*)?location\b|"
     r"\blocation\s*\.\s*(?:replace|assign)\s*\(\s*(?:(?:window|document|self|top)\s*\.\s*)?location\b"
 )
+_RELOADS_LATER = re.compile(
+    r"\b(?:reload|location)\b[^;]{0,60};?[\s}]*,\s*(?:\d{5,}|\d{2,}\s*\*\s*1000)\s*\)"
+)
+"""By a timer of 10 s or more: a page that waits for its site, not one that has just passed a check."""
+
 _GOES_ON = re.compile(
     r"\blocation\s*(?:\.\s*(?:href|search|pathname)\s*)?=(?!=)\s*(?P<target>[^;\n]*)|"
     r"\blocation\s*\.\s*(?:replace|assign)\s*\(\s*(?P<argument>[^;\n]*)"
 )
 _LITERAL = re.compile(r"([\"'])((?:(?!\1)[^\\]|\\.)*)\1")
+_MAX_TARGET_CHARACTERS = 500
+_CHOICE = re.compile(r"(?:[^?+]*\?:)+")
+"""What is left of a choice among literals, `lang == "de" ? "/de/" : "/en/"`, without them and blanks."""
+
 _SUBMITS = re.compile(r"\.\s*(?:submit|requestSubmit)\s*\(")
 
 _NOSCRIPT = re.compile(r"(?is)<noscript\b.*?(?:</noscript\s*>|\Z)")
@@ -316,6 +335,8 @@ def _by_shape(head: ReplyHead, body: str) -> Wall | None:
     is_loaded = tree.css_first("script[src]") is not None
     if not does and is_empty and _is_hidden(head, script, is_loaded=is_loaded):
         does = ["hides what it does"]
+    if does == ["sets a cookie"] and head.status == 200 and is_loaded and not is_empty:
+        return None  # an application, whose own scripts are yet to draw it
     if not does:
         return None
     what = f"HTTP {head.status}, a page of nothing but a script that {' and '.join(does)}"
@@ -339,7 +360,7 @@ def _what_it_does(head: ReplyHead, script: str, form: dict[str, str | None] | No
     does = []
     if _SETS_COOKIE.search(script):
         does.append("sets a cookie")
-    if _RELOADS.search(script):
+    if len(_RELOADS.findall(script)) > len(_RELOADS_LATER.findall(script)):
         does.append("reloads")
     elif any(_leads_on(head, found) for found in _GOES_ON.finditer(script)):
         does.append("goes on")
@@ -352,17 +373,20 @@ def _what_it_does(head: ReplyHead, script: str, form: dict[str, str | None] | No
 
 def _leads_on(head: ReplyHead, found: re.Match[str]) -> bool:
     """Whether a script goes on as walls do: from an error, from a message's reply, or to the same page."""
-    target = (found["target"] or found["argument"] or "").strip()
+    target = (found["target"] or found["argument"] or "").strip()[:_MAX_TARGET_CHARACTERS]
     here = urlsplit(head.url)
-    if (head.status >= 400 and head.status not in (404, 410)) or here.path.endswith(AJAX_PATH):
+    if head.status in (404, 410):
+        return False  # themes lead from what is not there to the front page
+    if head.status >= 400 or here.path.endswith(AJAX_PATH):
         return True
-    literal = _LITERAL.fullmatch(target.rstrip(" \t})"))
-    if literal is None:
+    literals = [found[2] for found in _LITERAL.finditer(target)]
+    rest = "".join(_LITERAL.sub("", target).split()).rstrip("})")
+    if not literals or (rest and not _CHOICE.fullmatch(rest)):
         return "https:" not in target  # made of what only a script knows, unless it is the way to TLS
-    there = _resolve(head.url, literal[2])
-    if there is None:
-        return False
-    return (there.netloc, there.path) == (here.netloc, here.path) and there.scheme == here.scheme
+    theres = [there for there in (_resolve(head.url, literal) for literal in literals) if there is not None]
+    return any(
+        (there.netloc, there.path, there.scheme) == (here.netloc, here.path, here.scheme) for there in theres
+    )
 
 
 def _resolve(base: str, url: str) -> SplitResult | None:
