@@ -22,6 +22,8 @@ UNUSABLE = {
     "a port that there is not": f"http://{LOGIN}@127.0.0.1:99999",
     "parts in disorder": f"127.0.0.1:8080:{LOGIN}",
     "no scheme, and a slash in the password": "ada:geh/geheim@127.0.0.1:9",
+    "no scheme, and a slash before the password": "ada:/geheim@127.0.0.1:9",
+    "one slash": f"http:/{LOGIN}@127.0.0.1:9",
 }
 
 

@@ -121,6 +121,7 @@ def test_an_origin_is_scheme_host_and_port(url: str, expected: str) -> None:
         ("localhost:80/@x", "localhost:80/@x"),
         ("shop", "shop"),
         ("", ""),
+        ("https://me:/geheim@a.example/", "https://a.example/"),
     ],
 )
 def test_credentials_are_taken_out(url: str, expected: str) -> None:

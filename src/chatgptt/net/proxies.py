@@ -92,7 +92,8 @@ class Proxies:
 
 def _of_environment() -> dict[str, Proxy]:
     return {
-        scheme: Proxy(url=url if "://" in url else f"http://{url}", source=_source_of(f"{scheme}_proxy"))
+        # A scheme with one slash is left to be refused: httpx would take it for a host.
+        scheme: Proxy(url=url if ":/" in url else f"http://{url}", source=_source_of(f"{scheme}_proxy"))
         for scheme, url in getproxies().items()
         if scheme in ("http", "https", "all")
     }

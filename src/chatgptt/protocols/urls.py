@@ -98,7 +98,8 @@ def without_credentials(address: str) -> str:
     rest = address[start:]
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     is_in_order = re.fullmatch(r"(?:\[[^\]@\s]*\]|[^:@\s]*)(?::\d*)?", authority.translate(_AT))
-    if is_in_order:
+    is_cut_short = authority.endswith(":") and "@" in rest.translate(_AT)  # by a slash in the password
+    if is_in_order and not is_cut_short:
         return address
     searched = authority if "@" in authority.translate(_AT) else rest
     end = searched.translate(_AT).rfind("@") + 1
