@@ -159,6 +159,11 @@ class AsyncReplyStream:
                 "a stream is opened once", hint="ask again with another client.stream(...)"
             )
         self._loop = running_loop()
+        if self._loop is None:
+            raise InvalidInputError(
+                "no event loop is running here",
+                hint="where a process was forked inside a coroutine, begin with asyncio.run in the child",
+            )
         self._deadline = Deadline(self._timeout)
         self._is_busy = True
         try:

@@ -148,6 +148,25 @@ loop.close()
     ]  # fmt: skip
 
 
+def test_a_child_of_a_running_coroutine_is_told_that_it_has_no_loop(demo: DemoSite) -> None:
+    code = """
+client = chatgptt.AsyncClient(page, state_dir=None, timeout=20)
+async def main():
+    await client.ask("parent")
+    child = os.fork()
+    if not child:
+        try:
+            await client.ask("child")
+        except chatgptt.InvalidInputError as error:
+            print(error.message, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print((await client.ask("parent")).text, flush=True)
+asyncio.run(main())
+"""
+    assert lines(code, demo.page("aipkit/")) == ["no event loop is running here", f"{ECHO}parent"]
+
+
 @PATHS
 def test_a_conversation_goes_on_in_a_child_apart_from_the_parent_s(demo: DemoSite, path: str) -> None:
     code = """
