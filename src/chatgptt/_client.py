@@ -46,6 +46,7 @@ from chatgptt.net.loops import Loop, PerLoop, running_loop
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import check_message, fold, read_turns
+from chatgptt.protocols.text import without_surrogates
 from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
@@ -588,7 +589,9 @@ def _check_browser(browser: BrowserOptions | None) -> None:
 
 def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
     check_kind("system", system, str, None, wanted="text")
-    return (Turn(role="system", content=system), *turns) if system and system.strip() else turns
+    if not system or not system.strip():
+        return turns
+    return (Turn(role="system", content=without_surrogates(system)), *turns)
 
 
 def _read_timeouts(timeout: float | Timeouts | None) -> Timeouts:

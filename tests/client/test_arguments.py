@@ -171,3 +171,10 @@ def test_a_retry_policy_of_no_numbers_is_an_error(name: str, value: int) -> None
     with pytest.raises(InvalidInputError) as caught:
         RetryPolicy(**{name: value})  # type: ignore[arg-type]
     assert caught.value.hint
+
+
+@pytest.mark.anyio
+async def test_half_a_character_in_the_system_prompt_is_replaced(demo: DemoSite) -> None:
+    async with AsyncClient(demo.page("wpaicg/"), state_dir=None) as client:
+        await client.ask("Hello", system="Be brief \ud83d")
+    assert "Be brief \ufffd" in (demo.messages[-1].message or "")
