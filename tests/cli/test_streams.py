@@ -37,6 +37,20 @@ def test_ctrl_c_in_the_middle_of_an_answer(site: DemoSite, page: str) -> None:
     assert (code, err) == (130, b"")
 
 
+def test_ctrl_c_while_the_command_is_loaded() -> None:
+    code = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+import chatgptt.cli
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 @pytest.mark.parametrize("message", ["SLOW 20", "BUSYLONG"])
 def test_ctrl_c_before_the_first_word(site: DemoSite, message: str) -> None:
     slow = site.page("slow/?seconds=20") if message == "BUSYLONG" else site.page("wpaicg/")
