@@ -384,7 +384,9 @@ async def test_the_planted_page_does_hold_its_secrets(traces: Traces) -> None:
     with serve_case(planted()) as site:
         async with witnessed_by(told, site.page) as client:
             assert (await client.ask("Hello")).text == "Yes."
-        assert site.page_misses == []
+        assert [
+            miss for miss in site.page_misses if miss != "GET /favicon.ico"
+        ] == []  # a whole browser asks for it
     (seen,) = told
     parts = [seen.content, *(cookie.value for cookie in seen.cookies)]
     for load in seen.loads:

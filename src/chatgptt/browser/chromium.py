@@ -322,6 +322,10 @@ class Chromium:
             self._lifeline.forget()
 
 
+_HAS_NO_BODY = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
+"""What a whole Chromium calls an error page without a body; it shows one of its own in that place."""
+
+
 class Tab:
     """One page in a context of its own."""
 
@@ -410,7 +414,12 @@ class Tab:
         await self._add_cookies(cookies)
         if is_fresh:
             await self._ask(self._session.send("Network.setCacheDisabled", {"cacheDisabled": True}))
-        response = await self._ask(page.goto(url, wait_until="commit", timeout=0), url)
+        try:
+            response = await _unless(self._gone, page.goto(url, wait_until="commit", timeout=0))
+        except Exception as error:
+            if _HAS_NO_BODY in str(error):
+                return  # its head has come as that of every document
+            raise self._map(error, url) from error
         if response is None:
             raise PageError("the address answers with no web page", url=without_credentials(url))
 
