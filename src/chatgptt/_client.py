@@ -140,7 +140,8 @@ class AsyncClient:
     ) -> None:
         if strategy not in get_args(Strategy):
             raise InvalidInputError(
-                f"unknown strategy {strategy!r}", hint=f"use one of {', '.join(get_args(Strategy))}"
+                f"unknown strategy {without_credentials(str(strategy))!r}",
+                hint=f"use one of {', '.join(get_args(Strategy))}",
             )
         check_kind("site", site, str, wanted="the page's address")
         check_kind("ajax_url", ajax_url, str, None, wanted="the address of the site's admin-ajax.php")

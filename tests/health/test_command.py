@@ -218,7 +218,9 @@ def test_sites_come_from_a_file(demo: DemoSite, run: Run, tmp_path: Path) -> Non
         ('[a]\nurl = "https://x.example"\n"http://me:geheim@x" = 1', "unknown option 'http://x'"),
         ('[a]\nurl = "https://x.example"\nwarn = -1', "[a]: timeout and warn"),
         ('[a]\nurl = "https://x.example"\nlevel = "deep"', "unknown level 'deep'"),
+        ('[a]\nurl = "https://x.example"\nlevel = "http://me:geheim@x"', "unknown level 'http://x'"),
         ('[a]\nurl = "https://x.example"\nstrategy = "magic"', "unknown strategy 'magic'"),
+        ('[a]\nurl = "https://x.example"\nstrategy = "http://me:geheim@x"', "unknown strategy 'http://x'"),
     ],
 )
 def test_mistakes_in_the_file_are_named(text: str, words: str, run: Run, tmp_path: Path) -> None:

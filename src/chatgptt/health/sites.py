@@ -108,11 +108,16 @@ def _merge(table: dict[str, str | int | float], defaults: Site) -> Site:
     strategy = str(given.get("strategy", defaults.strategy))
     known = next((name for name in _STRATEGIES if name == strategy), None)
     if known is None:
-        raise InvalidInputError(f"unknown strategy {strategy!r}", hint=f"use one of {', '.join(_STRATEGIES)}")
+        raise InvalidInputError(
+            f"unknown strategy {without_credentials(str(strategy))!r}",
+            hint=f"use one of {', '.join(_STRATEGIES)}",
+        )
     level = str(given.pop("level", defaults.plan.level))
     known_level = next((name for name in _LEVELS if name == level), None)
     if known_level is None:
-        raise InvalidInputError(f"unknown level {level!r}", hint=f"use one of {', '.join(_LEVELS)}")
+        raise InvalidInputError(
+            f"unknown level {without_credentials(str(level))!r}", hint=f"use one of {', '.join(_LEVELS)}"
+        )
     numbers = {key: float(value) for key, value in given.items() if not isinstance(value, str)}
     texts = {key: value for key, value in given.items() if isinstance(value, str)}
     plan = defaults.plan
