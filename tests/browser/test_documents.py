@@ -160,5 +160,5 @@ async def test_a_check_that_nobody_passes_is_a_challenge_with_a_hint_for_who_has
     wall = "<script>document.cookie = 'other=1; path=/'; setTimeout(() => location.reload(), 400)</script>"
     async with serving(behind(wall, 200)) as server:
         error = await failure(f"{server.url}/", strategy="browser")
-    assert error.code == "challenge"
+    assert error.code == "challenge", error.as_dict()
     assert "--strategy" not in error.hint

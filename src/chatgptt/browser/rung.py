@@ -37,7 +37,7 @@ from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import NO_BOX_HINT, box_elsewhere
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
-from chatgptt.protocols.walls import maybe_wall
+from chatgptt.protocols.walls import Wall, maybe_wall
 from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
 
 __all__ = ["BrowserRung", "disguise_for"]
@@ -239,6 +239,8 @@ class _Visit(Listener):
         self._errors = 0
         self._error_page: ChatGpttError | None = None
         self._error_since = 0.0
+        self._restless_since: float | None = None
+        self._wall: Wall | None = None
         self._script_error = ""
         self._began = time.monotonic()
         self._acted: float | None = None
@@ -296,7 +298,9 @@ class _Visit(Listener):
         """
         self.conclude()
         climb, sightings = self._climb, self._sightings
-        content = await self._tab.content()
+        content = ""
+        with anyio.move_on_after(_SLOW_DOCUMENT):
+            content = await self._tab.content()
         if sightings.box is None:
             self._refuse_challenge(content, is_end=True)
         if blocked_by_consent(content):
@@ -359,6 +363,8 @@ class _Visit(Listener):
     def document_came(self, document: Document) -> None:
         """See Listener."""
         self._documents += 1
+        if self._documents == _MOST_STARTS:
+            self._restless_since = time.monotonic()
         self._sightings.page = without_mark(document.url)
         self._parsed = anyio.Event()
         self._went_on.set()
@@ -445,6 +451,8 @@ class _Visit(Listener):
     def _is_hopeless(self) -> bool:
         if self._error_page is not None:
             return time.monotonic() - self._error_since > _PATIENCE_WITH_ERROR
+        if self._restless_since is not None and self._sightings.box is None:
+            return time.monotonic() - self._restless_since > _PATIENCE_WITHOUT_BOX
         if self._acted is None:
             return False
         has_box = self._sightings.box is not None or self._climb.box is not None
@@ -471,6 +479,10 @@ class _Visit(Listener):
 
     def _refuse_challenge(self, content: str, *, is_end: bool) -> None:
         wall = maybe_wall(ReplyHead(status=200, headers={}, url=self._climb.wanted.page), content)
+        if content:
+            self._wall = wall
+        elif is_end:
+            wall = self._wall  # the page is on its way to the next document, as it was to those before
         if wall is not None and (is_end or not wall.is_script):
             raise self._challenged(wall.what, None)
 
