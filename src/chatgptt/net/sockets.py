@@ -162,7 +162,7 @@ class Network(httpcore.AsyncNetworkBackend):
         if pending is None or pending.get_loop() is not loop:
             pending = self._lookups[host, port] = _begin_lookup(loop, host, port)
             pending.add_done_callback(lambda _: self._lookups.pop((host, port), None))
-        await asyncio.wait((pending,))  # whoever is cancelled here leaves the lookup to the others
+        await asyncio.wait((pending,))  # a cancelled caller leaves the lookup to the others
         return pending.result()
 
 
@@ -255,7 +255,7 @@ async def look_up(host: str, port: int) -> list[str]:
     """The addresses of a host, the families by turns.
 
     Raises:
-        OSError: where it has none, or nobody can be asked.
+        OSError: where it has none, or no server can be asked.
     """
     if is_address(host):
         return [host]
@@ -302,7 +302,7 @@ def _fail(done: asyncio.Future[list[str]], error: Exception) -> None:
 
 
 def _take_note(done: asyncio.Future[list[str]]) -> None:
-    """A lookup may fail when nobody waits for it any more."""
+    """A lookup may fail after its last caller has left."""
     if not done.cancelled():
         done.exception()
 
