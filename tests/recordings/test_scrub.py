@@ -309,6 +309,15 @@ async def test_what_cannot_be_cleaned_is_not_written(demo: DemoSite, monkeypatch
         await record(demo.page("wpaicg/"), ["Hello"])
 
 
+def test_a_cache_key_is_an_id_even_where_chance_gave_it_no_digit() -> None:
+    key = "aipkit_sse_" + "abcdefgh" * 4
+    reply = f'{{"data":{{"cache_key":"{key}"}}}}'.encode()
+    recorded = replace(planted(), exchanges=(_json(reply),))
+    assert [(secret.kind, secret.value) for secret in find_secrets(recorded) if secret.value == key] == [
+        ("id", key)
+    ]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("path", "messages"),

@@ -370,9 +370,11 @@ _COOKIE = re.compile(
 )
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,10}[A-Za-z]{2,24}")
 _UUID = re.compile(r"(?<![\w-])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![\w-])")
+_CACHE_KEY = r"aipkit_sse_[A-Za-z0-9]{32}(?![A-Za-z0-9])"  # random letters, at times without any digit (A3)
 _ID = re.compile(
-    r"(?<![\w-])(?:aipkit_sse_|aipkit-msg-|trigger-|chatcmpl-|cmpl-|resp_|msg_|thread_|run_|step_|asst_|req_|call_|gen-|fp_|vs_|"
-    r"file-)(?=[A-Za-z0-9.]*\d)[A-Za-z0-9.]{8,}"
+    rf"(?<![\w-])(?:{_CACHE_KEY}|"
+    r"(?:aipkit_sse_|aipkit-msg-|trigger-|chatcmpl-|cmpl-|resp_|msg_|thread_|run_|step_|asst_|req_|call_|gen-|fp_|vs_|"
+    r"file-)(?=[A-Za-z0-9.]*\d)[A-Za-z0-9.]{8,})"
 )
 _IPV4 = re.compile(r"(?<![\w.=-])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.-])")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6}(?![\w:])")
