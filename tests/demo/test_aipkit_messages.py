@@ -83,7 +83,7 @@ def test_keys_belong_to_their_site_and_are_not_kept_for_ever(
     key = visitor.key("Hello")
     assert "not found" in Aipkit(site, client, V2343).open(key).text
     assert events(visitor.open("").text)[0].json == {"error": "Message cache key is missing."}
-    monkeypatch.setattr(messages, "MOST_HELD", 1)
+    monkeypatch.setattr(messages, "MOST_PENDING", 1)
     visitor.key("Hello again")
     assert "not found" in visitor.open(key).text
 

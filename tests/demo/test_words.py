@@ -10,11 +10,21 @@ from demo.visitors import Aipkit, Wpaicg, events, text_of
 
 from chatgptt.demo import DemoSite
 from chatgptt.demo.front import PHP_WARNING
-from chatgptt.demo.model import WORDS, Asked, Fail, Say, Turn, Wait, act, read_message, words_of
+from chatgptt.demo.model import (
+    WORDS,
+    Fail,
+    ParsedMessage,
+    Say,
+    Turn,
+    Wait,
+    answer_steps,
+    read_message,
+    split_words,
+)
 
 
 def steps(message: str) -> list[object]:
-    return list(act(read_message(message), [Turn("user", message)]))
+    return list(answer_steps(read_message(message), [Turn("user", message)]))
 
 
 def said(message: str) -> str:
@@ -39,7 +49,7 @@ def said(message: str) -> str:
     ],
 )
 def test_a_word_stands_first_and_its_case_counts(message: str, word: str, number: float | None) -> None:
-    assert read_message(message) == Asked(message, word, number)
+    assert read_message(message) == ParsedMessage(message, word, number)
 
 
 def test_every_word_does_something_that_ends() -> None:
@@ -50,8 +60,8 @@ def test_every_word_does_something_that_ends() -> None:
 
 def test_pieces_are_words_and_make_up_the_text() -> None:
     text = "  one two\n\nthree  "
-    assert words_of(text) == ["  ", "one ", "two\n\n", "three  "]
-    assert "".join(words_of(text)) == text
+    assert split_words(text) == ["  ", "one ", "two\n\n", "three  "]
+    assert "".join(split_words(text)) == text
 
 
 def test_an_answer_says_that_it_is_made_up() -> None:
@@ -75,7 +85,7 @@ def test_texts_with_something_in_them() -> None:
 def test_words_that_wait() -> None:
     assert steps("SLOW 2")[0] == Wait(2.0)
     assert steps("SLOW")[0] == Wait(1.0)
-    assert steps("SLOWWORDS 0")[1::2] == [Wait(0.0)] * len(words_of(said("SLOWWORDS 0")))
+    assert steps("SLOWWORDS 0")[1::2] == [Wait(0.0)] * len(split_words(said("SLOWWORDS 0")))
     assert steps("SLOWWORDS")[1] == Wait(0.1)
 
 

@@ -1,14 +1,14 @@
-"""A small chat site on loopback that speaks both protocols of AI Power, with everything that can go wrong.
+"""Chat sites on loopback that speak both protocols of AI Power, with every known fault.
 
-It is written from the facts in docs/protocols.md and shares no code with the client, so that it can disagree
-with it. Nonces are computed and checked, keys are good once, histories are mangled as sites mangle them; only
-the AI is made up. `GET /` lists the pages and the words that make an answer special.
+The demo is written from docs/protocols.md and shares no code with the client, so it can disagree with the
+client. It computes and checks nonces, accepts a key once, and garbles histories as real sites do. Only the AI
+is made up. `GET /` lists the pages and the scripted words.
 
     with serve() as site:
         print(site.page("wpaicg/"))
 """
 
-from chatgptt.demo.seen import Seen
+from chatgptt.demo.request_log import LoggedRequest
 from chatgptt.demo.server import DemoSite, run, serve
 
-__all__ = ["DemoSite", "Seen", "run", "serve"]
+__all__ = ["DemoSite", "LoggedRequest", "run", "serve"]

@@ -1,4 +1,4 @@
-"""The demo as an ASGI application: which site a request is for, the log, and who has hung up."""
+"""The demo as an ASGI application: it logs each request and finds its site."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from starlette.types import Message, Receive, Scope, Send
 from chatgptt.demo.bodies import read_fields, read_query
 from chatgptt.demo.front import plain_page
 from chatgptt.demo.model import WORDS
-from chatgptt.demo.seen import Entry, Seen
+from chatgptt.demo.request_log import LogEntry, LoggedRequest
 from chatgptt.demo.sites import build_sites
-from chatgptt.demo.wordpress import Call, Site
-from chatgptt.demo.world import World
+from chatgptt.demo.state import DemoState
+from chatgptt.demo.wordpress import Call, PrefixSite
 
 __all__ = ["Demo"]
 
 MOST_BODY = 64_000_000
-"""Bytes of a request's body; more gets a 413, as from every web server."""
+"""Bytes of a request's body. A longer one gets status 413, as from every web server."""
 
 
 class Demo:
     """All sites behind one port."""
 
-    def __init__(self, world: World, pace: float = 0.0) -> None:
-        self._world = world
+    def __init__(self, state: DemoState, pace: float = 0.0) -> None:
+        self._state = state
         self._pace = pace
-        self._sites = build_sites(world)
+        self._sites = build_sites(state)
         self._by_prefix = sorted(self._sites, key=lambda site: -len(site.prefix))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, for as long as the client is there."""
+        """Answers one request. A client that hangs up ends its answer."""
         request = Request(scope, receive)
         body = await _read_body(receive)
         if body is None:
             return
-        entry = self._world.log.add(self._seen(request, body))
+        entry = self._state.log.add(self._logged(request, body))
 
-        async def noted_send(message: Message) -> None:
+        async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
-                date = formatdate(self._world.clock(), usegmt=True)
+                date = formatdate(self._state.clock(), usegmt=True)
                 message = {**message, "headers": [*message["headers"], (b"date", date.encode())]}
-                entry.answered(message["status"])
+                entry.set_status(message["status"])
             else:
-                entry.sent(len(message["body"]))
+                entry.add_sent(len(message["body"]))
             await send(message)
             if self._pace and message.get("more_body"):
                 await asyncio.sleep(self._pace)
@@ -57,11 +57,11 @@ class Demo:
                 response = plain_page(413, "413 Content Too Large", "That is too much.")
             else:
                 response = await self._answer(request, entry)
-            await response(scope, receive, noted_send)
+            await response(scope, receive, send_and_log)
 
-        # Whatever an answer waits for, it must not go on when nobody listens any more.
+        # An answer may wait for an hour; it has to end when its client hangs up.
         answering = asyncio.create_task(answer())
-        leaving = asyncio.create_task(_until_gone(receive))
+        leaving = asyncio.create_task(_wait_for_disconnect(receive))
         await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
         is_done = answering.done()
         answering.cancel()
@@ -70,28 +70,28 @@ class Demo:
         if is_done:
             answering.result()
 
-    def _seen(self, request: Request, body: bytes) -> Seen:
+    def _logged(self, request: Request, body: bytes) -> LoggedRequest:
         headers: dict[str, str] = {}
         for name, value in request.headers.items():
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return Seen(
+        return LoggedRequest(
             method=request.method,
             path=request.scope["path"],
             params=read_query(request.scope["query_string"]),
             fields=read_fields(headers.get("content-type", ""), body[:MOST_BODY]),
             headers=headers,
-            at=self._world.clock(),
+            at=self._state.clock(),
         )
 
-    async def _answer(self, request: Request, entry: Entry) -> Response:
-        seen = entry.seen
-        base = f"http://{seen.headers.get('host', 'localhost')}"
-        if seen.path == "/":
+    async def _answer(self, request: Request, entry: LogEntry) -> Response:
+        logged = entry.request
+        base = f"http://{logged.headers.get('host', 'localhost')}"
+        if logged.path == "/":
             return Response(self._index(), 200, {"content-type": "text/html; charset=UTF-8"})
         for site in self._by_prefix:
-            if seen.path == f"/{site.prefix}":
+            if logged.path == f"/{site.prefix}":
                 return RedirectResponse(f"{base}/{site.prefix}/", 301)
-            if seen.path.startswith(f"/{site.prefix}/"):
+            if logged.path.startswith(f"/{site.prefix}/"):
                 return await site.answer(_call(request, entry, base, site))
         return plain_page(404, "404 Not Found", "The demo has no such page.")
 
@@ -99,7 +99,7 @@ class Demo:
         pages = "".join(
             f'<li><a href="/{page.path}">/{page.path}</a> {html.escape(page.about)}</li>\n'
             for site in self._sites
-            for page in site.listed
+            for page in site.index_lines
         )
         words = "".join(
             f"<li><code>{word}</code> {html.escape(about)}</li>\n" for word, about in WORDS.items()
@@ -112,23 +112,23 @@ class Demo:
         )
 
 
-def _call(request: Request, entry: Entry, base: str, site: Site) -> Call:
-    seen = entry.seen
+def _call(request: Request, entry: LogEntry, base: str, site: PrefixSite) -> Call:
+    logged = entry.request
     return Call(
-        method=seen.method,
+        method=logged.method,
         base=base,
-        path=seen.path.removeprefix(f"/{site.prefix}/"),
-        params=seen.params,
-        fields=seen.fields,
-        headers=seen.headers,
+        path=logged.path.removeprefix(f"/{site.prefix}/"),
+        params=logged.params,
+        fields=logged.fields,
+        headers=logged.headers,
         cookies=request.cookies,
-        now=seen.at,
+        now=logged.at,
         entry=entry,
     )
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body, or a little more than is allowed; None if the client has gone before its end."""
+    """The body, cut a little beyond the limit; None if the client hangs up before its end."""
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -141,6 +141,6 @@ async def _read_body(receive: Receive) -> bytes | None:
             return b"".join(pieces)
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

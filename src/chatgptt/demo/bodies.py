@@ -15,9 +15,9 @@ def read_query(query: str | bytes) -> dict[str, str]:
 
 
 def read_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """The fields of a form body, urlencoded or multipart; empty for every other type.
+    """The fields of a form body, urlencoded or multipart; no fields for every other type.
 
-    Of an uploaded file its name is kept, in brackets: nothing here looks at pictures or sounds.
+    An uploaded file becomes its name in brackets: the demo reads no pictures or sounds.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":

@@ -1,25 +1,25 @@
-"""What stands before the plugin and may answer in its place: the web server, PHP, a challenge."""
+"""Replies that do not come from the plugin: those of the web server, of PHP, and of a bot protection."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
-from chatgptt.demo.model import Asked
+from chatgptt.demo.model import ParsedMessage
+from chatgptt.demo.state import VisitorMemory
 from chatgptt.demo.stream import Hangup, Pieces, Stream
 from chatgptt.demo.wordpress import critical_error
-from chatgptt.demo.world import Memory
 
-__all__ = ["PHP_WARNING", "challenge", "in_front", "plain_page"]
+__all__ = ["PHP_WARNING", "challenge", "plain_page", "reply_before_plugin"]
 
 PHP_WARNING = (
     "<br />\n<b>Warning</b>:  Undefined variable $demo in "
     "<b>/srv/www/wp-content/plugins/made-up/made-up.php</b> on line <b>12</b><br />\n"
 )
-"""What a careless plugin prints before the reply, where errors are displayed."""
+"""A warning of another plugin, which PHP prints before the reply where it displays errors."""
 
 
 def plain_page(status: int, title: str, text: str, **headers: str) -> Response:
-    """A page of a web server that is no WordPress page; `retry_after` is the header Retry-After."""
+    """A page of the web server itself. `retry_after` is the header Retry-After."""
     body = (
         f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"
         f"<p>{text}</p>\n</body>\n</html>\n"
@@ -29,7 +29,7 @@ def plain_page(status: int, title: str, text: str, **headers: str) -> Response:
 
 
 def challenge(status: int, *, is_marked: bool = True) -> Response:
-    """An interstitial that wants a browser to prove itself; `is_marked` says so in a header too."""
+    """An interstitial of a bot protection. With `is_marked` its headers name it too."""
     body = (
         '<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title>'
         '<meta http-equiv="refresh" content="360"></head><body>'
@@ -44,16 +44,16 @@ def challenge(status: int, *, is_marked: bool = True) -> Response:
     return Response(body, status, headers)
 
 
-def in_front(asked: Asked, prefix: str, memory: Memory) -> Response | None:
-    """The reply to the scripted words that never reach the plugin."""
-    match asked.word:
+def reply_before_plugin(message: ParsedMessage, prefix: str, memory: VisitorMemory) -> Response | None:
+    """The reply to a scripted word that does not reach the plugin; None for every other message."""
+    match message.word:
         case "BUSY":
-            if memory.is_among_first(2, prefix, "BUSY", asked.text):
+            if memory.is_among_first(2, prefix, "BUSY", message.text):
                 return plain_page(429, "429 Too Many Requests", "Later.", retry_after="1")
         case "BUSYLONG":
             return plain_page(429, "429 Too Many Requests", "Much later.", retry_after="7200")
         case "ERR502ONCE":
-            if memory.is_among_first(1, prefix, "ERR502ONCE", asked.text):
+            if memory.is_among_first(1, prefix, "ERR502ONCE", message.text):
                 return plain_page(502, "502 Bad Gateway", "The server behind this one said nothing.")
         case "ERR500":
             return critical_error()

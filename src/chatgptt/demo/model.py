@@ -1,8 +1,8 @@
-"""The made-up AI: what it answers, and how its provider fails when asked to.
+"""The made-up AI: its answers, and the failures of its provider.
 
-A message whose first word is one of `WORDS` plays a part in a script; every other message is answered with
-a text that says that nobody thought about it. What comes out are steps, free of any protocol: the two
-generations of the plugin put the same steps on the wire in their own ways.
+The first word of a message may be one of `WORDS`, which ask for a certain answer or failure. The answer to
+every other message repeats the message. An answer is a sequence of steps, which no protocol shapes: each
+generation of the plugin sends the same steps in its own form.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Literal
 
 __all__ = [
     "WORDS",
-    "Asked",
     "Fail",
+    "FinishedAnswer",
     "Note",
+    "ParsedMessage",
     "Say",
-    "Spoken",
     "Step",
     "Turn",
     "Wait",
-    "act",
+    "answer_steps",
+    "collect_answer",
     "read_message",
-    "spoken",
-    "worded",
-    "words_of",
+    "split_words",
+    "with_note_texts",
 ]
 
 WORDS: dict[str, str] = {
@@ -86,23 +86,23 @@ WORDS: dict[str, str] = {
     "ERR500": "WordPress' critical error, 500",
     "ERR502ONCE": "502 the first time this text is sent",
 }
-"""Each scripted word and what it does. Case counts, and the word comes first in the message."""
+"""Each scripted word and its effect. The word comes first in the message, and its case counts."""
 
 MOST = 256_000_000
-"""No LONG or BIG beyond this: the figure of `/huge/`."""
+"""The limit of LONG and BIG: the size of `/huge/`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation as the model sees it."""
+    """One message of a conversation, as the model gets it."""
 
     role: str
     content: str
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A message, taken apart."""
+class ParsedMessage:
+    """A message and its scripted word."""
 
     text: str
     word: str
@@ -120,21 +120,21 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing for so many seconds."""
+    """A pause."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something beside the answer that only some protocols can say."""
+    """An event beside the answer, which only some protocols can send."""
 
     kind: Literal["warning", "refusal", "citations", "unknown", "split"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The provider's last word; no step follows."""
+    """The provider's failure. No step follows it."""
 
     how: Literal["error", "unreachable", "page", "midway", "cut", "close", "reset"]
     message: str = ""
@@ -180,81 +180,83 @@ _NOTES = {
 }
 
 
-def read_message(text: str) -> Asked:
+def read_message(text: str) -> ParsedMessage:
     """The message with its scripted word and the number behind that, if any."""
     first, number = [*text.split(None, 2), "", ""][:2]
     if not text.startswith(first) or first not in WORDS:
-        return Asked(text, "", None)
+        return ParsedMessage(text, "", None)
     is_number = re.fullmatch(r"\d{1,12}(\.\d{1,9})?", number) is not None
-    return Asked(text, "ASSISTANTERROR" if first.islower() else first, float(number) if is_number else None)
+    return ParsedMessage(
+        text, "ASSISTANTERROR" if first.islower() else first, float(number) if is_number else None
+    )
 
 
-def words_of(text: str) -> list[str]:
-    """The pieces in which a text streams: one a word, and together the text itself."""
+def split_words(text: str) -> list[str]:
+    """The pieces in which a text streams, one for each word. Together they are the text."""
     return re.findall(r"\S+\s*|\s+", text)
 
 
-def act(asked: Asked, prompt: Sequence[Turn]) -> Iterator[Step]:
-    """The steps of the answer to `asked`, where `prompt` is all that the model is given."""
-    match asked.word:
+def answer_steps(message: ParsedMessage, prompt: Sequence[Turn]) -> Iterator[Step]:
+    """The steps of the answer to `message`. `prompt` is what the model gets."""
+    match message.word:
         case "HISTORY":
             yield from _say(json.dumps([[turn.role, turn.content] for turn in prompt], ensure_ascii=False))
         case "QUOTES" | "CONTROL":
-            yield from _say(_TEXTS[asked.word])
+            yield from _say(_TEXTS[message.word])
         case "SURROGATE":
             before, after = _TEXTS["SURROGATE"].split("\ude00")
             yield from map(Say, (before, "\ude00", after))
         case "LONG":
-            yield from (Say(f"w{n} ") for n in range(int(min(asked.number or 100.0, MOST))))
+            yield from (Say(f"w{n} ") for n in range(int(min(message.number or 100.0, MOST))))
         case "BIG":
-            yield Say("x" * int(min(asked.number or 1_000_000.0, MOST)))
+            yield Say("x" * int(min(message.number or 1_000_000.0, MOST)))
         case "SLOW":
-            yield Wait(1.0 if asked.number is None else asked.number)
-            yield from _say(_echo(asked))
+            yield Wait(1.0 if message.number is None else message.number)
+            yield from _say(_echo(message))
         case "SLOWWORDS":
-            for word in words_of(_echo(asked)):
+            for word in split_words(_echo(message)):
                 yield Say(word)
-                yield Wait(0.1 if asked.number is None else asked.number)
+                yield Wait(0.1 if message.number is None else message.number)
         case "EMPTY":
             return
         case "CUT" | "MIDERROR" | "DROP" | "RESET":
             yield from (Say(f"w{n} ") for n in range(10))
-            yield _ENDINGS[asked.word]
+            yield _ENDINGS[message.word]
         case "REFUSAL":
             yield Note("refusal")
         case "WARNING" | "CITATIONS" | "UNKNOWNEVENT" | "SPLITLINE":
             yield from _say("Made up by the demo: ")
-            yield _NOTES[asked.word]
+            yield _NOTES[message.word]
             yield from _say("and that was the one in between.")
         case failing if failing in _FAILURES:
             yield _FAILURES[failing]
         case _:
-            yield from _say(_echo(asked))
+            yield from _say(_echo(message))
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """An answer that was waited for until its end."""
+class FinishedAnswer:
+    """An answer and how it ended."""
 
     text: str
     fail: Fail | None
 
 
-async def spoken(steps: Iterable[Step]) -> Spoken:
-    """The whole answer, as a provider that doesn't stream gives it."""
+async def collect_answer(steps: Iterable[Step]) -> FinishedAnswer:
+    """The whole answer, as a provider gives it that does not stream."""
     texts: list[str] = []
     for step in steps:
         if isinstance(step, Fail):
-            return Spoken("".join(texts), step)
+            return FinishedAnswer("".join(texts), step)
         if isinstance(step, Wait):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, Say):
             texts.append(step.text)
-    return Spoken("".join(texts), None)
+    return FinishedAnswer("".join(texts), None)
 
 
-def worded(steps: Iterable[Step], texts: Mapping[str, str]) -> Iterator[Step]:
-    """The same steps, where the notes that have a text are said like all the rest."""
+def with_note_texts(steps: Iterable[Step], texts: Mapping[str, str]) -> Iterator[Step]:
+    """The steps, with the text of each note that has one in place of the note."""
     for step in steps:
         if isinstance(step, Note) and step.kind in texts:
             yield Say(texts[step.kind])
@@ -262,9 +264,9 @@ def worded(steps: Iterable[Step], texts: Mapping[str, str]) -> Iterator[Step]:
             yield step
 
 
-def _echo(asked: Asked) -> str:
-    return f"This answer is made up by the demo, no AI was asked. You wrote: {asked.text}"
+def _echo(message: ParsedMessage) -> str:
+    return f"This answer is made up by the demo, no AI was asked. You wrote: {message.text}"
 
 
 def _say(text: str) -> Iterator[Say]:
-    return map(Say, words_of(text))
+    return map(Say, split_words(text))

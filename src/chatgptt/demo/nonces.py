@@ -1,8 +1,8 @@
-"""WordPress nonces: really computed, really checked.
+"""WordPress nonces, computed and checked.
 
-A nonce is a keyed hash of the number of the current half-day, an action and a user id. It is accepted in
-the half-day it was made in and in the next one, so it lives between 12 and 24 hours. Every guest has the
-user id 0, hence every guest gets the same nonce at a time. (docs/protocols.md C2)
+A nonce is a keyed hash of the number of the current half-day, an action and a user id. It is accepted in its
+half-day and in the next one, so it is good for 12 to 24 hours. All guests have the user id 0, so at one time
+all get the same nonce. (docs/protocols.md C2)
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ GUEST = "0"
 
 
 class Nonces:
-    """Makes and checks the nonces of one installation, which has a key of its own."""
+    """Makes and checks the nonces of one installation. Each installation has its own key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def make(self, action: str, *, at: float, user: str = GUEST) -> str:
-        """10 hexadecimal digits, good until the end of the half-day after the one that `at` is in."""
+        """10 hexadecimal digits. They are good until the end of the half-day after that of `at`."""
         return self._of_tick(_tick(at), action, user)
 
     def is_good(self, nonce: str, action: str, *, at: float, user: str = GUEST) -> bool:
@@ -40,7 +40,7 @@ class Nonces:
 
     def _of_tick(self, tick: int, action: str, user: str) -> str:
         text = f"{tick}|{action}|{user}"
-        # The 10 digits before the last two, which is what WordPress cuts out of its hash.
+        # WordPress takes these 10 digits of its hash: those before the last two.
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[-12:-2]
 
 

@@ -1,8 +1,7 @@
-"""What performance plugins do to the inline script `wpaicgParams` of a 1.x page.
+"""The forms that performance plugins give to the inline script `wpaicgParams` of a 1.x page.
 
-The content stays, its wrapping changes: another `type` that browsers don't run, a `data:` URI, an attribute
-of the plugin's own, another file. Where a browser would need the plugin's loader to run it, one is there, so
-that the page works in a browser as a real one does.
+The content stays. Its wrapping changes: a `type` that browsers do not run, a `data:` URI, an attribute of the
+performance plugin, another file. The page includes the loader that a browser needs to run the script.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["COMBINED", "Wrapping", "params_html", "params_script"]
 Wrapping = Literal["plain", "none", "datauri", "type", "litespeed", "delayed", "minified", "combined"]
 
 COMBINED = "wp-content/cache/js/combined.js"
-"""Where `combined` puts the script, below the site."""
+"""The path of the script with `combined`, below the site."""
 
 ID = "wpaicg-init-js-extra"
 """The id that WordPress gives the inline script."""
@@ -32,7 +31,7 @@ def params_script(params: Mapping[str, object]) -> str:
 
 
 def params_html(params: Mapping[str, object], wrapping: Wrapping, *, home: str) -> str:
-    """The script element, or what an optimiser made of it."""
+    """The script element in this wrapping."""
     script = params_script(params)
     encoded = base64.b64encode(script.encode()).decode()
     match wrapping:

@@ -1,7 +1,7 @@
-"""Pages whose tokens exist only after scripts ran: one for each way in which real sites come to that.
+"""Pages whose scripts make the tokens: one page for each way in which real sites do it.
 
-Every page belongs to one 1.x installation whose HTML never holds a usable nonce, so that nothing but running
-the page helps; the page of a foreign bot belongs to a 2.x one.
+All pages but one belong to a 1.x installation whose HTML never holds a usable nonce: only a browser gets
+tokens there. The page with a bot of another site belongs to a 2.x installation.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from chatgptt.demo.aipkit.pages import BOTS
 from chatgptt.demo.aipkit.pages import NONCE as AIPKIT_NONCE
 from chatgptt.demo.aipkit.pages import Setup as AipkitSetup
 from chatgptt.demo.aipkit.site import AipkitSite
-from chatgptt.demo.wordpress import Call, Listed, Site, ajax_json, document
-from chatgptt.demo.world import World
+from chatgptt.demo.state import DemoState
+from chatgptt.demo.wordpress import Call, IndexLine, PrefixSite, ajax_json, document
 from chatgptt.demo.wpaicg.boxes import Box, box_html
 from chatgptt.demo.wpaicg.pages import Page, Setup
 from chatgptt.demo.wpaicg.site import WpaicgSite
@@ -27,7 +27,7 @@ from chatgptt.demo.wpaicg.site import WpaicgSite
 __all__ = ["PLACEHOLDER", "scripted_sites"]
 
 PLACEHOLDER = "5ca1ab1e00"
-"""What the placeholder page shows first: nothing about it says that it is none."""
+"""The first nonce of the placeholder page. It is wrong, and nothing shows that."""
 
 HTML = {"content-type": "text/html; charset=UTF-8"}
 
@@ -50,7 +50,7 @@ _HANDS = '["mousemove", "touchstart", "wheel", "keydown"]'
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One page: what stands in its content, and the script behind it."""
+    """One page: its content, and the script behind it."""
 
     about: str
     script: str
@@ -163,9 +163,9 @@ PATTERNS: dict[str, _Pattern] = {
 }
 
 
-def scripted_sites(world: World) -> list[Site]:
+def scripted_sites(state: DemoState) -> list[PrefixSite]:
     """Both installations."""
-    return [_Scripted(world), _Embedding(world)]
+    return [_Scripted(state), _Embedding(state)]
 
 
 class _Scripted:
@@ -173,7 +173,7 @@ class _Scripted:
 
     prefix = "browser"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: DemoState) -> None:
         self._inner = WpaicgSite(
             Setup(
                 prefix=self.prefix,
@@ -181,14 +181,14 @@ class _Scripted:
                 pages=(Page(slug="", about="the box of the front page has no nonce"),),
                 nonces="scripted",
             ),
-            world,
+            state,
         )
-        self._nonces = world.nonces(self.prefix)
+        self._nonces = state.nonces(self.prefix)
 
     @property
-    def listed(self) -> list[Listed]:
+    def index_lines(self) -> list[IndexLine]:
         """Its pages."""
-        return [Listed(f"{self.prefix}/{slug}/", pattern.about) for slug, pattern in PATTERNS.items()]
+        return [IndexLine(f"{self.prefix}/{slug}/", pattern.about) for slug, pattern in PATTERNS.items()]
 
     async def answer(self, call: Call) -> Response:
         """The reply to a request below the prefix."""
@@ -212,15 +212,15 @@ class _Embedding:
 
     prefix = "browser-2x"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: DemoState) -> None:
         self._setup = AipkitSetup(prefix=self.prefix, version=(2, 4, 71), pages=())
-        self._inner = AipkitSite(self._setup, world)
-        self._nonces = world.nonces(self.prefix)
+        self._inner = AipkitSite(self._setup, state)
+        self._nonces = state.nonces(self.prefix)
 
     @property
-    def listed(self) -> list[Listed]:
+    def index_lines(self) -> list[IndexLine]:
         """Its pages."""
-        return [Listed(f"{self.prefix}/embed/", "2.x: a bot that a script fetches")]
+        return [IndexLine(f"{self.prefix}/embed/", "2.x: a bot that a script fetches")]
 
     async def answer(self, call: Call) -> Response:
         """The reply to a request below the prefix."""

@@ -1,7 +1,7 @@
 """The demo on a port: in a thread for tests and examples, or in the foreground for people.
 
-uvicorn's own loop looks every 0.1 s whether it shall stop, and then waits as long again; a test suite starts
-and stops many of these. Hence a server that is woken to stop, and that hangs up instead of waiting.
+uvicorn's own loop checks every 0.1 s whether it shall stop, and then waits as long again. A test suite starts
+and stops many demos, so this server stops at once: an event wakes it, and it closes all connections.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chatgptt.demo.app import Demo
+from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import HANG_UP, Hangup
-from chatgptt.demo.world import World
 
 if TYPE_CHECKING:
-    from chatgptt.demo.seen import Seen
+    from chatgptt.demo.request_log import LoggedRequest
 
 __all__ = ["DemoSite", "run", "serve"]
 
 BACKLOG = 2048
-"""Connections that may wait to be accepted: more than a thousand come at once in a test of concurrency."""
+"""Connections that may wait to be accepted: a test of concurrency opens more than a thousand at once."""
 
 
 class DemoSite:
-    """A running demo: where it is, what it saw, and its clock."""
+    """A running demo: its address, its requests, and its clock."""
 
-    def __init__(self, url: str, world: World) -> None:
+    def __init__(self, url: str, state: DemoState) -> None:
         self.url = url
         """Scheme, host and port, without a slash at the end."""
-        self._world = world
+        self._state = state
 
     def page(self, path: str) -> str:
         """The full URL of a page, such as `wpaicg/`."""
         return f"{self.url}/{path.lstrip('/')}"
 
     @property
-    def requests(self) -> list[Seen]:
-        """All requests since the start or the last `clear`, in the order in which they arrived."""
-        return self._world.log.snapshot()
+    def requests(self) -> list[LoggedRequest]:
+        """All requests since the start or the last `clear`, in the order of their arrival."""
+        return self._state.log.snapshot()
 
     @property
-    def messages(self) -> list[Seen]:
-        """Those requests for which the made-up AI was really asked; `Seen.message` is what it was asked."""
-        return [seen for seen in self.requests if seen.message is not None]
+    def messages(self) -> list[LoggedRequest]:
+        """The requests whose message reached the made-up AI, in the order of their arrival."""
+        return [request for request in self.requests if request.message is not None]
 
     def clear(self) -> None:
-        """Forget the log, quotas, conversations and the counters of scripted words."""
-        self._world.clear()
+        """Clears the log, the quotas, the conversations and the counters of scripted words."""
+        self._state.clear()
 
     def advance(self, seconds: float) -> None:
-        """Move the demo's clock on: nonces expire, and what the page caches hold gets older."""
-        self._world.clock.advance(seconds)
+        """Moves the demo's clock forward: nonces expire, and cached pages get older."""
+        self._state.clock.advance(seconds)
 
 
 @contextlib.contextmanager
@@ -82,11 +82,11 @@ def serve(
     with socket.create_server((host, port), family=family, backlog=BACKLOG) as listening:
         # asyncio does this by itself only for sockets made with an explicit protocol number.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        world = World(clock)
+        state = DemoState(clock)
         shown = f"[{host}]" if ":" in host else host
-        site = DemoSite(f"http://{shown}:{listening.getsockname()[1]}", world)
+        site = DemoSite(f"http://{shown}:{listening.getsockname()[1]}", state)
         config = uvicorn.Config(
-            Demo(world, pace),
+            Demo(state, pace),
             http=_Connection,
             ws="none",
             loop="asyncio",
@@ -111,7 +111,7 @@ def serve(
 
 
 def run(port: int, host: str = "127.0.0.1", on_ready: Callable[[DemoSite], None] = lambda site: None) -> None:
-    """Serve until Ctrl-C, whose KeyboardInterrupt comes out of here when everything has ended.
+    """Serves until Ctrl-C. Its KeyboardInterrupt comes out when everything has ended.
 
     Args:
         port: 0 takes a free one.
@@ -129,7 +129,7 @@ def run(port: int, host: str = "127.0.0.1", on_ready: Callable[[DemoSite], None]
 
 
 class _Connection(H11Protocol):
-    """A connection that its application can break off."""
+    """A connection that its application can close or reset."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class _Connection(H11Protocol):
 
     def _hang_up(self, how: Hangup) -> None:
         if how is Hangup.RESET:
-            # On, for 0 seconds: closing sends a reset. Windows has shorter numbers in it.
+            # With a linger time of 0 seconds, closing sends a reset. The numbers are shorter on Windows.
             linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.transport.abort()
@@ -153,7 +153,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that stops when told, at once."""
+    """A server that stops at once."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -162,7 +162,7 @@ class _Server(uvicorn.Server):
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """End it, from any thread and at any time, even before it has begun."""
+        """Stops the server. May be called from any thread, and before the server has started."""
         self.should_exit = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)

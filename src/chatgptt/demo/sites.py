@@ -1,4 +1,4 @@
-"""Which sites the demo has."""
+"""The sites of the demo."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from chatgptt.demo.aipkit.pages import PAGES as AIPKIT_PAGES
 from chatgptt.demo.aipkit.pages import Page as AipkitPage
 from chatgptt.demo.aipkit.pages import Setup as AipkitSetup
 from chatgptt.demo.aipkit.site import AipkitSite
-from chatgptt.demo.odd import busy_at_first, huge_with_box, oddities, slow
+from chatgptt.demo.fault_pages import busy_at_first, fault_sites, huge_with_box, slow
 from chatgptt.demo.scripted import scripted_sites
-from chatgptt.demo.wordpress import Site
-from chatgptt.demo.world import World
+from chatgptt.demo.state import DemoState
+from chatgptt.demo.wordpress import PrefixSite
 from chatgptt.demo.wpaicg.pages import PAGES as WPAICG_PAGES
 from chatgptt.demo.wpaicg.pages import Page as WpaicgPage
 from chatgptt.demo.wpaicg.pages import Setup as WpaicgSetup
@@ -98,14 +98,14 @@ AIPKIT = (
 )
 
 
-def build_sites(world: World) -> list[Site]:
+def build_sites(state: DemoState) -> list[PrefixSite]:
     """All of them, in the order of the index page."""
     return [
-        *(WpaicgSite(setup, world) for setup in WPAICG),
-        *(AipkitSite(setup, world) for setup in AIPKIT),
-        busy_at_first(WpaicgSite(BUSY, world), world),
-        slow(WpaicgSite(SLOW, world)),
-        huge_with_box(WpaicgSite(HUGE, world)),
-        *oddities(),
-        *scripted_sites(world),
+        *(WpaicgSite(setup, state) for setup in WPAICG),
+        *(AipkitSite(setup, state) for setup in AIPKIT),
+        busy_at_first(WpaicgSite(BUSY, state), state),
+        slow(WpaicgSite(SLOW, state)),
+        huge_with_box(WpaicgSite(HUGE, state)),
+        *fault_sites(),
+        *scripted_sites(state),
     ]

@@ -1,4 +1,4 @@
-"""Replies that come in pieces, may wait in between, and may break off in ways that no framework offers."""
+"""Replies that come in pieces, with pauses, and may break off in ways that no framework offers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 __all__ = ["HANG_UP", "Hangup", "Pieces", "Stream", "after", "broken", "shaped"]
 
 HANG_UP = "chatgptt.demo.hang_up"
-"""The key of the connection's own way to break off, in the request's state (see server.py)."""
+"""The key of the function that breaks the connection off, in the request's state (see server.py)."""
 
 
 class Hangup(Enum):
@@ -30,8 +30,8 @@ Pieces = AsyncGenerator[bytes | Hangup]
 class Stream(Response):
     """A reply made of pieces.
 
-    Its head goes out with the first piece, as PHP sends it: whoever waits for the status waits for the
-    first text too. A `Hangup` ends it without an end.
+    Its head goes out with the first piece, as PHP sends it: the status comes no earlier than the first text.
+    A `Hangup` breaks the reply off.
     """
 
     def __init__(self, pieces: Pieces, *, headers: Mapping[str, str], status_code: int = 200) -> None:
@@ -41,7 +41,7 @@ class Stream(Response):
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; the caller cancels this when the client has gone."""
+        """Sends the reply. The caller cancels this when the client hangs up."""
         head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         started = False
         async with contextlib.aclosing(self._pieces) as pieces:
@@ -53,7 +53,7 @@ class Stream(Response):
                     await send(head)
                     started = True
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                # A send that needs not wait doesn't yield: without this one long stream holds up all others.
+                # Yield: a send that needs no waiting does not, and a long stream would block all others.
                 await asyncio.sleep(0)
         if not started:
             await send(head)
@@ -61,12 +61,12 @@ class Stream(Response):
 
 
 async def _with_line_ends(pieces: Pieces, word: str) -> Pieces:
-    """The pieces with the line ends that the scripted words CRLF, CR and NOCRLF ask for."""
+    """The pieces with the line ends of the scripted words CRLF, CR and NOCRLF."""
     end = {"CRLF": b"\r\n", "CR": b"\r"}.get(word, b"\n")
     held = b""
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
-            assert isinstance(piece, bytes)  # a message has one word, and no other one than theirs hangs up
+            assert isinstance(piece, bytes)  # a message has one scripted word, and this one never hangs up
             text = held + piece.replace(b"\n", end)
             bare = text.rstrip(b"\n") if word == "NOCRLF" else text
             held = text[len(bare) :]
@@ -74,7 +74,7 @@ async def _with_line_ends(pieces: Pieces, word: str) -> Pieces:
 
 
 async def _in_chunks(pieces: Pieces, size_bytes: int) -> Pieces:
-    """The same bytes, cut after every so many of them instead."""
+    """The same bytes in pieces of this size."""
     pending = b""
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
@@ -99,7 +99,7 @@ def broken(body: bytes, how: Hangup, headers: Mapping[str, str]) -> Stream:
 
 
 async def after(first: bytes, pieces: Pieces) -> Pieces:
-    """The pieces, and something in front of them."""
+    """The pieces behind a first one."""
     yield first
     async with contextlib.aclosing(pieces):
         async for piece in pieces:
@@ -107,7 +107,7 @@ async def after(first: bytes, pieces: Pieces) -> Pieces:
 
 
 def shaped(pieces: Pieces, word: str, number: float | None) -> Pieces:
-    """The pieces as the scripted words about line ends and chunks want them, or as they are."""
+    """The pieces in the form of the scripted words about line ends and chunks; else unchanged."""
     match word:
         case "CRLF" | "CR" | "NOCRLF":
             return _with_line_ends(pieces, word)

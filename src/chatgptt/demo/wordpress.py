@@ -1,4 +1,4 @@
-"""What every WordPress does, whatever its plugins: the frame of a page, the heads and forms of replies.
+"""The parts of a reply that come from WordPress: the frame of a page, headers, PHP's JSON.
 
 The markup is the demo's own, in the order and with the attributes that sites have.
 """
@@ -14,13 +14,13 @@ from typing import Literal, Protocol
 
 from starlette.responses import Response
 
-from chatgptt.demo.seen import Entry
+from chatgptt.demo.request_log import LogEntry
 
 __all__ = [
     "JSON_HEADERS",
     "Call",
-    "Listed",
-    "Site",
+    "IndexLine",
+    "PrefixSite",
     "ajax_json",
     "ajax_text",
     "asset",
@@ -46,11 +46,11 @@ JSON_HEADERS = {**AJAX_HEADERS, "content-type": "application/json; charset=UTF-8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request, as a site gets it."""
+    """A request as a site gets it."""
 
     method: str
     base: str
-    """Scheme and host by which the visitor came."""
+    """Scheme and host of the request."""
     path: str
     """Below the site's prefix, without a slash in front."""
     params: Mapping[str, str]
@@ -58,8 +58,8 @@ class Call:
     headers: Mapping[str, str]
     cookies: Mapping[str, str]
     now: float
-    entry: Entry
-    """The line of the log, to note that the AI was asked."""
+    entry: LogEntry
+    """Its log entry, which notes the message that the AI gets."""
 
     @property
     def request(self) -> dict[str, str]:
@@ -68,23 +68,23 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A line of the index page."""
+class IndexLine:
+    """One line of the index page."""
 
     path: str
     about: str
 
 
-class Site(Protocol):
-    """Whatever answers below a prefix."""
+class PrefixSite(Protocol):
+    """A site of the demo: it answers all requests below its prefix."""
 
     @property
     def prefix(self) -> str:
-        """Without slashes at its ends."""
+        """Without a slash at either end."""
         ...
 
     @property
-    def listed(self) -> list[Listed]:
+    def index_lines(self) -> list[IndexLine]:
         """Its pages."""
         ...
 
@@ -102,28 +102,28 @@ def php_json(value: object, *, unescaped_unicode: bool = False) -> str:
 
 
 def slashed(text: str) -> str:
-    """PHP's addslashes, which WordPress does to every field before a plugin sees it."""
+    """PHP's addslashes, which WordPress applies to every field before a plugin reads it."""
     return re.sub(r"""(['"\\])""", r"\\\1", text)
 
 
 def ajax_json(value: object, status: int = 200, *, before: str = "") -> Response:
-    """A reply of admin-ajax.php in JSON; `before` is what something else printed first."""
+    """A reply of admin-ajax.php in JSON, behind the text `before`."""
     body = before + php_json(value)
     return Response(body, status, JSON_HEADERS)
 
 
 def ajax_text(body: str, status: int) -> Response:
-    """A reply of admin-ajax.php that is a bit of text or HTML."""
+    """A reply of admin-ajax.php in text or HTML."""
     return Response(body, status, {**AJAX_HEADERS, "content-type": "text/html; charset=UTF-8"})
 
 
 def not_an_action() -> Response:
-    """What admin-ajax.php says to an action that no plugin has registered."""
+    """The reply of admin-ajax.php to an action that no plugin has registered."""
     return ajax_text("0", 400)
 
 
 def critical_error() -> Response:
-    """What WordPress shows when PHP died."""
+    """The page of WordPress after a fatal error of PHP."""
     body = (
         '<!DOCTYPE html>\n<html lang="en-US">\n<head>\n<meta charset="utf-8">\n'
         "<title>WordPress &rsaquo; Error</title>\n</head>\n"
@@ -134,14 +134,14 @@ def critical_error() -> Response:
 
 
 def is_cached(cache: Literal["no", "soft", "hard"], call: Call) -> bool:
-    """Whether a page cache answers: a soft one lets queries and `Cache-Control: no-cache` through."""
+    """Whether a page cache answers. A soft one passes queries and `Cache-Control: no-cache` on."""
     if cache == "soft":
         return not call.params and "no-cache" not in call.headers.get("cache-control", "")
     return cache == "hard"
 
 
 def rest(call: Call, namespaces: list[str]) -> Response:
-    """The REST API's list of namespaces, and its word for everything else."""
+    """The REST API: its list of namespaces, and an error for every other route."""
     if call.path.strip("/") == "wp-json":
         found: object = {
             "name": "Demo",
@@ -159,7 +159,7 @@ def rest(call: Call, namespaces: list[str]) -> Response:
 
 
 def asset(path: str) -> Response:
-    """A script or style of a theme or plugin: there, and empty, for the demo's pages need none."""
+    """A script or style of a theme or plugin. It is empty: the demo's pages need none."""
     kind = "text/css" if path.endswith(".css") else "text/javascript"
     return Response("/* nothing here */\n", 200, {"content-type": f"{kind}; charset=UTF-8"})
 
@@ -177,8 +177,8 @@ def document(
 ) -> str:
     """A page of a site: `content` in the article, `head` and `footer` as plugins print them there.
 
-    `post_id` None is a page that isn't there: the 404 of a theme. A bare page is one of a theme's templates
-    for landing pages, with nothing around the content.
+    `post_id` None stands for the theme's 404 page. A bare page is a template for landing pages: nothing
+    stands around its content.
     """
     url = f"{home}/{path}/" if path else f"{home}/"
     if post_id is None:

@@ -70,7 +70,7 @@ def error_text(fail: Fail) -> str:
 
 
 async def refusal_stream(error: dict[str, object], *, version: Version, at: float) -> Pieces:
-    """What a visitor gets whom the AI is never asked for."""
+    """The stream of a refusal: the site does not ask the AI."""
     yield _preamble(version)
     yield event(error, kind="error", at=at)
     yield event({"finished": True}, kind="done")
@@ -82,9 +82,9 @@ async def answer_stream(
     version: Version,
     at: float,
     word: str,
-    finished: Callable[[str], None],
+    on_finish: Callable[[str], None],
 ) -> Pieces:
-    """The answer; `finished` gets its text, unless the visitor has gone or the provider failed."""
+    """The answer. `on_finish` gets its text, unless the visitor hangs up or the provider fails."""
     response_id = f"resp_{secrets.token_hex(8)}"
     created = {"type": "response.created", "status": "in_progress", "response_id": response_id}
     status = event(created, kind="status") if version >= (2, 3, 69) else b""
@@ -116,7 +116,7 @@ async def answer_stream(
             yield status + _noted(step, at)
         status = b""
     yield status + event({"id": response_id}, kind="openai_response_id")
-    finished("".join(texts))
+    on_finish("".join(texts))
     yield event(ending, kind="done")
     if word == "GARBAGE":
         yield b"<p>There has been a critical error on this website.</p>\n"

@@ -1,4 +1,4 @@
-r"""The markup of a 2.x chat box, inline or popup: a container whose `data-config` says everything.
+r"""The markup of a 2.x chat box, inline or popup: a container with all its data in `data-config`.
 
 The config is JSON in which the dangerous characters of strings are escaped as `\u00XX`, put into an
 attribute between single quotes with its own quotation marks as `&quot;`. (docs/protocols.md A1)
@@ -19,17 +19,17 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
-    """What the site has stored of a bot."""
+    """A bot's settings."""
 
     name: str
     is_popup: bool = False
     streams: bool = True
-    """What versions up to 2.4.0 tell the page; both ways work there whatever it says."""
+    """The value that versions up to 2.4.0 print in the page. The server accepts both ways all the same."""
     needs_consent: bool = False
     is_draft: bool = False
     allows_guests: bool = True
     quota: int | None = None
-    """Messages a visitor has; None: as many as they like."""
+    """Messages for each visitor; None is no limit."""
 
 
 def config(
@@ -143,13 +143,13 @@ def config_attribute(value: object) -> str:
     text = php_json(value, unescaped_unicode=True)
     for char in "<>'&":
         text = text.replace(char, f"\\u{ord(char):04X}")
-    # Pairwise, so that a backslash that is itself escaped doesn't count for the quotation mark behind it.
+    # Take escapes pairwise, so that an escaped backslash does not escape the quotation mark behind it.
     text = re.sub(r"\\(.)", lambda escape: "\\u0022" if escape[1] == '"' else escape[0], text)
     return text.replace('"', "&quot;")
 
 
 def inline_html(bot: Bot, bot_id: int, attribute: str | None) -> str:
-    """A box in the content; `attribute` None leaves `data-config` out, as no version does by itself."""
+    """A box in the content. With `attribute` None it has no `data-config`, a fault of a site."""
     data = "" if attribute is None else f" data-config='{attribute}'"
     return (
         '<div class="aipkit_chat_container aipkit-theme-light  aipkit-sidebar-state-closed   " '
@@ -160,7 +160,7 @@ def inline_html(bot: Bot, bot_id: int, attribute: str | None) -> str:
 
 
 def popup_html(bot: Bot, bot_id: int, attribute: str) -> str:
-    """A box behind a button; the container inside has no data of its own."""
+    """A box behind a button. The container inside has no data."""
     return f"""<div class="aipkit_popup_wrapper aipkit-popup-theme-light aipkit-popup-standard" \
 id="aipkit_popup_wrapper_{bot_id}" data-config='{attribute}' data-bot-id="{bot_id}" data-icon-size="medium">
 <button type="button" class="aipkit_popup_trigger aipkit_popup_position-bottom-right" \

@@ -1,4 +1,4 @@
-"""The pages of a 2.x site: which bots stand on them, and what went wrong with their configs."""
+"""The pages of a 2.x site: their bots, and the faults of their configs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NONCE = "aipkit_frontend_chat_nonce"
 """The one nonce action of all bots and all chat requests."""
 
 ELSEWHERE = "https://collector.example/wp-admin/admin-ajax.php"
-"""Another host, which a config may name in earnest."""
+"""An address on another host. A config may name one rightfully."""
 
 BOTS: dict[int, Bot] = {
     4: Bot(name="Not streaming", streams=False),
@@ -44,13 +44,13 @@ class Page:
     has_foreign_ajax_url: bool = False
     has_decoys: bool = False
     is_loaded_by_script: bool = False
-    """The box is put in by a script of the page, and the HTML has none."""
+    """A script of the page inserts the box. The HTML has none."""
     until: Version = (99,)
     """The first version without it."""
 
     @property
     def title(self) -> str:
-        """A name for people."""
+        """The title that people read."""
         return self.slug.replace("-", " ").capitalize() or "Front page"
 
 
@@ -136,7 +136,7 @@ def page_html(
 
 
 def missing_page(setup: Setup, *, home: str, path: str) -> str:
-    """A 404 of the theme; in 2.x it holds no nonce."""
+    """The theme's 404 page. In 2.x it holds no nonce."""
     return document(
         home=home,
         path=html.escape(path.strip("/")),

@@ -8,32 +8,32 @@ from starlette.responses import RedirectResponse, Response
 
 from chatgptt.demo.aipkit.messages import answer_action
 from chatgptt.demo.aipkit.pages import NONCE, Setup, bot_html, missing_page, page_html
-from chatgptt.demo.wordpress import Call, Listed, ajax_text, asset, is_cached, rest
-from chatgptt.demo.world import World
+from chatgptt.demo.state import DemoState
+from chatgptt.demo.wordpress import Call, IndexLine, ajax_text, asset, is_cached, rest
 
 __all__ = ["AipkitSite"]
 
 VISITOR_IP = "127.0.0.1"
-"""Old versions print it in the page; here it is the same for everybody."""
+"""Old versions print the visitor's address in the page. Here all visitors have this one."""
 
 
 class AipkitSite:
     """Answers below `setup.prefix`."""
 
-    def __init__(self, setup: Setup, world: World) -> None:
+    def __init__(self, setup: Setup, state: DemoState) -> None:
         self.prefix = setup.prefix
         self._setup = setup
-        self._world = world
-        self._nonces = world.nonces(setup.prefix)
+        self._state = state
+        self._nonces = state.nonces(setup.prefix)
         self._pages = {page.slug: page for page in setup.pages if setup.version < page.until}
 
     @property
-    def listed(self) -> list[Listed]:
+    def index_lines(self) -> list[IndexLine]:
         """Its pages."""
         version = ".".join(map(str, self._setup.version))
         about = f"2.x, {version}: {self._setup.about}".removesuffix(": ")
         return [
-            Listed(f"{self.prefix}/{slug}/" if slug else f"{self.prefix}/", f"{about}: {page.about}")
+            IndexLine(f"{self.prefix}/{slug}/" if slug else f"{self.prefix}/", f"{about}: {page.about}")
             for slug, page in self._pages.items()
         ]
 
@@ -43,7 +43,7 @@ class AipkitSite:
         if call.path == "wp-admin/admin-ajax.php":
             if call.request.get("action") == "demo_late_box":
                 return self._late_box(call, home)
-            return await answer_action(call, self._setup, self._world)
+            return await answer_action(call, self._setup, self._state)
         if call.path.startswith("wp-json"):
             return rest(call, ["aipkit/v1"])
         if call.path.startswith(("wp-content/", "wp-includes/")):
@@ -62,7 +62,7 @@ class AipkitSite:
             return Response(missing_page(self._setup, home=home, path=call.path), 404, headers)
         at = call.now
         if is_cached(page.cache, call):
-            at = self._world.born
+            at = self._state.started_at
             headers |= {"age": str(int(call.now - at)), "x-cache": "HIT"}
         make = partial(self._nonces.make, at=at)
         return Response(

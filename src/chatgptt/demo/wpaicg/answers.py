@@ -1,6 +1,6 @@
 """How an answer looks on the wire in 1.x: the provider's own chunks as they are, or one JSON object.
 
-Errors of the provider are disguised as answers in a stream, and come twice.
+In a stream, errors of the provider look like answers and come twice.
 (docs/protocols.md W4 to W6)
 """
 
@@ -39,7 +39,7 @@ async def ordinary_stream(
 ) -> Pieces:
     """The stream of a model that is no assistant.
 
-    `tail` makes of the whole text what versions up to 1.8.84 append to the body, after its end.
+    Versions up to 1.8.84 append a JSON reply behind the end of the stream: `tail` makes it of the whole text.
     """
     texts: list[str] = []
     has_begun = False
@@ -83,9 +83,9 @@ async def ordinary_stream(
 
 
 async def assistant_stream(
-    steps: Iterable[Step], *, thread: str, is_new: bool, finished: Callable[[str], None]
+    steps: Iterable[Step], *, thread: str, is_new: bool, on_finish: Callable[[str], None]
 ) -> Pieces:
-    """The stream of an assistant: named events. A run that fails without a word leaves nothing."""
+    """The stream of an assistant: named events. A run that fails before its first text sends nothing."""
     texts: list[str] = []
     if is_new:
         yield f"event: thread_id\ndata: {thread}\n\n".encode()
@@ -108,7 +108,7 @@ async def assistant_stream(
             return
         else:
             return
-    finished("".join(texts))
+    on_finish("".join(texts))
     if texts:
         yield b"event: done\ndata: [DONE]\n\n"
 

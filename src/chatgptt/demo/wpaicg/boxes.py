@@ -1,7 +1,7 @@
-"""The markup of a 1.x chat box: which attributes in which version, and what is inside.
+"""The markup of a 1.x chat box: its attributes in each version, and its content.
 
-All data is on the container's own element. Names mix `-` and `_`, some stand with spaces around the `=`,
-and the widget of the last versions has a stray `<` in its post id. (docs/protocols.md W1)
+All data is on the container's own element. Names mix `-` and `_`, some `=` have spaces around them, and the
+widget of the last versions has a stray `<` in its post id. (docs/protocols.md W1)
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Box", "Kind", "Version", "box_html", "widget_html"]
+__all__ = ["Box", "BoxKind", "Version", "box_html", "widget_html"]
 
 Version = tuple[int, ...]
-Kind = Literal["shortcode", "widget"]
+BoxKind = Literal["shortcode", "widget"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """What one box says of itself."""
+    """The data of one box."""
 
-    kind: Kind
+    kind: BoxKind
     bot: int
     nonce: str | None
     """None: the attribute is missing."""
     post_id: str
     url: str
     streams: bool
-    """What the page says, which is not always what the server does."""
+    """The page's value. The server may do otherwise."""
     is_assistant: bool
     image_nonce: str
-    """A nonce of another action, which sits inside every box."""
+    """A nonce of another action. Every box contains one."""
 
 
 def _attributes(box: Box, version: Version) -> list[tuple[str, str, bool]]:
-    """Name without `data-`, value, and whether there are spaces around the `=`."""
+    """For each attribute its name without `data-`, its value, and whether spaces stand around the `=`."""
     is_content = box.kind == "shortcode"
     post_id = f"<{box.post_id}" if not is_content and version >= (1, 9, 16) else box.post_id
     rows: list[tuple[bool, str, str]] = [
@@ -112,7 +112,7 @@ def box_html(box: Box, version: Version, *, minified: bool = False, closed: bool
     inside = (_shortcode_inside if box.kind == "shortcode" else _widget_inside)(box)
     end = "</div>\n" if closed else ""
     if minified:
-        # As minifiers do: sorted, quoted only where it must be, empty values gone, no space to spare.
+        # As minifiers print it: sorted, with few quotes, without empty values and spaces.
         named = sorted([("class", classes), *((f"data-{name}", value) for name, value, _ in attributes)])
         start = " ".join(["<div", *(_unquoted(name, value) for name, value in named)])
         return start + ">" + re.sub(r"\s*\n\s*", "", inside) + end.strip()

@@ -11,19 +11,30 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from chatgptt.demo.front import PHP_WARNING, challenge, in_front
-from chatgptt.demo.model import Asked, Fail, Say, Spoken, Step, Turn, act, read_message, spoken, worded
+from chatgptt.demo.front import PHP_WARNING, challenge, reply_before_plugin
+from chatgptt.demo.model import (
+    Fail,
+    FinishedAnswer,
+    ParsedMessage,
+    Say,
+    Step,
+    Turn,
+    answer_steps,
+    collect_answer,
+    read_message,
+    with_note_texts,
+)
+from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import Hangup, Pieces, Stream, after, broken, shaped
 from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, ajax_text, not_an_action, php_json, slashed
-from chatgptt.demo.world import World
 from chatgptt.demo.wpaicg.answers import REFUSAL, assistant_stream, error_text, flag, ordinary_stream
-from chatgptt.demo.wpaicg.boxes import Kind
+from chatgptt.demo.wpaicg.boxes import BoxKind
 from chatgptt.demo.wpaicg.pages import BOTS, NONCE, Bot, Setup
 from chatgptt.demo.wpaicg.sanitising import read_history, sanitised
 
 __all__ = ["answer_message"]
 
-ACTIONS: dict[str, Kind] = {
+ACTIONS: dict[str, BoxKind] = {
     "wpaicg_chat_shortcode_message": "shortcode",
     "wpaicg_chatbox_message": "widget",
 }
@@ -46,14 +57,14 @@ FLAGS = {
     "MODERATION": ("The made-up moderation has flagged this message as harmful.", "modflag"),
     "PINECONEERROR": ("No results from Pinecone.", "pineconeError"),
 }
-"""Refusals: the text, and in a stream the flag beside it."""
+"""Refusals: the text, and the flag that a stream adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A message that passed the checks, with all that its answer depends on."""
+    """A message that passed the checks, with everything that its answer depends on."""
 
-    asked: Asked
+    message: ParsedMessage
     bot: Bot
     bot_key: str
     client_id: str
@@ -62,39 +73,39 @@ class Question:
     fields: dict[str, str]
 
 
-async def answer_message(call: Call, setup: Setup, world: World, *, user: str) -> Response:
-    """The reply to a request for admin-ajax.php; `user` is whom its nonce must have been made for."""
+async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: str) -> Response:
+    """The reply to a request for admin-ajax.php. Its nonce must have been made for `user`."""
     # $_REQUEST up to 1.8.90, $_POST after that.
     fields = call.request if setup.version < (1, 8, 91) else dict(call.fields)
-    asked = read_message(_message(fields.get("message", ""), setup))
+    message = read_message(_message(fields.get("message", ""), setup))
     if setup.message_challenge is not None:
         return challenge(setup.message_challenge)
-    if (early := in_front(asked, setup.prefix, world.memory)) is not None:
+    if (early := reply_before_plugin(message, setup.prefix, state.memory)) is not None:
         return early
     kind = ACTIONS.get(call.request.get("action", ""))
     if kind is None:
         return not_an_action()
     nonce = call.request.get("_wpnonce", "")
-    is_good = world.nonces(setup.prefix).is_good(nonce, NONCE, at=call.now, user=user)
-    if not is_good or _is_scripted_rejection(asked, setup, world):
+    is_good = state.nonces(setup.prefix).is_good(nonce, NONCE, at=call.now, user=user)
+    if not is_good or _is_scripted_rejection(message, setup, state):
         return _rejected(call, setup)
-    if asked.text in ("", "0"):  # what PHP takes for empty
+    if message.text in ("", "0"):  # what PHP takes for empty
         return ajax_json({"status": "error", "msg": "It appears that nothing was inputted."})
-    if asked.word == "PINECONE":
+    if message.word == "PINECONE":
         text = "Something wrong with Pinecone setup. Check your Pinecone settings."
         return ajax_json({"status": "error", "msg": text, "data": text})
-    question = _question(asked, kind, fields, setup)
-    before = PHP_WARNING if asked.word == "PHPWARNING" else ""
-    if (refused := _refused(question, setup, world, before)) is not None:
+    question = _question(message, kind, fields, setup)
+    before = PHP_WARNING if message.word == "PHPWARNING" else ""
+    if (refused := _refused(question, setup, state, before)) is not None:
         return refused
-    call.entry.asked(asked.text)
+    call.entry.set_message(message.text)
     is_assistant = question.bot.is_assistant and setup.version >= (1, 8, 95)
     if question.bot.server_streams:
-        pieces = (_assistant_pieces if is_assistant else _ordinary_pieces)(question, setup, world, call.now)
+        pieces = (_assistant_pieces if is_assistant else _ordinary_pieces)(question, setup, state, call.now)
         return _stream(question, pieces, before, is_assistant=is_assistant)
     if is_assistant:
-        return await _assistant_json(question, setup, world)
-    return await _json(question, setup, world, before)
+        return await _assistant_json(question, setup, state)
+    return await _json(question, setup, state, before)
 
 
 def _message(raw: str, setup: Setup) -> str:
@@ -105,10 +116,10 @@ def _message(raw: str, setup: Setup) -> str:
     return sanitised(slashed(raw))
 
 
-def _is_scripted_rejection(asked: Asked, setup: Setup, world: World) -> bool:
-    if asked.word == "NONCEONCE":
-        return world.memory.is_among_first(1, setup.prefix, "NONCEONCE", asked.text)
-    return asked.word == "NONCE"
+def _is_scripted_rejection(message: ParsedMessage, setup: Setup, state: DemoState) -> bool:
+    if message.word == "NONCEONCE":
+        return state.memory.is_among_first(1, setup.prefix, "NONCEONCE", message.text)
+    return message.word == "NONCE"
 
 
 def _rejected(call: Call, setup: Setup) -> Response:
@@ -121,7 +132,7 @@ def _rejected(call: Call, setup: Setup) -> Response:
     return ajax_text(text, 403)
 
 
-def _question(asked: Asked, kind: Kind, fields: dict[str, str], setup: Setup) -> Question:
+def _question(message: ParsedMessage, kind: BoxKind, fields: dict[str, str], setup: Setup) -> Question:
     number = fields.get("bot_id", "")
     bot_id = int(number) if number.isascii() and number.isdigit() and int(number) in BOTS else 0
     post_id = fields.get("post_id", "")
@@ -132,10 +143,10 @@ def _question(asked: Asked, kind: Kind, fields: dict[str, str], setup: Setup) ->
     prompt = [
         Turn("user", greeting),
         *read_history(fields.get("wpaicg_chat_history", "")),
-        Turn("user", asked.text),
+        Turn("user", message.text),
     ]
     return Question(
-        asked=asked,
+        message=message,
         bot=BOTS[bot_id],
         bot_key=str(bot_id) if bot_id else kind,
         client_id=fields.get("wpaicg_chat_client_id", ""),
@@ -145,12 +156,12 @@ def _question(asked: Asked, kind: Kind, fields: dict[str, str], setup: Setup) ->
     )
 
 
-def _refused(question: Question, setup: Setup, world: World, before: str) -> Response | None:
-    """A refusal that ends the matter; in a stream a banned visitor or word doesn't."""
-    bot, word = question.bot, question.asked.word
+def _refused(question: Question, setup: Setup, state: DemoState, before: str) -> Response | None:
+    """The refusal, if the answer ends with it. A stream goes on after a banned address or word."""
+    bot, word = question.bot, question.message.word
     if bot.quota is not None:
         used = (setup.prefix, "quota", question.bot_key, question.client_id)
-        if not world.memory.is_among_first(bot.quota, *used):
+        if not state.memory.is_among_first(bot.quota, *used):
             word = "QUOTA"
     if word not in FLAGS or (bot.server_streams and word in ("BANIP", "BANWORD")):
         return None
@@ -163,36 +174,36 @@ def _refused(question: Question, setup: Setup, world: World, before: str) -> Res
 
 
 def _steps(question: Question) -> Iterator[Step]:
-    return worded(act(question.asked, question.prompt), {"refusal": REFUSAL})
+    return with_note_texts(answer_steps(question.message, question.prompt), {"refusal": REFUSAL})
 
 
 def _stream(question: Question, pieces: Pieces, before: str, *, is_assistant: bool) -> Response:
-    asked = question.asked
-    if asked.word in ("BANIP", "BANWORD"):
-        pieces = after(flag(*FLAGS[asked.word]), pieces)
+    message = question.message
+    if message.word in ("BANIP", "BANWORD"):
+        pieces = after(flag(*FLAGS[message.word]), pieces)
     if before:
         pieces = after(before.encode(), pieces)
     headers = {**STREAM_HEADERS, "connection": "keep-alive"} if is_assistant else STREAM_HEADERS
-    return Stream(shaped(pieces, asked.word, asked.number), headers=headers)
+    return Stream(shaped(pieces, message.word, message.number), headers=headers)
 
 
-def _ordinary_pieces(question: Question, setup: Setup, world: World, at: float) -> Pieces:
+def _ordinary_pieces(question: Question, setup: Setup, state: DemoState, at: float) -> Pieces:
     def tail(text: str) -> str:
-        return php_json(_success(question, setup, world, text))
+        return php_json(_success(question, setup, state, text))
 
     return ordinary_stream(
         _steps(question),
         at=at,
         tail=tail if setup.version < (1, 8, 85) else None,
-        has_garbage=question.asked.word == "GARBAGE",
+        has_garbage=question.message.word == "GARBAGE",
     )
 
 
-async def _json(question: Question, setup: Setup, world: World, before: str) -> Response:
-    answer = await spoken(_steps(question))
+async def _json(question: Question, setup: Setup, state: DemoState, before: str) -> Response:
+    answer = await collect_answer(_steps(question))
     if question.bot.is_google:
         answer = _as_google(answer)
-    found = _success(question, setup, world, answer.text)
+    found = _success(question, setup, state, answer.text)
     fail = answer.fail
     if fail is None:
         return ajax_json(found, before=before)
@@ -204,19 +215,19 @@ async def _json(question: Question, setup: Setup, world: World, before: str) -> 
     return ajax_json({**failed, "log": found["log"]})
 
 
-def _as_google(answer: Spoken) -> Spoken:
-    """Google's way: HTML for line breaks, and every failure is a success."""
+def _as_google(answer: FinishedAnswer) -> FinishedAnswer:
+    """The answer as the Google code path gives it: HTML for line breaks, and failures reported as answers."""
     if answer.fail is None or answer.fail.how in ("close", "reset"):
-        return Spoken(answer.text.replace("\n", "<br>"), answer.fail)
+        return FinishedAnswer(answer.text.replace("\n", "<br>"), answer.fail)
     says = answer.fail.how == "error"
-    return Spoken(f"Response from Google: {answer.fail.message}" if says else "", None)
+    return FinishedAnswer(f"Response from Google: {answer.fail.message}" if says else "", None)
 
 
-def _success(question: Question, setup: Setup, world: World, text: str) -> dict[str, object]:
+def _success(question: Question, setup: Setup, state: DemoState, text: str) -> dict[str, object]:
     log: object = False
     if question.client_id:
         key = (setup.prefix, "log", question.bot_key, question.client_id)
-        is_first = world.memory.is_among_first(1, *key)
+        is_first = state.memory.is_among_first(1, *key)
         number = 1 + sum(map(ord, question.client_id)) % 1000
         log = number if is_first else str(number)  # a number first, a string ever after
     return {
@@ -230,45 +241,45 @@ def _success(question: Question, setup: Setup, world: World, text: str) -> dict[
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A message in an assistant's thread, which is the assistants' memory: they ignore the history."""
+    """A message in an assistant's thread. Assistants ignore the history: the thread is their memory."""
 
     thread: str
     is_new: bool
     turns: list[Turn]
     steps: Iterator[Step]
 
-    def finished(self, text: str) -> None:
-        """The thread gets the answer."""
+    def add_answer(self, text: str) -> None:
+        """Adds the answer to the thread."""
         self.turns.append(Turn("assistant", text))
 
 
-def _run(question: Question, setup: Setup, world: World) -> Run:
+def _run(question: Question, setup: Setup, state: DemoState) -> Run:
     given = question.fields.get("thread_id", "")
     thread = given or f"thread_{secrets.token_hex(12)}"
-    if given and (setup.prefix, given) not in world.memory.talks:
+    if given and (setup.prefix, given) not in state.memory.conversations:
         return Run(given, False, [], iter([Fail("error", f"No thread found with id '{given}'.")]))
-    turns = world.memory.talks[setup.prefix, thread]
-    turns.append(Turn("user", question.asked.text))
-    steps = worded(act(question.asked, list(turns)), {"refusal": REFUSAL})
-    if question.asked.word == "THREAD":
+    turns = state.memory.conversations[setup.prefix, thread]
+    turns.append(Turn("user", question.message.text))
+    steps = with_note_texts(answer_steps(question.message, list(turns)), {"refusal": REFUSAL})
+    if question.message.word == "THREAD":
         steps = map(Say, (f"{thread} ", "has ", f"{len(turns)} ", "messages."))
     return Run(thread, not given, turns, steps)
 
 
-def _assistant_pieces(question: Question, setup: Setup, world: World, at: float) -> Pieces:
-    run = _run(question, setup, world)
-    return assistant_stream(run.steps, thread=run.thread, is_new=run.is_new, finished=run.finished)
+def _assistant_pieces(question: Question, setup: Setup, state: DemoState, at: float) -> Pieces:
+    run = _run(question, setup, state)
+    return assistant_stream(run.steps, thread=run.thread, is_new=run.is_new, on_finish=run.add_answer)
 
 
-async def _assistant_json(question: Question, setup: Setup, world: World) -> Response:
-    run = _run(question, setup, world)
-    answer = await spoken(run.steps)
-    found = {**_success(question, setup, world, answer.text), "thread_id": run.thread}
+async def _assistant_json(question: Question, setup: Setup, state: DemoState) -> Response:
+    run = _run(question, setup, state)
+    answer = await collect_answer(run.steps)
+    found = {**_success(question, setup, state, answer.text), "thread_id": run.thread}
     if answer.fail is not None and answer.fail.how in ("close", "reset"):
         return broken(php_json(found).encode(), Hangup(answer.fail.how), JSON_HEADERS)
     if answer.fail is not None:
         return ajax_json({"status": "error", "msg": error_text(answer.fail) or "Run failed."})
     if not answer.text:
         return ajax_json({"status": "error", "msg": "No assistant message found in run steps."})
-    run.finished(answer.text)
+    run.add_answer(answer.text)
     return ajax_json(found)

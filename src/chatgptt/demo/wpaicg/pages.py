@@ -1,4 +1,4 @@
-"""The pages of a 1.x site: which boxes stand on them, where their nonces are, and what went wrong."""
+"""The pages of a 1.x site: their boxes, the places of their nonces, and their faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from chatgptt.demo.optimisers import Wrapping, params_html
 from chatgptt.demo.wordpress import document
-from chatgptt.demo.wpaicg.boxes import Box, Kind, Version, box_html, widget_html
+from chatgptt.demo.wpaicg.boxes import Box, BoxKind, Version, box_html, widget_html
 
 __all__ = ["BOTS", "PAGES", "Bot", "Page", "Setup", "missing_page", "page_html", "site_params"]
 
@@ -17,12 +17,12 @@ NONCE = "wpaicg-chatbox"
 """The one action of all boxes and of the script."""
 
 ELSEWHERE = "https://collector.example/wp-admin/admin-ajax.php"
-"""Another host: nothing may ever be posted there."""
+"""An address on another host, to which the client must never post."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
-    """What the server has stored of a bot, and what its page says."""
+    """A bot: its settings on the server, and the values that its page shows."""
 
     name: str
     page_streams: bool = True
@@ -30,7 +30,7 @@ class Bot:
     is_assistant: bool = False
     is_google: bool = False
     quota: int | None = None
-    """Messages a visitor has; None: as many as they like."""
+    """Messages for each visitor; None is no limit."""
 
 
 BOTS: dict[int, Bot] = {
@@ -65,14 +65,14 @@ class Page:
     look: Literal["plain", "minified", "unclosed", "decoy"] = "plain"
     has_foreign_ajax_url: bool = False
     script_after_ms: int = 0
-    """On sites whose nonces come by script: when."""
+    """On sites whose nonces come by script: the delay."""
     has_false_start: bool = False
     """The script sets a wrong nonce first."""
     since: Version = ()
 
     @property
     def title(self) -> str:
-        """A name for people."""
+        """The title that people read."""
         return self.name or self.slug.replace("-", " ").capitalize() or "Front page"
 
 
@@ -91,7 +91,7 @@ class Setup:
     encoding: str = "utf-8"
     """Of the pages, which say UTF-8 whatever it is."""
     message_challenge: int | None = None
-    """The status of the challenge that answers instead of admin-ajax.php."""
+    """The status of the challenge that comes in place of a reply of admin-ajax.php."""
 
 
 PAGES = (
@@ -164,7 +164,7 @@ def page_html(setup: Setup, page: Page, *, home: str, make_nonce: Callable[[str]
     nonce = make_nonce(NONCE)
     own = {"own": nonce, "absent": None, "empty": "", "placeholder": "0000000000"}[page.nonce]
 
-    def box(kind: Kind, bot: int) -> Box:
+    def box(kind: BoxKind, bot: int) -> Box:
         return Box(
             kind=kind,
             bot=bot,
@@ -207,7 +207,7 @@ def page_html(setup: Setup, page: Page, *, home: str, make_nonce: Callable[[str]
 
 
 def missing_page(setup: Setup, *, home: str, path: str, make_nonce: Callable[[str], str]) -> str:
-    """A 404 of the theme: the plugin's script stands in its footer like in every other."""
+    """The theme's 404 page. Like every page it has the plugin's script in its footer."""
     params = site_params(setup, ajax_url=f"{home}/wp-admin/admin-ajax.php", nonce=make_nonce(NONCE))
     return document(
         home=home,

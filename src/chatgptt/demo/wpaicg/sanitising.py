@@ -1,7 +1,7 @@
-"""How WordPress and the plugin treat what a visitor sends, and what is left of a history after that.
+"""What WordPress and the plugin change in the text of a visitor, and which turns of a history remain.
 
-The plugin sanitises the history, takes every backslash out of it and only then reads it as JSON. Whatever
-needed a backslash is garbled by then, and one quotation mark inside a text costs the whole history.
+The plugin sanitises the history, removes every backslash, and then reads it as JSON. Characters that need a
+backslash are garbled by then, and one quotation mark inside a text loses the whole history.
 (docs/protocols.md W3)
 """
 
@@ -28,7 +28,7 @@ def sanitised(text: str) -> str:
 
 
 def read_history(field: str) -> list[Turn]:
-    """The turns that survive; none at all if what is left is no JSON array."""
+    """The turns that the plugin can read. The list is empty if the field is no JSON array any more."""
     try:
         entries = json.loads(sanitised(field).replace("\\", ""), parse_constant=_no_constant)
     except (ValueError, RecursionError):

@@ -9,8 +9,8 @@ from starlette.responses import RedirectResponse, Response
 
 from chatgptt.demo.nonces import GUEST
 from chatgptt.demo.optimisers import COMBINED, params_script
-from chatgptt.demo.wordpress import Call, Listed, ajax_json, asset, is_cached, rest
-from chatgptt.demo.world import World
+from chatgptt.demo.state import DemoState
+from chatgptt.demo.wordpress import Call, IndexLine, ajax_json, asset, is_cached, rest
 from chatgptt.demo.wpaicg.messages import answer_message
 from chatgptt.demo.wpaicg.pages import NONCE, Setup, missing_page, page_html, site_params
 
@@ -22,20 +22,20 @@ COOKIE = "demo_visitor"
 class WpaicgSite:
     """Answers below `setup.prefix`."""
 
-    def __init__(self, setup: Setup, world: World) -> None:
+    def __init__(self, setup: Setup, state: DemoState) -> None:
         self.prefix = setup.prefix
         self._setup = setup
-        self._world = world
-        self._nonces = world.nonces(setup.prefix)
+        self._state = state
+        self._nonces = state.nonces(setup.prefix)
         self._pages = {page.slug: page for page in setup.pages if setup.version >= page.since}
 
     @property
-    def listed(self) -> list[Listed]:
+    def index_lines(self) -> list[IndexLine]:
         """Its pages."""
         version = ".".join(map(str, self._setup.version))
         about = f"1.x, {version}: {self._setup.about}".removesuffix(": ")
         return [
-            Listed(f"{self.prefix}/{slug}/" if slug else f"{self.prefix}/", f"{about}: {page.about}")
+            IndexLine(f"{self.prefix}/{slug}/" if slug else f"{self.prefix}/", f"{about}: {page.about}")
             for slug, page in self._pages.items()
         ]
 
@@ -75,7 +75,7 @@ class WpaicgSite:
         )
         at = call.now
         if page is not None and is_cached(page.cache, call):
-            at = self._world.born
+            at = self._state.started_at
             headers |= {"age": str(int(call.now - at)), "x-cache": "HIT"}
         make = partial(self._make, at=at, user=user)
         if page is None:
@@ -89,13 +89,13 @@ class WpaicgSite:
         user = self._user(call)
         if self._setup.nonces == "scripted" and call.request.get("action") == "demo_late_nonce":
             return ajax_json({"success": True, "data": {"nonce": self._make(NONCE, at=call.now, user=user)}})
-        return await answer_message(call, self._setup, self._world, user=user)
+        return await answer_message(call, self._setup, self._state, user=user)
 
     def _make(self, action: str, *, at: float, user: str) -> str:
         return self._nonces.make(action, at=at, user=user)
 
     def _user(self, call: Call) -> str:
-        """Whom a nonce is for: every guest is the same one, unless a cookie tells them apart."""
+        """The user of a nonce: one for all guests, except where a cookie tells them apart."""
         if not self._setup.has_visitor_cookie:
             return GUEST
         return call.cookies.get(COOKIE, GUEST)

@@ -1,4 +1,4 @@
-"""Pages that are no chat page, or a chat page behind something that gets in the way."""
+"""Fault pages: pages without a chat, and chat pages that come late, never end, or come after an error."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dataclasses import dataclass
 from starlette.responses import RedirectResponse, Response
 
 from chatgptt.demo.front import challenge, plain_page
+from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import Pieces, Stream
-from chatgptt.demo.wordpress import Call, Listed, Site
-from chatgptt.demo.world import World
+from chatgptt.demo.wordpress import Call, IndexLine, PrefixSite
 
-__all__ = ["HUGE_SIZE", "Oddity", "busy_at_first", "huge_with_box", "oddities", "slow"]
+__all__ = ["HUGE_SIZE", "FunctionSite", "busy_at_first", "fault_sites", "huge_with_box", "slow"]
 
 HUGE_SIZE = 256_000_000
-"""Bytes of `/huge/`, more than any reader should take in."""
+"""Bytes of `/huge/`: more than a client should read."""
 
 HTML = {"content-type": "text/html; charset=UTF-8"}
 
 
 @dataclass(frozen=True, slots=True)
-class Oddity:
-    """A site that is a single function."""
+class FunctionSite:
+    """A site whose replies come from one function."""
 
     prefix: str
-    listed: list[Listed]
+    index_lines: list[IndexLine]
     answer: Callable[[Call], Awaitable[Response]]
 
 
-def oddities() -> list[Site]:
-    """Those that stand alone."""
+def fault_sites() -> list[PrefixSite]:
+    """The fault pages that need no chat site."""
     return [
         _fixed("challenge/cloudflare", "a challenge, and a header says so", lambda call: challenge(403)),
         _fixed(
@@ -39,12 +39,12 @@ def oddities() -> list[Site]:
             "a challenge, only its text says so",
             lambda call: challenge(503, is_marked=False),
         ),
-        Oddity(
+        FunctionSite(
             "status",
             [
-                Listed("status/404/", "status 404, and so on for every other status"),
-                Listed("status/500/", "status 500"),
-                Listed("status/429/", "status 429 with Retry-After: 3600"),
+                IndexLine("status/404/", "status 404, and so on for every other status"),
+                IndexLine("status/500/", "status 500"),
+                IndexLine("status/429/", "status 429 with Retry-After: 3600"),
             ],
             _status,
         ),
@@ -69,20 +69,20 @@ def oddities() -> list[Site]:
     ]
 
 
-def busy_at_first(inner: Site, world: World) -> Site:
-    """Two 503 with Retry-After: 1 in place of pages, then the site as it is."""
+def busy_at_first(inner: PrefixSite, state: DemoState) -> PrefixSite:
+    """Answers the first two pages with 503 and Retry-After: 1, and then as the inner site."""
 
     async def answer(call: Call) -> Response:
         is_page = not call.path.startswith("wp-")
-        if is_page and world.memory.is_among_first(2, inner.prefix, "503"):
+        if is_page and state.memory.is_among_first(2, inner.prefix, "503"):
             return plain_page(503, "503 Service Unavailable", "Later.", retry_after="1")
         return await inner.answer(call)
 
-    return Oddity(inner.prefix, inner.listed, answer)
+    return FunctionSite(inner.prefix, inner.index_lines, answer)
 
 
-def slow(inner: Site) -> Site:
-    """The parameter `seconds` makes every reply of a site wait."""
+def slow(inner: PrefixSite) -> PrefixSite:
+    """Sends each page of the inner site after as many seconds as its parameter `seconds` says."""
 
     async def answer(call: Call) -> Response:
         seconds = call.params.get("seconds", "1")
@@ -90,11 +90,11 @@ def slow(inner: Site) -> Site:
             await asyncio.sleep(float(seconds))
         return await inner.answer(call)
 
-    return Oddity(inner.prefix, inner.listed, answer)
+    return FunctionSite(inner.prefix, inner.index_lines, answer)
 
 
-def huge_with_box(inner: Site) -> Site:
-    """The pages of a site, which never seem to end."""
+def huge_with_box(inner: PrefixSite) -> PrefixSite:
+    """Sends each page of the inner site with 256 MB behind it."""
 
     async def answer(call: Call) -> Response:
         response = await inner.answer(call)
@@ -103,14 +103,14 @@ def huge_with_box(inner: Site) -> Site:
         text = bytes(response.body).decode().removesuffix("</body>\n</html>\n")
         return Stream(_filler(text), headers=HTML)
 
-    return Oddity(inner.prefix, inner.listed, answer)
+    return FunctionSite(inner.prefix, inner.index_lines, answer)
 
 
-def _fixed(prefix: str, about: str, make: Callable[[Call], Response]) -> Site:
+def _fixed(prefix: str, about: str, make: Callable[[Call], Response]) -> PrefixSite:
     async def answer(call: Call) -> Response:
         return make(call)
 
-    return Oddity(prefix, [Listed(f"{prefix}/", about)], answer)
+    return FunctionSite(prefix, [IndexLine(f"{prefix}/", about)], answer)
 
 
 async def _status(call: Call) -> Response:

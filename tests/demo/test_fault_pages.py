@@ -7,7 +7,7 @@ import pytest
 from demo.visitors import Wpaicg, boxes
 
 from chatgptt.demo import DemoSite
-from chatgptt.demo.odd import HUGE_SIZE
+from chatgptt.demo.fault_pages import HUGE_SIZE
 
 
 def test_challenges(site: DemoSite, client: httpx.Client) -> None:
@@ -94,7 +94,7 @@ def test_the_box_of_a_huge_page_works(site: DemoSite, client: httpx.Client) -> N
 def test_a_huge_page_ends_if_somebody_reads_it_all(
     site: DemoSite, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatgptt.demo.odd.HUGE_SIZE", 1_000_000)
+    monkeypatch.setattr("chatgptt.demo.fault_pages.HUGE_SIZE", 1_000_000)
     text = client.get(site.page("huge/")).text
     assert text.endswith("</html>\n")
     assert len(text) > 900_000
