@@ -87,6 +87,7 @@ def tests(session: nox.Session) -> None:
 def reliability(session: nox.Session) -> None:
     """Break the network, the disk and every reply, and see what is promised in docs/reliability.md."""
     install(session, "test", extras="demo,socks")
+    install_browsers(session)
     session.run("pytest", *(session.posargs or RELIABILITY))
 
 
@@ -95,7 +96,7 @@ def browser(session: nox.Session) -> None:
     """Test the browser rung in a whole Chromium; `tests` uses a headless shell where there is one."""
     install(session, "test", extras="demo,socks")
     install_browsers(session)
-    session.run("pytest", *(session.posargs or ["--whole-browser", "tests/browser"]))
+    session.run("pytest", "--whole-browser", *(session.posargs or ["tests/browser", *SIDE_BY_SIDE]), env=ORDER)
 
 
 @nox.session
