@@ -96,7 +96,9 @@ def browser(session: nox.Session) -> None:
     """Test the browser rung in a whole Chromium; `tests` uses a headless shell where there is one."""
     install(session, "test", extras="demo,socks")
     install_browsers(session)
-    session.run("pytest", "--whole-browser", *(session.posargs or ["tests/browser", *SIDE_BY_SIDE]), env=ORDER)
+    session.run(
+        "pytest", "--whole-browser", *(session.posargs or ["tests/browser", *SIDE_BY_SIDE]), env=ORDER
+    )
 
 
 @nox.session

@@ -44,8 +44,9 @@ def no_settings_of_this_machine(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    for name in ("CHATGPTT_SITE", "CHATGPTT_LOG"):
+    for name in ("CHATGPTT_SITE", "CHATGPTT_SITES", "CHATGPTT_LOG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-of-the-environment"))
     # Only tests/browser runs one, so that all others do the same on machines with a browser and without.
     monkeypatch.setenv("CHATGPTT_BROWSER", str(tmp_path / "no-browser"))
     monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path / "state-of-the-environment"))

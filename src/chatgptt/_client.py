@@ -48,6 +48,8 @@ from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.text import without_surrogates
 from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
+from chatgptt.sites.file import find_site
+from chatgptt.sites.named import NamedSite
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Climb, Ladder, Wanted
 from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
@@ -87,7 +89,7 @@ class ClientOptions(TypedDict, total=False):
 
     bot: str | int | None
     ajax_url: str | None
-    strategy: Strategy
+    strategy: Strategy | None
     proxy: str | None
     timeout: float | Timeouts | None
     retry: RetryPolicy | None
@@ -103,11 +105,12 @@ class AsyncClient:
 
     Args:
         site: the page that shows the box; https where no scheme is given. A `user:password@` in it is
-            sent as HTTP basic authentication.
+            sent as HTTP basic authentication. Or the name of a site (docs/sites.md), whose options hold
+            where `bot`, `strategy`, `proxy` or `timeout` is None.
         bot: the wanted bot by number, name or kind of box; None takes the page's most deliberate one.
         ajax_url: where to post instead of what the page names; for sites that hide their endpoint. A
             `user:password@` in it goes to that address alone, instead of the page's own.
-        strategy: `auto`, `static` (never a browser) or `browser` (nothing else).
+        strategy: `auto`, `static` (never a browser) or `browser` (nothing else); None is `auto`.
         proxy: `http://`, `https://` or `socks5://` (extra `socks`) URL for every request; None heeds the
             environment.
         timeout: seconds for a whole call, or `Timeouts` for finer bounds.
@@ -128,7 +131,7 @@ class AsyncClient:
         *,
         bot: str | int | None = None,
         ajax_url: str | None = None,
-        strategy: Strategy = "auto",
+        strategy: Strategy | None = None,
         proxy: str | None = None,
         timeout: float | Timeouts | None = None,
         retry: RetryPolicy | None = None,
@@ -138,7 +141,7 @@ class AsyncClient:
         http_client: httpx.AsyncClient | None = None,
         browser: BrowserOptions | None = None,
     ) -> None:
-        if strategy not in get_args(Strategy):
+        if strategy is not None and strategy not in get_args(Strategy):
             raise InvalidInputError(
                 f"unknown strategy {without_credentials(str(strategy))!r}",
                 hint=f"use one of {', '.join(get_args(Strategy))}",
@@ -152,11 +155,13 @@ class AsyncClient:
         check_kind("http_client", http_client, httpx.AsyncClient, None, wanted="an httpx.AsyncClient")
         _check_browser(browser)
         _check_bot(bot)
-        self.page, auth = _without_login(page_url(site))
+        named = find_site(site) or NamedSite(url=site)
+        self._named = named
+        self.page, auth = _without_login(page_url(named.url))
         self._ajax_url, endpoint_auth = _without_login(page_url(ajax_url)) if ajax_url else ("", None)
-        self._bot = None if bot is None or bot == "" else str(bot)
-        self._timeouts = _read_timeouts(timeout)
-        self._proxy = proxy or None
+        self._bot = (named.bot if bot is None else str(bot)) or None
+        self._timeouts = _read_timeouts(named.timeout if timeout is None else timeout)
+        self._proxy = proxy or named.proxy or None
         self._http = http_client
         self._is_closed = False
         own_headers = check_headers(headers)
@@ -208,7 +213,7 @@ class AsyncClient:
         self._rungs = rungs
         self._context = Context(
             transport=transport,
-            ladder=Ladder(rungs, store, strategy),
+            ladder=Ladder(rungs, store, strategy or named.strategy or "auto"),
             store=store,
             policy=policy,
             timeouts=self._timeouts,
@@ -325,45 +330,44 @@ class AsyncClient:
 
     async def health_check(
         self,
-        level: Level = "full",
+        level: Level | None = None,
         *,
         message: str | None = None,
         expect: str | None = None,
         warn: float | None = None,
-        cert_days: float = 14.0,
+        cert_days: float | None = None,
         timeout: float | None = None,
     ) -> HealthReport:
         """Whether the page works, and if not, which step fails and why; added to this machine's history.
 
+        What is None is taken from the table of a named site.
+
         Args:
-            level: `page` (up to the chat box), `tokens`, or `full`, which alone sends a message, one.
+            level: `page` (up to the chat box), `tokens`, or `full`, which alone sends a message, one; None
+                is `full`.
             message: what is sent instead of a request for a one-word answer.
             expect: a regular expression that the answer has to match somewhere.
             warn: seconds beyond which a check that passes is a warning.
-            cert_days: days of a certificate's life below which it is a warning.
+            cert_days: days of a certificate's life below which it is a warning; None is 14.
             timeout: seconds for the whole check instead of the client's.
 
         Raises:
             InvalidInputError: for arguments that cannot work. What the site does wrong is in the report.
         """
         # Here, since most programs never check: the history needs sqlite3.
-        from chatgptt.health.check import DEFAULT_MESSAGE, Plan
         from chatgptt.health.history import History
         from chatgptt.health.recorded import check_and_record
+        from chatgptt.health.sites import plan_of
 
-        plan = Plan(
-            level=level,
-            message=DEFAULT_MESSAGE if message is None else message,
-            expect=expect,
-            warn=warn,
-            cert_days=cert_days,
-            timeout=self._timeouts.total if timeout is None else check_seconds(timeout),
-        )
+        options = NamedSite(level=level, message=message, expect=expect, warn=warn, cert_days=cert_days)
+        seconds = self._timeouts.total if timeout is None else check_seconds(timeout)
+        plan = plan_of(options.over(self._named), timeout=seconds)
         self._get_http()
         self._history = self._history or History(self._folder)
-        return await check_and_record(
+        report = await check_and_record(
             self._context, self._wanted(None), plan, look=self._html.look, history=self._history
         )
+        return dataclasses.replace(report, name=self._named.name or None)
 
     async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
         climb.box = box

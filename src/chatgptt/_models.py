@@ -14,6 +14,7 @@ __all__ = [
     "ChatBox",
     "Ending",
     "Kind",
+    "Level",
     "MessageInput",
     "Protocol",
     "Question",
@@ -40,6 +41,9 @@ Rung = Literal["cache", "html", "script", "endpoint", "browser"]
 
 Strategy = Literal["auto", "static", "browser"]
 """Which rungs may be used: all, all but the browser, or the browser alone."""
+
+Level = Literal["page", "tokens", "full"]
+"""How far a health check goes; only `full` sends a message."""
 
 Role = Literal["system", "user", "assistant", "tool", "function"]
 """The last two bring an assistant what it called for; a program's history may hold them."""

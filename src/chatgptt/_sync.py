@@ -111,12 +111,12 @@ class Client:
 
     def health_check(
         self,
-        level: Level = "full",
+        level: Level | None = None,
         *,
         message: str | None = None,
         expect: str | None = None,
         warn: float | None = None,
-        cert_days: float = 14.0,
+        cert_days: float | None = None,
         timeout: float | None = None,
     ) -> HealthReport:
         """See AsyncClient.health_check."""

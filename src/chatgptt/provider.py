@@ -77,7 +77,7 @@ class ChatGptt:
         site: str | None = None,
         bot: str | int | None = None,
         timeout: float | Timeouts | None = None,
-        strategy: Strategy = "auto",
+        strategy: Strategy | None = None,
         retry: RetryPolicy | None = None,
         headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,

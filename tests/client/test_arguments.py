@@ -36,7 +36,7 @@ class OddPath:
 OPTIONS: dict[str, tuple[object, ...]] = {
     "bot": (object(), [], True, 1.5, b"7"),
     "ajax_url": (5, b"https://a.test/", [], ["https://a.test/"]),
-    "strategy": ([], 5, None, "quick", Secret),
+    "strategy": ([], 5, "", "quick", Secret),
     "proxy": (5, [], False, {"http": "http://a.test"}, httpx.Proxy("http://a.test")),
     "timeout": ("x", "5", True, float("nan"), 0, -1, [], 10**400, (1, 2), httpx.Timeout(5)),
     "retry": (3, True, "often", {"attempts": 3}, RetryPolicy),
@@ -147,7 +147,7 @@ async def test_other_arguments_of_a_call_that_cannot_work_are_errors_before_anyt
             lambda: client.health_check(message=cast("str", 5)),
             lambda: client.health_check(expect=cast("str", 5)),
             lambda: client.health_check(warn=cast("float", "1")),
-            lambda: client.health_check(cert_days=cast("float", None)),
+            lambda: client.health_check(cert_days=cast("float", "14")),
             lambda: client.health_check(timeout=cast("float", "x")),
             lambda: client.health_check(cast("Literal['full']", [])),
         )

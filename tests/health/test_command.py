@@ -414,3 +414,42 @@ def test_a_critical_sample_is_critical_for_nagios(run: Run) -> None:
     done = run("health-check", "--history")
     assert done.out.startswith("CRITICAL")
     assert "\x1b" not in done.out
+
+
+@pytest.fixture
+def named_sites(demo: DemoSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "named.toml"
+    file.write_text(
+        f'[shop]\nurl = "{demo.page("wpaicg/")}"\nlevel = "page"\n'
+        f'[blog]\nurl = "{demo.page("aipkit/")}"\nlevel = "page"\n'
+    )
+    monkeypatch.setenv("CHATGPTT_SITES", str(file))
+    return file
+
+
+def test_without_arguments_all_named_sites_are_checked(named_sites: Path, run: Run) -> None:
+    reports = json.loads(run(*STATIC, "--json").out)
+    assert [(report["name"], report["verdict"]) for report in reports] == [("shop", "ok"), ("blog", "ok")]
+
+
+@pytest.mark.parametrize("options", [("blog",), ("--site", "blog"), ("--sites", "FILE", "blog")])
+def test_a_name_chooses_a_site(options: tuple[str, ...], named_sites: Path, run: Run) -> None:
+    done = run(*STATIC, "--json", *(str(named_sites) if word == "FILE" else word for word in options))
+    assert (done.document["name"], done.document["verdict"]) == ("blog", "ok")
+
+
+def test_a_page_given_by_its_address_has_no_name(named_sites: Path, demo: DemoSite, run: Run) -> None:
+    page = demo.page("aipkit/")
+    done = run(*STATIC, "--json", "--level", "page", page)
+    assert (done.document["site"], done.document["name"]) == (page, None)
+
+
+def test_an_option_goes_before_the_file(named_sites: Path, demo: DemoSite, run: Run) -> None:
+    assert run(*STATIC, "--level", "full", "blog").code == 0
+    assert len(demo.messages) == 1
+
+
+def test_an_unknown_name_is_unknown(named_sites: Path, run: Run) -> None:
+    done = run("health-check", "--json", "shpo")
+    assert (done.code, done.error["code"]) == (3, "invalid_input")
+    assert "shop, blog" in str(done.error["message"])

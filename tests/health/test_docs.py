@@ -78,13 +78,13 @@ def test_the_commands_work(shell: Shell) -> None:
 
 
 def test_the_list_of_sites_names_every_option() -> None:
-    from chatgptt.health.sites import _OPTIONS
+    from chatgptt.sites.named import OPTIONS
 
     listed = re.search(r"The options of a table are (.*?)\.", DOCS.read_text(), re.S)
     assert listed
-    assert re.findall(r"`([\w-]+)`", listed[1]) == list(_OPTIONS)
+    assert re.findall(r"`([\w-]+)`", listed[1]) == list(OPTIONS)
     for table in tomllib.loads(snippets("toml")[0]).values():
-        assert table.keys() <= _OPTIONS.keys()
+        assert table.keys() <= OPTIONS.keys()
 
 
 def test_cron_calls_the_switch_and_stays_silent_if_all_is_well(shell: Shell, demo: DemoSite) -> None:

@@ -148,6 +148,7 @@ def test_json_has_the_keys_of_the_contract() -> None:
     document = OK.as_dict()
     assert list(document) == [
         "site",
+        "name",
         "verdict",
         "code",
         "summary",

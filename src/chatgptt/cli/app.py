@@ -205,21 +205,23 @@ def inspect(
 @app.command("health-check", cls=MonitorCommand)
 def health_check(
     urls: Annotated[list[str] | None, typer.Argument(metavar="[URL]...", help="The pages to check.")] = None,
-    site: Site = SITE,
+    site: Annotated[
+        str, typer.Option(envvar="CHATGPTT_SITE", metavar="URL", help="The page, where none is an argument.")
+    ] = "",
     sites: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A TOML file with a table a site: url and options.")
     ] = None,
     level: Annotated[
-        LevelName, typer.Option(help="How far to go; only full sends a message, one.")
-    ] = LevelName.full,
+        LevelName | None, typer.Option(help="How far to go; only full sends a message, one. [full]")
+    ] = None,
     message: Annotated[str, typer.Option(metavar="TEXT", help="What to send.")] = "",
     expect: Annotated[str, typer.Option(metavar="REGEX", help="What the answer has to match.")] = "",
     warn: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A check that takes longer is a warning.")
     ] = None,
     cert_days: Annotated[
-        float, typer.Option(metavar="DAYS", help="A certificate that ends sooner is a warning.")
-    ] = 14.0,
+        float | None, typer.Option(metavar="DAYS", help="A certificate that ends sooner is a warning. [14]")
+    ] = None,
     output_format: Annotated[
         FormatName, typer.Option("--format", help="The form of the output.")
     ] = FormatName.text,
@@ -243,8 +245,12 @@ def health_check(
     replay: Replay = None,
     bot: Bot = "",
     proxy: Proxy = "",
-    timeout: Timeout = 60.0,
-    strategy: Strategy = StrategyName.auto,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Limit for each check. [60]")
+    ] = None,
+    strategy: Annotated[
+        StrategyName | None, typer.Option(help="Which ways to the page's tokens may be tried. [auto]")
+    ] = None,
     verbose: Verbose = 0,
     as_json: Json = False,
 ) -> None:
@@ -256,7 +262,7 @@ def health_check(
             urls=urls or (),
             site=site,
             sites_file=sites,
-            level=level.value,
+            level=None if level is None else level.value,
             message=message,
             expect=expect,
             warn=warn,
@@ -264,7 +270,7 @@ def health_check(
             timeout=timeout,
             bot=bot,
             proxy=proxy,
-            strategy=strategy.value,
+            strategy=None if strategy is None else strategy.value,
             format="json" if as_json else output_format.value,
             output=output,
             shows_history=history,

@@ -22,7 +22,6 @@ from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._models import Strategy
 from chatgptt.cli import terminal
-from chatgptt.health.check import DEFAULT_MESSAGE, Plan
 from chatgptt.health.history import History
 from chatgptt.health.junit import junit_text
 from chatgptt.health.nagios import nagios_text
@@ -41,9 +40,11 @@ from chatgptt.health.report import (
     soften,
     worst,
 )
-from chatgptt.health.sites import Site, read_sites
+from chatgptt.health.sites import Site, plan_of, site_of
 from chatgptt.health.trends import Trend, alike, read_trend
 from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.sites.file import find_site, read_sites
+from chatgptt.sites.named import NamedSite
 from chatgptt.state.files import check_file, replace_file
 from chatgptt.tokens.store import default_folder
 
@@ -71,21 +72,21 @@ _JITTER = 0.1
 class HealthCommand:
     """What was asked for on the command line; the option of the same name says what each means.
 
-    `site`, and the options from `level` to `strategy`, hold for every page that `sites_file` leaves alone.
+    The options from `level` to `strategy` hold for every page, in place of what a named site's table says.
     """
 
     urls: Sequence[str] = field(default=(), repr=False)
-    site: str = field(default=DEFAULT_SITE, repr=False)
+    site: str = field(default="", repr=False)
     sites_file: Path | None = None
-    level: Level = "full"
+    level: Level | None = None
     message: str = ""
     expect: str = ""
     warn: float | None = None
-    cert_days: float = 14.0
-    timeout: float = 60.0
+    cert_days: float | None = None
+    timeout: float | None = None
     bot: str = ""
     proxy: str = field(default="", repr=False)
-    strategy: Strategy = "auto"
+    strategy: Strategy | None = None
     format: Format = "text"
     output: Path | None = None
     shows_history: bool = False
@@ -147,30 +148,46 @@ class HealthCommand:
             )
         case = read_case(folder)
         message = self.message or next(iter(case.messages), "")
-        level: Level = self.level if message or self.level != "full" else "tokens"
+        level = "tokens" if self.level in (None, "full") and not message else self.level
         with serve_case(case) as served:
             check = replace(
                 self,
                 site=served.page,
                 bot=self.bot or case.bot,
-                strategy=case.strategy if self.strategy == "auto" else self.strategy,
+                strategy=case.strategy if self.strategy in (None, "auto") else self.strategy,
                 level=level,
                 message=message,
             )
             return anyio.run(check._run)
 
     def _sites(self) -> list[Site]:
-        plan = Plan(
+        options = NamedSite(
+            bot=self.bot,
+            strategy=self.strategy,
+            proxy=self.proxy,
+            timeout=self.timeout,
             level=self.level,
-            message=self.message or DEFAULT_MESSAGE,
+            message=self.message or None,
             expect=self.expect or None,
             warn=self.warn,
             cert_days=self.cert_days,
-            timeout=self.timeout,
         )
-        site = Site(url=self.site, plan=plan, bot=self.bot, strategy=self.strategy, proxy=self.proxy)
-        listed = [] if self.sites_file is None else read_sites(self.sites_file, site)
-        return [*listed, *(replace(site, url=url) for url in self.urls)] or [site]
+        plan_of(options)  # what is wrong with an option is no site's fault
+        return [_site_of(options.over(named)) for named in self._named()]
+
+    def _named(self) -> list[NamedSite]:
+        """The pages given and the sites of a file; a name among the pages chooses from the file."""
+        given = self.urls or ([self.site] if self.site else [])
+        pages = [find_site(page, self.sites_file) or NamedSite(url=page) for page in given]
+        if (self.sites_file is None and pages) or any(page.name for page in pages):
+            return pages
+        listed = read_sites(self.sites_file)
+        if not listed and self.sites_file is not None:
+            raise InvalidInputError(
+                f"{self.sites_file} holds no sites",
+                hint='a site is a table: [name], then url = "https://..."',
+            )
+        return [*listed, *(pages if self.urls else [])] or [NamedSite(url=DEFAULT_SITE)]
 
     async def _run(self) -> int:
         sites = self._sites()
@@ -313,8 +330,16 @@ class HealthCommand:
         replace_file(self.report, report_page(histories, since=since, until=until))
 
 
+def _site_of(named: NamedSite) -> Site:
+    try:
+        return site_of(named)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"[{named.name}]: {error.message}", hint=error.hint) from error
+
+
 async def _check(site: Site, *, is_kept: bool) -> HealthReport:
     plan = site.plan
+    shown = without_credentials(site.url)
     try:
         async with AsyncClient(
             site.url,
@@ -323,7 +348,7 @@ async def _check(site: Site, *, is_kept: bool) -> HealthReport:
             proxy=site.proxy,
             state_dir=StateDir.DEFAULT if is_kept else None,
         ) as client:
-            return await client.health_check(
+            report = await client.health_check(
                 plan.level,
                 message=plan.message,
                 expect=plan.expect,
@@ -332,12 +357,11 @@ async def _check(site: Site, *, is_kept: bool) -> HealthReport:
                 timeout=plan.timeout,
             )
     except InvalidInputError as error:
-        shown = without_credentials(site.url)
-        return not_checked(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+        report = not_checked(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
     except Exception as error:  # noqa: BLE001 - it leaves no other site unchecked and ends no watch
         _log_failure(error)
-        shown = without_credentials(site.url)
-        return broken_off(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+        report = broken_off(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+    return replace(report, name=site.name)
 
 
 def _in_options(report: HealthReport) -> HealthReport:

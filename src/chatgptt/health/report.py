@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from chatgptt._errors import ChatGpttError, ErrorCode
-from chatgptt._models import Protocol, Rung
+from chatgptt._models import Level, Protocol, Rung
 
 __all__ = [
     "EXIT_CODES",
@@ -36,9 +36,6 @@ PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
 
 Status = Literal["pass", "warn", "fail", "skip"]
 Verdict = Literal["ok", "warning", "critical", "unknown"]
-
-Level = Literal["page", "tokens", "full"]
-"""How far a check goes; only `full` sends a message."""
 
 HealthCode = (
     ErrorCode
@@ -99,6 +96,7 @@ class HealthReport:
         protocol: the chat box's, None where none was found.
         rung: what gave the tokens, None where nothing did.
         certificate_expires_at: Unix time in seconds, None without TLS.
+        name: of a named site (docs/sites.md), None for a page that was given by its address.
     """
 
     site: str
@@ -114,6 +112,7 @@ class HealthReport:
     protocol: Protocol | None = None
     rung: Rung | None = None
     certificate_expires_at: float | None = field(default=None, repr=False)
+    name: str | None = None
 
     @property
     def is_working(self) -> bool:
@@ -138,6 +137,7 @@ class HealthReport:
         """The report as `--json` prints it."""
         return {
             "site": self.site,
+            "name": self.name,
             "verdict": self.verdict,
             "code": self.code,
             "summary": self.summary,

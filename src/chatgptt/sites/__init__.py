@@ -1,0 +1,1 @@
+"""Named sites: a name for a page and the options it is asked with, in one file for all commands."""
