@@ -12,7 +12,7 @@ from network.fault_proxy import RETRY_AFTER
 from network.test_deadlines import TABLE
 from network.test_fault_table import CELLS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+TEXT = " ".join((Path(__file__).parents[2] / "docs" / "reliability.md").read_text().split())
 
 
 def test_it_counts_the_cells_of_the_fault_table() -> None:
