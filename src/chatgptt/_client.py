@@ -25,7 +25,7 @@ import anyio
 import httpx
 
 from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
-from chatgptt._errors import ChatGpttError, InvalidInputError
+from chatgptt._errors import ChatGpttError, ClosedError, InvalidInputError
 from chatgptt._models import (
     ChatBox,
     MessageInput,
@@ -531,9 +531,9 @@ def _check_loop(http: httpx.AsyncClient) -> None:
         )
 
 
-def client_is_closed() -> InvalidInputError:
-    """What a call on a closed client raises."""
-    return InvalidInputError("the client is closed", hint="make a new one; close it after the last call")
+def client_is_closed() -> ClosedError:
+    """The error of a call on a closed client."""
+    return ClosedError("the client is closed", hint="make a new one; close it after the last call")
 
 
 def _make_question(

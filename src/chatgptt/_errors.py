@@ -2,6 +2,7 @@
 
     ChatGpttError
     ├── InvalidInputError (also ValueError)      invalid_input
+    │   └── ClosedError                          invalid_input
     ├── TransportError                           dns_error connect_error tls_error timeout
     ├── PageError                                http_error
     ├── ChallengeError                           challenge
@@ -32,6 +33,7 @@ __all__ = [
     "ChallengeError",
     "ChatBoxNotFoundError",
     "ChatGpttError",
+    "ClosedError",
     "ErrorCode",
     "Finding",
     "InvalidInputError",
@@ -147,6 +149,10 @@ class InvalidInputError(ChatGpttError, ValueError):
     """The call itself cannot work: no message, an unusable URL, an unknown model. Nothing was sent."""
 
     default_code = "invalid_input"
+
+
+class ClosedError(InvalidInputError):
+    """The client is closed, or a stream is used a second time or outside its block. Make another one."""
 
 
 class TransportError(ChatGpttError):

@@ -21,6 +21,7 @@ import anyio.to_thread
 from chatgptt._errors import (
     BrowserError,
     ChatGpttError,
+    ClosedError,
     Finding,
     InvalidInputError,
     PageError,
@@ -155,9 +156,7 @@ class AsyncReplyStream:
 
     async def __aenter__(self) -> Self:
         if self._loop is not None:
-            raise InvalidInputError(
-                "a stream is opened once", hint="ask again with another client.stream(...)"
-            )
+            raise ClosedError("a stream is opened once", hint="ask again with another client.stream(...)")
         self._loop = running_loop()
         if self._loop is None:
             raise InvalidInputError(
@@ -606,7 +605,5 @@ def _may_be_rejection(error: ChatGpttError, tokens: Tokens) -> bool:
     )
 
 
-def _out_of_its_block() -> InvalidInputError:
-    return InvalidInputError(
-        "a stream is read in its block", hint="async with client.stream(...) as stream: ..."
-    )
+def _out_of_its_block() -> ClosedError:
+    return ClosedError("a stream is read in its block", hint="async with client.stream(...) as stream: ...")

@@ -23,7 +23,7 @@ from chatgptt._client import (
     ClientOptions,
     client_is_closed,
 )
-from chatgptt._errors import InvalidInputError
+from chatgptt._errors import ClosedError
 from chatgptt._models import ChatBox, MessageInput, Reply
 from chatgptt._stream import AsyncReplyStream
 from chatgptt.net.loops import call_in_child
@@ -175,7 +175,7 @@ class ReplyStream:
     ) -> None:
         try:
             self._loop.run(lambda: self._stream.__aexit__(kind, error, trace))
-        except InvalidInputError:
+        except ClosedError:
             if not self._loop.is_stopped:
                 raise
             # The client was closed, and its connections with it: what the block ended in is what counts.

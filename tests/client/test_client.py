@@ -34,6 +34,7 @@ from proxies import http_proxy, socks5_proxy
 from chatgptt import (
     AsyncClient,
     ChatGpttError,
+    ClosedError,
     InvalidInputError,
     StreamInterruptedError,
     Timeouts,
@@ -182,14 +183,14 @@ async def test_pieces_come_as_they_arrive_and_joined_are_the_answer(demo: DemoSi
 async def test_a_stream_is_read_in_its_block_and_opened_once(demo: DemoSite) -> None:
     async with client_of(demo.page("wpaicg/")) as client:
         stream = client.stream("LONG 3000")
-        with pytest.raises(InvalidInputError, match="in its block"):
+        with pytest.raises(ClosedError, match="in its block"):
             await anext(stream)
         assert demo.requests == []
         async with stream:
             await anext(stream)
-        with pytest.raises(InvalidInputError, match="in its block"):
+        with pytest.raises(ClosedError, match="in its block"):
             await stream.drain()
-        with pytest.raises(InvalidInputError, match="opened once"):
+        with pytest.raises(ClosedError, match="opened once"):
             async with stream:
                 pass
         async with client.stream("Hello") as stream:
@@ -639,7 +640,7 @@ async def test_a_closed_client_asks_nothing(demo: DemoSite) -> None:
         lambda: client.conversation().ask("a"),
     ]
     for call in calls:
-        with pytest.raises(InvalidInputError, match="the client is closed"):
+        with pytest.raises(ClosedError, match="the client is closed"):
             await call()  # type: ignore[misc]
     assert demo.requests == []
 

@@ -15,7 +15,7 @@ import pytest
 from asking import ECHO, QUICK
 
 import chatgptt
-from chatgptt import ChatGpttError, Client, InvalidInputError, ReplyStream
+from chatgptt import ChatGpttError, Client, ClosedError, InvalidInputError, ReplyStream
 from chatgptt.demo import DemoSite
 
 
@@ -97,7 +97,7 @@ def test_a_closed_client_asks_nothing(demo: DemoSite) -> None:
     client.close()
     client.close()
     for call in (lambda: client.ask("Hello"), client.find_boxes, lambda: talk.ask("Hello"), stream.__enter__):
-        with pytest.raises(InvalidInputError, match="the client is closed"):
+        with pytest.raises(ClosedError, match="the client is closed"):
             call()
     assert demo.requests == []
 
