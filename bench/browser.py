@@ -23,10 +23,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatgptt import AsyncClient
-from chatgptt.browser.chromium import Disguise
 from chatgptt.browser.installed import find_browser
 from chatgptt.browser.rung import BrowserRung
 from chatgptt.browser.shared import MOST_TABS, BrowserOptions, SharedBrowser
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.reach import Reach
@@ -107,15 +107,15 @@ from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.deadline import Deadline
-from chatgptt.browser.chromium import Disguise
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.tokens.ladder import Climb, Wanted
 from chatgptt.browser.shared import BrowserOptions, SharedBrowser
 from chatgptt.browser.rung import BrowserRung
 began = time.perf_counter()  # Playwright is imported later, when it is needed
 async def main(executable, page, more, cache):
     browser = SharedBrowser(BrowserOptions(executable=executable, cache=Path(cache)))
-    disguise = Disguise(user_agent=DEFAULT_USER_AGENT)
-    rung = BrowserRung(browser, lambda page: disguise, RetryPolicy(), cookies_for=lambda page: (),
+    identity = VisitorIdentity(user_agent=DEFAULT_USER_AGENT)
+    rung = BrowserRung(browser, lambda page: identity, RetryPolicy(), cookies_for=lambda page: (),
                        clock=time.time, sleep=asyncio.sleep)
     times = []
     for turn in range(1 + more):
@@ -229,7 +229,7 @@ def _make_rung(executable: str) -> tuple[BrowserRung, SharedBrowser]:
     browser = SharedBrowser(BrowserOptions(executable=executable))
     rung = BrowserRung(
         browser,
-        lambda page: Disguise(user_agent=DEFAULT_USER_AGENT),
+        lambda page: VisitorIdentity(user_agent=DEFAULT_USER_AGENT),
         RetryPolicy(),
         cookies_for=lambda page: (),
         reach_of=lambda page: Reach(urlsplit(page).hostname or ""),

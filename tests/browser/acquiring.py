@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,9 +12,9 @@ import anyio
 import httpx
 
 from chatgptt._models import Strategy, Timeouts
-from chatgptt.browser.chromium import Disguise
 from chatgptt.browser.rung import BrowserRung
 from chatgptt.browser.shared import BrowserOptions, SharedBrowser
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import DEFAULT_USER_AGENT, Transport
 from chatgptt.net.reach import Reach
@@ -30,11 +30,11 @@ class Acquiring:
         self,
         options: BrowserOptions | None = None,
         *,
-        disguise: Callable[[str], Disguise] = lambda page: Disguise(user_agent=DEFAULT_USER_AGENT),
+        identity: VisitorIdentity | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.browser = SharedBrowser(options or BrowserOptions())
-        self._disguise = disguise
+        self._identity = identity or VisitorIdentity(user_agent=DEFAULT_USER_AGENT)
         self._http = httpx.AsyncClient()
         self.transport = Transport(
             lambda: self._http,
@@ -70,7 +70,7 @@ class Acquiring:
         reader = PageReader(self.transport, self._policy, clock=time.time, sleep=anyio.sleep)
         rung = BrowserRung(
             self.browser,
-            self._disguise,
+            lambda page: self._identity,
             self._policy,
             cookies_for=self.transport.cookies_for,
             reach_of=lambda page: Reach(urlsplit(page).hostname or ""),

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from faults import Answer, Connection, Got, always, reply, serving
 
-from chatgptt.browser.gate import Gate
+from chatgptt.browser.proxy_gate import ProxyGate
 from chatgptt.net.proxies import Proxy
 from chatgptt.net.reach import REPLAY_PORTS, Reach
 from chatgptt.protocols.addresses import Space, space_of
@@ -48,9 +48,9 @@ def test_how_far_out_an_address_lies(address: str, space: Space) -> None:
 
 
 @asynccontextmanager
-async def opened(reach: Reach, upstream: str = "") -> AsyncIterator[tuple[Gate, int]]:
+async def opened(reach: Reach, upstream: str = "") -> AsyncIterator[tuple[ProxyGate, int]]:
     """A gate, and its port."""
-    gate = Gate(Proxy(url=upstream) if upstream else None)
+    gate = ProxyGate(Proxy(url=upstream) if upstream else None)
     gate.admit(reach)
     try:
         yield gate, await gate.open()
@@ -231,7 +231,7 @@ async def test_a_gate_that_is_left_while_it_opens_leaves_no_socket() -> None:
     open_before = len(os.listdir("/proc/self/fd"))
     turn, is_open = 0, False
     while not is_open:  # until it opens within so many turns of the event loop
-        gate = Gate()
+        gate = ProxyGate()
         opening = asyncio.ensure_future(gate.open())
         for _ in range(turn):
             await asyncio.sleep(0)

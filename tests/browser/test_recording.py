@@ -18,7 +18,7 @@ from faults import NONCE, always, reply, serving
 from recordings.catalogue import FOLDER
 
 from chatgptt import AsyncClient, ChatGpttError
-from chatgptt.browser.page_loads import Load, Witnessed
+from chatgptt.browser.page_loads import Load, RecordedVisit
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.cli.recordings import as_dict, check_case, record_case
 from chatgptt.demo import DemoSite, serve
@@ -79,8 +79,8 @@ def site_of(exchanges: Iterable[Exchange]) -> Case:
     )
 
 
-def witnessed_by(told: list[Witnessed], page: str) -> AsyncClient:
-    options = BrowserOptions(witness=told.append)
+def recorded_in(visits: list[RecordedVisit], page: str) -> AsyncClient:
+    options = BrowserOptions(record_visit=visits.append)
     return AsyncClient(page, strategy="browser", state_dir=None, retry=QUICK, timeout=30.0, browser=options)
 
 
@@ -109,59 +109,59 @@ fetch(place, {{mode: "no-cors"}}).catch(() => 0).then(() => {{
 # What a visit loads
 
 
-async def test_a_witness_is_told_what_the_page_loaded_and_what_became_of_it(
+async def test_a_recorded_visit_has_what_the_page_loaded_and_its_final_document(
     traces: Traces, demo: DemoSite
 ) -> None:
-    told: list[Witnessed] = []
-    async with witnessed_by(told, demo.page("browser/request/")) as client:
+    visits: list[RecordedVisit] = []
+    async with recorded_in(visits, demo.page("browser/request/")) as client:
         await client.ask("Hello")
-    (seen,) = told
-    assert seen.page == demo.page("browser/request/")
+    (visit,) = visits
+    assert visit.page == demo.page("browser/request/")
     nonce = dict(demo.messages[-1].fields)["_wpnonce"]
     home = demo.page("browser")
-    assert [(load.kind, load.method, load.url.removeprefix(home), load.status) for load in seen.loads] == [
+    assert [(load.kind, load.method, load.url.removeprefix(home), load.status) for load in visit.loads] == [
         ("Document", "GET", "/request/", 200),
         ("Script", "GET", "/wp-includes/js/jquery/jquery.min.js?ver=3.6.1", 200),
         ("Fetch", "GET", "/plain/", 200),
         ("Fetch", "POST", AJAX, 400),
     ]
-    assert seen.loads[0].body.startswith(b"<!doctype html>")
-    assert dict(seen.loads[0].headers)["content-type"] == "text/html; charset=UTF-8"
-    assert seen.loads[2].body.decode() == nonce
-    assert seen.loads[3].content_type.startswith("application/x-www-form-urlencoded")
-    assert seen.loads[3].request_body == f"action=wpaicg_chatbox_history&_wpnonce={nonce}".encode()
-    assert "wpaicg-chat-shortcode" in seen.content
+    assert visit.loads[0].body.startswith(b"<!doctype html>")
+    assert dict(visit.loads[0].headers)["content-type"] == "text/html; charset=UTF-8"
+    assert visit.loads[2].body.decode() == nonce
+    assert visit.loads[3].content_type.startswith("application/x-www-form-urlencoded")
+    assert visit.loads[3].request_body == f"action=wpaicg_chatbox_history&_wpnonce={nonce}".encode()
+    assert "wpaicg-chat-shortcode" in visit.content
 
 
-async def test_a_visit_that_fails_is_told_too(traces: Traces, demo: DemoSite) -> None:
-    told: list[Witnessed] = []
-    async with witnessed_by(told, demo.page("browser/challenged/")) as client:
+async def test_a_visit_that_fails_is_recorded_too(traces: Traces, demo: DemoSite) -> None:
+    visits: list[RecordedVisit] = []
+    async with recorded_in(visits, demo.page("browser/challenged/")) as client:
         with pytest.raises(ChatGpttError):
             await client.ask("Hello")
-    documents = [load for load in told[0].loads if load.kind == "Document"]
+    documents = [load for load in visits[0].loads if load.kind == "Document"]
     assert [load.status for load in documents] == [200, 503]
     assert b"location.href" in documents[0].body  # the page that is left behind keeps its own
-    assert told[0].page == demo.page("challenge/body/")
+    assert visits[0].page == demo.page("challenge/body/")
 
 
 async def test_pictures_styles_and_measuring_are_no_loads(traces: Traces, demo: DemoSite) -> None:
-    told: list[Witnessed] = []
-    async with witnessed_by(told, demo.page("browser/heavy/")) as client:
+    visits: list[RecordedVisit] = []
+    async with recorded_in(visits, demo.page("browser/heavy/")) as client:
         await client.ask("Hello")
-    assert {load.kind for load in told[0].loads} == {"Document", "Script", "Fetch"}
-    assert not [load.url for load in told[0].loads if "heavy." in load.url or "beacon" in load.url]
+    assert {load.kind for load in visits[0].loads} == {"Document", "Script", "Fetch"}
+    assert not [load.url for load in visits[0].loads if "heavy." in load.url or "beacon" in load.url]
 
 
 async def test_bytes_and_redirects_are_those_of_the_wire(traces: Traces) -> None:
     page = got("/", "<p>Café</p>".encode("latin-1"), "text/html; charset=iso-8859-1")
     moved = got("/old/", "", status=302, headers=(("location", "https://site.example/"),))
     case = site_of([page, moved])
-    told: list[Witnessed] = []
+    visits: list[RecordedVisit] = []
     with serve_case(case) as site:
-        async with witnessed_by(told, f"{site.url}/old/") as client:
+        async with recorded_in(visits, f"{site.url}/old/") as client:
             with pytest.raises(ChatGpttError):
                 await client.ask("Hello")
-    loads: tuple[Load, ...] = told[0].loads
+    loads: tuple[Load, ...] = visits[0].loads
     assert [(load.status, load.body) for load in loads] == [
         (302, b""),
         (200, "<p>Café</p>".encode("latin-1")),
@@ -380,16 +380,16 @@ async def test_secrets_in_what_the_page_loads_sends_and_becomes_are_not_told(tra
 
 async def test_the_planted_page_does_hold_its_secrets(traces: Traces) -> None:
     """Else the test above would prove nothing."""
-    told: list[Witnessed] = []
+    visits: list[RecordedVisit] = []
     with serve_case(planted()) as site:
-        async with witnessed_by(told, site.page) as client:
+        async with recorded_in(visits, site.page) as client:
             assert (await client.ask("Hello")).text == "Yes."
         assert [
             miss for miss in site.page_misses if miss != "GET /favicon.ico"
         ] == []  # a whole browser asks for it
-    (seen,) = told
-    parts = [seen.content, *(cookie.value for cookie in seen.cookies)]
-    for load in seen.loads:
+    (visit,) = visits
+    parts = [visit.content, *(cookie.value for cookie in visit.cookies)]
+    for load in visit.loads:
         parts += [load.url, load.request_body.decode(), load.body.decode()]
     text = "\n".join(parts)
     assert {
@@ -397,8 +397,8 @@ async def test_the_planted_page_does_hold_its_secrets(traces: Traces) -> None:
     } == set()
     for name in SECRETS:
         if "rendered" in name:
-            assert SECRETS[name] in seen.content
-            assert not any(SECRETS[name] in load.body.decode() for load in seen.loads)
+            assert SECRETS[name] in visit.content
+            assert not any(SECRETS[name] in load.body.decode() for load in visit.loads)
 
 
 async def test_a_login_of_the_page_s_address_is_sent_and_not_told(traces: Traces) -> None:

@@ -164,7 +164,7 @@ async def test_what_a_page_shows_is_not_read_in_the_callers_thread(acquiring: Ac
 
     def note(frame: FrameType, event: str, _: object) -> None:
         name = Path(frame.f_code.co_filename).name
-        if event == "call" and name in ("sightings.py", "page.py", "text.py"):
+        if event == "call" and name in ("observations.py", "page.py", "text.py"):
             read_here.add(frame.f_code.co_qualname)
 
     async def answer(connection: Connection, got: Got) -> bool:

@@ -20,7 +20,7 @@ from browser.processes import Traces
 
 from chatgptt import Client
 from chatgptt.browser.installed import maybe_browser
-from chatgptt.browser.reaper import PREFIX, Lifeline, _is_safe
+from chatgptt.browser.reaper import PREFIX, Reaper
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.demo import DemoSite
 
@@ -37,6 +37,7 @@ def long_folder(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     yield folder
     folder.rmdir()
 
@@ -54,20 +55,22 @@ async def test_each_kind_of_browser_starts_with_a_long_folder_for_temporary_file
 
 @pytest.mark.parametrize(("mode", "is_safe"), [(0o700, True), (0o1777, True), (0o777, False), (0o770, False)])
 def test_no_folder_is_taken_in_which_others_may_replace_ours(
-    tmp_path: Path, mode: int, is_safe: bool
+    long_folder: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_safe: bool
 ) -> None:
-    tmp_path.chmod(mode)
-    assert _is_safe(tmp_path) is is_safe
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        Path(folder).chmod(mode)
+        assert Reaper().folder.parent == Path(folder if is_safe else "/tmp")
 
 
 async def test_the_browsers_folder_is_its_owners_alone(long_folder: Path) -> None:
-    lifeline = Lifeline()
-    lifeline.watch()
-    found = lifeline.folder.stat()
-    assert lifeline.folder.parent == Path("/tmp")
+    reaper = Reaper()
+    reaper.start()
+    found = reaper.folder.stat()
+    assert reaper.folder.parent == Path("/tmp")
     assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o700, os.geteuid())
-    await lifeline.close()
-    assert not lifeline.folder.exists()
+    await reaper.close()
+    assert not reaper.folder.exists()
 
 
 WATCHING = """

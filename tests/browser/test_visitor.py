@@ -20,31 +20,32 @@ from proxies import _join, _listening
 
 from chatgptt import AsyncClient, BrowserError, ChatGpttError, PageError, RetryPolicy, TransportError
 from chatgptt._models import StoredCookie
-from chatgptt.browser.chromium import Disguise
 from chatgptt.browser.shared import BrowserOptions
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.demo import DemoSite
 from chatgptt.net.http import DEFAULT_USER_AGENT
+from chatgptt.net.proxies import Proxy
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_user_agent_headers_and_cookies_are_the_clients(traces: Traces, demo: DemoSite) -> None:
     demo.clear()
-    disguise = Disguise(
+    identity = VisitorIdentity(
         user_agent="Mozilla/5.0 (test) Chrome/156.0.0.0",
         headers=(("authorization", "Basic Zm9vOmJhcg=="), ("x-own", "1"), ("cookie", "named=2")),
     )
-    async with Acquiring(disguise=lambda page: disguise) as acquiring:
+    async with Acquiring(identity=identity) as acquiring:
         acquiring.transport.add_cookies(
             [StoredCookie(name="kept", value="3", domain="127.0.0.1", path="/", is_secure=False)]
         )
         acquired = await acquiring.acquire(demo.page("browser/heavy/"), strategy="browser")
-    assert acquired.tokens.user_agent == disguise.user_agent
+    assert acquired.tokens.user_agent == identity.user_agent
     assert [(cookie.name, cookie.value) for cookie in acquired.tokens.cookies] == [("kept", "3")]
     page = next(seen for seen in demo.requests if seen.path == "/browser/heavy/")
     ajax = next(seen for seen in demo.requests if "admin-ajax" in seen.path)
     for seen in (page, ajax):
-        assert seen.headers["user-agent"] == disguise.user_agent
+        assert seen.headers["user-agent"] == identity.user_agent
         assert seen.headers["authorization"] == "Basic Zm9vOmJhcg=="
         assert seen.headers["x-own"] == "1"
         assert set(seen.headers["cookie"].split("; ")) == {"named=2", "kept=3"}
@@ -144,11 +145,15 @@ async def test_a_socks_proxy_with_a_login(traces: Traces, demo: DemoSite) -> Non
     seen: list[bytes] = []
     page = demo.page("browser/fetched/").replace("127.0.0.1", "site.example")
     async with socks_proxy(b"ada", b"p@ss", seen) as port:
-        disguise = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"socks5://ada:p%40ss@127.0.0.1:{port}")
-        async with Acquiring(disguise=lambda page: disguise) as acquiring:
+        identity = VisitorIdentity(
+            user_agent=DEFAULT_USER_AGENT, proxy=Proxy(url=f"socks5://ada:p%40ss@127.0.0.1:{port}")
+        )
+        async with Acquiring(identity=identity) as acquiring:
             acquired = await acquiring.acquire(page, strategy="browser")
-        wrong = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"socks5://ada:no@127.0.0.1:{port}")
-        async with Acquiring(disguise=lambda page: wrong) as acquiring:
+        wrong = VisitorIdentity(
+            user_agent=DEFAULT_USER_AGENT, proxy=Proxy(url=f"socks5://ada:no@127.0.0.1:{port}")
+        )
+        async with Acquiring(identity=wrong) as acquiring:
             with pytest.raises(TransportError) as caught:
                 await acquiring.acquire(page, strategy="browser")
     assert acquired.tokens.rung == "browser"
@@ -184,11 +189,15 @@ async def test_an_http_proxy_with_a_login(traces: Traces, demo: DemoSite) -> Non
     seen: list[str] = []
     page = demo.page("browser/fetched/").replace("127.0.0.1", "site.example")
     async with http_proxy("YWRhOnBAc3M=", seen) as port:
-        disguise = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"http://ada:p%40ss@127.0.0.1:{port}")
-        async with Acquiring(disguise=lambda page: disguise) as acquiring:
+        identity = VisitorIdentity(
+            user_agent=DEFAULT_USER_AGENT, proxy=Proxy(url=f"http://ada:p%40ss@127.0.0.1:{port}")
+        )
+        async with Acquiring(identity=identity) as acquiring:
             acquired = await acquiring.acquire(page, strategy="browser")
-        wrong = Disguise(user_agent=DEFAULT_USER_AGENT, proxy=f"http://ada:no@127.0.0.1:{port}")
-        async with Acquiring(disguise=lambda page: wrong) as acquiring:
+        wrong = VisitorIdentity(
+            user_agent=DEFAULT_USER_AGENT, proxy=Proxy(url=f"http://ada:no@127.0.0.1:{port}")
+        )
+        async with Acquiring(identity=wrong) as acquiring:
             with pytest.raises(TransportError) as caught:
                 await acquiring.acquire(page, strategy="browser")
     assert acquired.tokens.page == page
@@ -258,8 +267,8 @@ async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_s
     seen: list[str] = []
     async with http_proxy(to_proxy, seen) as port:
         proxy = f"http://bob:pr0x@127.0.0.1:{port}"
-        disguise = Disguise(user_agent=DEFAULT_USER_AGENT, headers=headers, proxy=proxy)
-        async with Acquiring(BrowserOptions(trace=trace), disguise=lambda page: disguise) as acquiring:
+        identity = VisitorIdentity(user_agent=DEFAULT_USER_AGENT, headers=headers, proxy=Proxy(url=proxy))
+        async with Acquiring(BrowserOptions(trace=trace), identity=identity) as acquiring:
             acquiring.transport.add_cookies(
                 StoredCookie(name=name, value=value, domain="127.0.0.1", path="/", is_secure=False)
                 for name, value in (("kept", "c00kie-kept"), ("little", "z8k"))

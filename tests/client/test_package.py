@@ -34,8 +34,8 @@ def test_the_client_s_parts_are_loaded_when_they_are_used() -> None:
         f"chatgptt.{part}" for part in ("health", "fixtures", "demo", "cli", "provider", "_network", "_pool")
     ]
     parts += [
-        f"chatgptt.tokens.{part}"
-        for part in ("visit", "sharing", "browser", "gate", "sightings", "installed")
+        f"chatgptt.browser.{part}"
+        for part in ("chromium", "installed", "observations", "proxy_gate", "rung", "shared", "tab")
     ]
     script = f"import sys; from chatgptt import Client; print([name for name in {[*HEAVY, *parts]} if name in sys.modules and name != 'rich'])"
     assert run(script) == "[]\n"

@@ -52,14 +52,14 @@ _SEEDS = {
     "events": ("*.sse", b"\0\3"),
     "failures": ("*.*", b"\4\0 120\n"),
     "text": ("*.json", b""),
-    "sightings": ("*.json", b"https://shop.example/wp-json/x\naction=wpaicg_chatbox_message\n"),
+    "observations": ("*.json", b"https://shop.example/wp-json/x\naction=wpaicg_chatbox_message\n"),
     "case": ("case.toml", b""),
 }
 _MORE_SEEDS = {
     "prompt": [b"Hello", b'[{"role":"user","content":[{"type":"text","text":"a"}]}]'],
     "url": [b"https://a:b@www.shop.example:443/x?y#z", b"http://[::1]:80/"],
     "failures": [b"\4\0Sun, 06 Nov 1994 08:49:44 GMT\n<title>Just a moment...</title>"],
-    "sightings": [
+    "observations": [
         b"_wpnonce=3fa4c91b07\naction=wpaicg_chat_shortcode_message&_wpnonce=3fa4c91b07\n"
         b'{"html":"<div class=wpaicg-chatbox data-nonce=3fa4c91b07></div>","globals":{"wpaicgParams":{"a":"b"}},"state":"complete"}',
         b"https://shop.example/aipkit/v1/chatbots/\n\n"

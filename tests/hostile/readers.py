@@ -15,7 +15,8 @@ from wire import AJAX, PAGE, head
 
 from chatgptt._errors import ChatGpttError
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, Turn
-from chatgptt.browser.observations import Sightings, blocked_by_consent, hints_at_chat, needs_scripts
+from chatgptt.browser.observations import PageObservations
+from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
 from chatgptt.protocols.challenge import maybe_challenge
@@ -181,7 +182,7 @@ def read_document(data: bytes) -> object:
     """A page as the browser rung and the charset of its head have it."""
     first, _, body = data.partition(b"\n")
     page_head = head("html", 200, {"content-type": first.decode("latin-1")})
-    return blocked_by_consent(_wide_text_or_not(body)), read_page(_as_utf8(body, page_head))
+    return waits_for_consent(_wide_text_or_not(body)), read_page(_as_utf8(body, page_head))
 
 
 def _wide_text_or_not(data: bytes) -> str:
@@ -219,19 +220,24 @@ def read_url(data: bytes) -> object:
     return shown, same, ajax, asked, Page(b"", asked).root
 
 
-def read_sightings(data: bytes) -> object:
-    """What a page in the browser tells: its first line is an address, its second the body of a request."""
-    sightings = Sightings(page=PAGE, bot=None)
+def read_observations(data: bytes) -> object:
+    """Reports of a page in the browser: the first line is an address, the second the body of a request."""
+    observations = PageObservations(page=PAGE, bot=None)
     text = _wide_text_or_not(data)
     url, _, rest = text.partition("\n")
     fields, _, told = rest.partition("\n")
-    sightings.frame_showed("main", PAGE, is_main=True, text=told)
-    sightings.request_went(url, fields)
-    sightings.request_went(f"{AJAX}?{url}", fields)
-    sightings.reply_came(f"{AJAX}?{url}", told, fields)
-    sightings.reply_came(url, told)
-    seen = sightings.choose(0.0), sightings.least_bad(), sightings.choose(9.0)
-    return seen, sightings.boxes, sightings.state if sightings.state.isascii() else "", sightings.suspects
+    observations.observe_frame("main", PAGE, is_main=True, text=told)
+    observations.observe_request(url, fields)
+    observations.observe_request(f"{AJAX}?{url}", fields)
+    observations.observe_reply(f"{AJAX}?{url}", told, fields)
+    observations.observe_reply(url, told)
+    found = (
+        observations.choose_candidate(0.0),
+        observations.least_bad_candidate(),
+        observations.choose_candidate(9.0),
+    )
+    state = observations.state if observations.state.isascii() else ""
+    return found, observations.boxes, state, observations.wrong_shown
 
 
 _FOLDER = tempfile.TemporaryDirectory()
@@ -258,7 +264,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "text": read_text,
     "prompt": read_prompt,
     "url": read_url,
-    "sightings": read_sightings,
+    "observations": read_observations,
     "case": read_stored_case,
 }
 """By the names that the fuzzer knows them by."""

@@ -37,7 +37,7 @@ BYTES = {
     "text": TEXTS,
     "prompt": TEXTS,
     "url": URLS,
-    "sightings": st.builds(lambda *lines: b"\n".join(lines), URLS, URLS, TEXTS),
+    "observations": st.builds(lambda *lines: b"\n".join(lines), URLS, URLS, TEXTS),
     "case": CASES,
 }  # fmt: skip
 
@@ -84,9 +84,9 @@ LONG_REFERENCE = "&#" + "9" * 5000 + ";"
         ("upload", b'\0\0{"success":true,"data":{"cache_key":"%b"}}' % HALF.encode()),
         ("failures", b"\4\0\n<title>%b</title>" % LONG_REFERENCE.encode()),
         ("text", b'{"%b":["%b",{"a":"%b"}]}' % ((HALF.encode(),) * 3)),
-        ("sightings", b"http://[/wp-admin/admin-ajax.php\n\n"),
-        ("sightings", b'http://a:x/aipkit/v1/chatbots/\n\n{"botId":1,"nonce":"3fa4c91b07"}'),
-        ("sightings", b"a=b\n\n" + b'{"botId":1,"nonce":' * 900 + b"1" + b"}" * 900),
+        ("observations", b"http://[/wp-admin/admin-ajax.php\n\n"),
+        ("observations", b'http://a:x/aipkit/v1/chatbots/\n\n{"botId":1,"nonce":"3fa4c91b07"}'),
+        ("observations", b"a=b\n\n" + b'{"botId":1,"nonce":' * 900 + b"1" + b"}" * 900),
         ("case", b"a = " + b"[" * 5000),
         ("case", CASES_HEAD := b"format = 1\nrecorded = 2026-01-01\npage = 'x'\n[[ask]]\noutcome = 'answered'\n[[exchange]]\nmethod = 'GET'\npath = '/'\nstatus = 200\nchunks = [inf]\n"),
         ("case", CASES_HEAD.replace(b"[inf]", b"[]\ndelays = [1%b]" % (b"0" * 400))),

@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Callable[[str, bytes], object], str, Callable[[], bytes]]
     ),
     **{f"wpaicg: {name}": (read_in_pieces, "wpaicg", make) for name, make in REPLIES.items()},
     **{f"aipkit: {name}": (read_in_pieces, "aipkit", make) for name, make in REPLIES.items()},
-    **{f"browser: {name}": (read_raw, "sightings", make) for name, make in TOLD.items()},
+    **{f"browser: {name}": (read_raw, "observations", make) for name, make in TOLD.items()},
     "case: dotted keys": (read_raw, "case", lambda: b"a" + b".a" * 20_000 + b" = 1"),
     "case: a list": (read_raw, "case", lambda: b"a = [" + fill(b"1,", MB) + b"]"),
 }

@@ -46,12 +46,13 @@ from proxies import Proxy, http_proxy
 
 from chatgptt import ChatGpttError, HealthReport, Reply
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, StoredCookie, Tokens
-from chatgptt.browser.chromium import Disguise
-from chatgptt.browser.gate import Upstream
+from chatgptt.browser.upstream import UpstreamProxy
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.cli.health_check import HealthCommand
 from chatgptt.demo import DemoSite
 from chatgptt.health.check import Plan
 from chatgptt.health.sites import Site
+from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
 from chatgptt.tokens.ladder import Acquired
@@ -443,13 +444,12 @@ async def test_a_password_in_a_misspelled_address_is_in_no_error(option: str, fo
 
 def test_no_secret_is_in_the_repr_of_what_holds_an_address() -> None:
     url = f"https://{':'.join(LOGIN)}@site.example/"
-    disguise = Disguise(
-        user_agent="x", headers=(("authorization", BEARER),), proxy=f"http://{PROXY_LOGIN}@x:1"
-    )
-    site = Site(url=url, plan=Plan(), proxy=disguise.proxy or "")
+    proxy = VisitorsProxy(url=f"http://{PROXY_LOGIN}@x:1")
+    visitor = VisitorIdentity(user_agent="x", headers=(("authorization", BEARER),), proxy=proxy)
+    site = Site(url=url, plan=Plan(), proxy=proxy.url)
     command = HealthCommand(urls=[url], site=url, proxy=site.proxy, ping_url=f"https://x/{API_KEY}")
-    upstream = Upstream.of(f"socks5://{PROXY_LOGIN}@x:1")
-    for shown in map(repr, (disguise, site, command, upstream)):
+    upstream = UpstreamProxy.of(f"socks5://{PROXY_LOGIN}@x:1")
+    for shown in map(repr, (visitor, site, command, upstream)):
         for secret in GIVEN:
             assert secret not in shown
 

@@ -1,4 +1,4 @@
-"""What Chromium calls a failed navigation, in the terms of this package."""
+"""Errors of this package for the names that Chromium gives to failed navigations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["map_failure", "words_of"]
+__all__ = ["first_line_of", "map_failure"]
 
 _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
 _PROXY_HINT = "check the proxy's address and login"
@@ -38,7 +38,7 @@ _NO_PAGE = frozenset(
 
 
 _OF_THE_GATE = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_CLOSED", "ERR_TUNNEL_CONNECTION_FAILED"})
-"""What Chromium calls it where the gate hangs up, or refuses a tunnel."""
+"""Chromium's names for a gate that closes the connection or refuses a tunnel."""
 
 
 def map_failure(name: str, url: str, at_gate: Mapping[str, ChatGpttError]) -> ChatGpttError:
@@ -57,7 +57,7 @@ def map_failure(name: str, url: str, at_gate: Mapping[str, ChatGpttError]) -> Ch
             url=shown,
         )
     if name in _OF_THE_GATE and at_gate:
-        # It is another host's after a redirect.
+        # After a redirect, the failure is that of another host.
         return at_gate.get(urlsplit(url).hostname or "") or list(at_gate.values())[-1]
     code, hint = next((code, hint) for beginning, code, hint in _TABLE if name.startswith(beginning))
     return TransportError(
@@ -65,7 +65,7 @@ def map_failure(name: str, url: str, at_gate: Mapping[str, ChatGpttError]) -> Ch
     )
 
 
-def words_of(error: BaseException) -> str:
+def first_line_of(error: BaseException) -> str:
     """The first line of a Playwright exception that says something, without its drawings."""
     lines = [re.sub(r"[^\w\s.,:;/()'\"=-]", "", line).strip() for line in str(error).splitlines()]
     return next((line for line in lines if line), type(error).__name__)[:300]

@@ -1,19 +1,19 @@
-"""What a running page showed, and whether it is tokens yet. No I/O and no clock: times are handed in.
+"""What a running page has shown, and whether that makes tokens. No I/O and no clock: times are arguments.
 
-A value counts when it is plausible (a nonce's form, none of those that are known to be wrong) and stable: the
-same for a while, which is short where a script wrote it into the box itself, and longer the weaker the sign.
-Elements and scripts are read by the same readers as static pages, from a small page made of copies of the
-boxes' elements.
+Two conditions make a nonce good enough. It is plausible: it has a nonce's form and is not known to be wrong.
+And it is stable: it has stayed the same for a while. The while is short where a script wrote the nonce into
+the box itself, and longer for weaker signs.
 
-Where a nonce may show, best first: on the box; in the page's own chat requests; in the plugin's script
-globals; in the reply of the site's nonce action (docs/protocols.md A6); in other replies of the site's
-message endpoint or of the plugin's embed route (A1). Other JSON is not read.
+A nonce may show in these places, the surest first: on the box; in the page's own chat requests; in the
+plugin's script globals; in the reply of the site's nonce action (docs/protocols.md A6); in other replies of
+the site's message endpoint or of the plugin's embed route (A1). Other JSON is not read.
 
-A box counts only if it belongs to the page's own site. A box in another site's frame, or one that names
-another site's endpoint, gives no tokens. It is noted with the place where it can be asked.
+The readers for static pages read the elements as well: a small page is made of copies of the boxes' elements.
 
-Reading takes time, and the page decides how much there is to read. So replies are bounded in number and size,
-and so is the markup that is read in them.
+A box counts only if it belongs to the page's own site. A box in another site's frame, or with another site's
+endpoint, gives no tokens. Its place is noted, so that the error can name it.
+
+All pages are read in one thread, so the number and size of the replies that are read have a limit.
 """
 
 from __future__ import annotations
@@ -35,15 +35,7 @@ from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects
 from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
 
-__all__ = [
-    "Seen",
-    "Sightings",
-    "Source",
-    "blocked_by_consent",
-    "hints_at_chat",
-    "is_worth_reading",
-    "needs_scripts",
-]
+__all__ = ["MAX_REPLY_CHARACTERS", "Candidate", "NonceSource", "PageObservations", "may_hold_tokens"]
 
 MAX_REPLY_CHARACTERS = 2**18
 """A reply that carries a nonce is some hundred bytes, one with a bot's configuration and markup 30 kB."""
@@ -54,10 +46,9 @@ _MAX_REPLIES = 100
 _MAX_MARKUPS = 5
 """How many pieces of markup are read in a reply, which has one box; each is parsed like a page."""
 
-_MAX_CONSENT_CHARACTERS = 2**20
-"""How much of a document is searched for scripts that a consent manager holds back; pages have half of it."""
-
+_MAX_BOXES = 50
 _MAX_DEPTH = 6
+_MAX_MEMBERS = 200
 _NONCE_KEYS = frozenset(
     {"nonce", "search_nonce", "_wpnonce", "_ajax_nonce", "chat_nonce", "ajax_nonce", "data-nonce"}
 )
@@ -67,7 +58,7 @@ _EMBED_ROUTE = "/aipkit/v1/chatbots/"
 _BOX_CLASSES = ("wpaicg-chat-shortcode", "wpaicg-chatbox", "aipkit_chat_container", "aipkit_popup_wrapper")
 
 
-class Source(IntEnum):
+class NonceSource(IntEnum):
     """Where a nonce showed; the lower, the surer that it is the chat's."""
 
     BOX = 0
@@ -77,33 +68,33 @@ class Source(IntEnum):
     REPLY = 4
 
 
-_CALM: dict[Source, float] = {
-    Source.BOX: 0.04,  # a few turns of the watching script, and of one that sets a value in two steps
-    Source.REQUEST: 0.04,
-    Source.GLOBAL: 0.15,  # the box may still get another one
-    Source.ACTION: 0.3,
-    Source.REPLY: 0.8,  # any plugin may fetch a nonce of its own
+_STABLE_FOR: dict[NonceSource, float] = {
+    NonceSource.BOX: 0.04,  # some turns of the watching script, and of one that sets a value in two steps
+    NonceSource.REQUEST: 0.04,
+    NonceSource.GLOBAL: 0.15,  # the box may still get another one
+    NonceSource.ACTION: 0.3,
+    NonceSource.REPLY: 0.8,  # any plugin may fetch a nonce of its own
 }
-"""Seconds that a value must stay the same, by where it shows."""
+"""Seconds that a nonce must stay the same, by where it shows."""
 
-_CALM_LOADING = 0.12
-"""While the document is being parsed, scripts to come may replace what is there."""
-_CALM_SERVED = 0.15
-"""What stood in the page as it was served may be a placeholder that scripts replace."""
-_CALM_SERVED_LOADING = 0.5
+_STABLE_WHILE_LOADING = 0.12
+"""While the document is being parsed, scripts to come may replace the nonce."""
+_STABLE_AS_SERVED = 0.15
+"""A nonce of the page as it was served may be a placeholder that scripts replace."""
+_STABLE_AS_SERVED_WHILE_LOADING = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """Tokens in the making: a box, its nonce, and the page that shows it."""
+class Candidate:
+    """What may become tokens: a box, its nonce, and the page that shows it."""
 
     box: ChatBox
     nonce: str
     page: str
-    source: Source
+    source: NonceSource
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Frame:
     page: Page
     boxes: tuple[ChatBox, ...]
@@ -115,16 +106,25 @@ class _Frame:
     is_main: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _ShownBox:
+    """A box, the URL of the page that shows it, and its frame; the box of a reply has no frame."""
+
+    box: ChatBox
+    url: str
+    frame: _Frame | None = None
+
+
 @dataclass(slots=True, kw_only=True)
-class Sightings:
-    """Everything that one visit of a page showed.
+class PageObservations:
+    """What one visit of a page has shown until now.
 
     Args:
-        page: the page, which its last document tells.
+        page: the URL of the page's present document.
         bot: the wanted bot, as for `choose_box`.
-        wrong: nonces that are known not to do: placeholders of the static page and rejected ones.
+        wrong: nonces that are known to be wrong: placeholders of the static page, and rejected ones.
         endpoint: where the caller wants messages to go, "" where the page says it.
-        is_static_known: whether the page's markup was read before: what shows now is its scripts' work.
+        is_static_known: whether the page's markup was read before, so that what shows now is made by scripts.
     """
 
     page: str
@@ -132,15 +132,15 @@ class Sightings:
     wrong: frozenset[str] = frozenset()
     endpoint: str = ""
     is_static_known: bool = True
+    wrong_shown: set[str] = field(default_factory=set)
+    """Nonces that showed and are known to be wrong."""
     _frames: dict[object, _Frame] = field(default_factory=dict)
-    _nonces: dict[Source, str] = field(default_factory=dict)
-    _embedded: list[tuple[str, ChatBox]] = field(default_factory=list)
+    _nonces: dict[NonceSource, str] = field(default_factory=dict)
+    _boxes_of_replies: list[_ShownBox] = field(default_factory=list)
     _foreign_routes: dict[str, None] = field(default_factory=dict)
     _replies: int = 0
     _candidate: tuple[str, str, int] | None = None
     _since: float = 0.0
-    suspects: set[str] = field(default_factory=set)
-    """Nonces that showed and are known to be wrong."""
 
     @property
     def state(self) -> str:
@@ -149,19 +149,19 @@ class Sightings:
 
     @property
     def is_settling(self) -> bool:
-        """Whether there are tokens that only have to stay for a while."""
+        """Whether there is a candidate that only has to stay the same for a while."""
         return self._candidate is not None
 
     @property
     def box(self) -> ChatBox | None:
         """The wanted box, with or without a nonce; None where it has not shown."""
         chosen = self._choose_box()
-        return None if chosen is None else chosen[0]
+        return None if chosen is None else chosen.box
 
     @property
     def boxes(self) -> tuple[ChatBox, ...]:
         """Every box of the page's own site that shows, in all frames."""
-        return tuple(box for _, _, box in self._all_boxes())
+        return tuple(shown.box for shown in self._all_boxes())
 
     @property
     def foreign_pages(self) -> tuple[str, ...]:
@@ -178,144 +178,137 @@ class Sightings:
         own = (frame.foreign_sites for frame in self._own_frames())
         return tuple(dict.fromkeys((*chain.from_iterable(own), *self._foreign_routes)))
 
-    def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
-        """Takes in what the watching script told; anything else than its own form is passed over."""
-        told = _read_told(text)
-        if told is None:
+    def observe_frame(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
+        """Takes in a report of the watching script (watch.js); anything in another form is ignored."""
+        report = _read_report(text)
+        if report is None:
             return
-        markup, globals_, state, is_scripted = told
-        params = globals_.get(wpaicg.PARAMS)
+        params = report.globals.get(wpaicg.PARAMS)
         script = f"<script>var {wpaicg.PARAMS} = {_script_json(params)};</script>" if params else ""
-        page = Page(f"<!doctype html><body>{markup}{script}".encode("utf-8", "replace"), url)
+        page = Page(f"<!doctype html><body>{report.markup}{script}".encode("utf-8", "replace"), url)
         self._frames[frame] = _Frame(
             page=page,
             boxes=find_boxes(page, self.endpoint),
             foreign_sites=foreign_sites(page),
             nonce=wpaicg.find_page_nonce(page),
-            globals=globals_,
-            state=state,
-            is_scripted=is_scripted,
+            globals=report.globals,
+            state=report.state,
+            is_scripted=report.is_scripted,
             is_main=is_main,
         )
 
-    def frame_left(self, frame: object) -> None:
-        """Forgets a frame that is gone or shows something else now; all of them for None."""
+    def forget_frame(self, frame: object) -> None:
+        """Forgets a frame that is gone or has another document now; None stands for all frames."""
         if frame is None:
             self._frames.clear()
         self._frames.pop(frame, None)
 
-    def request_went(self, url: str, body: str) -> None:
+    def observe_request(self, url: str, body: str) -> None:
         """Takes in a request that the page itself sent."""
         if not (AJAX_PATH in url and self._is_own(url)):
             return
-        fields = _read_query(url) | _read_fields(body)
+        fields = _read_query(url) | _read_form(body)
         if _CHAT_ACTIONS.match(fields.get("action", "")):
-            self._note(Source.REQUEST, fields.get("_wpnonce") or fields.get("_ajax_nonce"))
+            self._add_nonce(NonceSource.REQUEST, fields.get("_wpnonce") or fields.get("_ajax_nonce"))
 
-    def reply_came(self, url: str, body: str, request_body: str = "") -> None:
-        """Takes in a reply that the page itself received from its own site; what `is_worth_reading` of it."""
+    def observe_reply(self, url: str, body: str, request_body: str = "") -> None:
+        """Takes in a reply that the page's scripts received from a place where tokens may come from."""
         if _EMBED_ROUTE in url and has_host(url) and not self._is_own(url):
             self._foreign_routes[url.partition("/wp-json/")[0] if "/wp-json/" in url else origin(url)] = None
-        if not (is_worth_reading(url) and self._is_own(url)):
+        if not (may_hold_tokens(url) and self._is_own(url)):
             return
         self._replies += 1
         if self._replies > _MAX_REPLIES or len(body) > MAX_REPLY_CHARACTERS:
             return
-        fields = _read_query(url) | _read_fields(request_body)
-        source = Source.ACTION if fields.get("action") == _NONCE_ACTION else Source.REPLY
-        found = list(find_objects(body))
-        for markup in islice(chain.from_iterable(_find_boxes(one, 0) for one in found), _MAX_MARKUPS):
-            self._embed(markup)
-        for nonce in chain.from_iterable(_find_nonces(one, 0) for one in found):
-            self._note(source, nonce)
+        fields = _read_query(url) | _read_form(request_body)
+        source = NonceSource.ACTION if fields.get("action") == _NONCE_ACTION else NonceSource.REPLY
+        members = [member for value in find_objects(body) for member in _members_of(value)]
+        for markup in islice((found for _, value in members for found in _find_markup(value)), _MAX_MARKUPS):
+            self._add_boxes(markup)
+        for key, value in members:
+            if key in _NONCE_KEYS:
+                self._add_nonce(source, value)
 
-    def choose(self, now: float) -> Seen | None:
-        """Tokens that are plausible and have been stable for long enough by `now`; None while there are
-        none.
-        """
-        seen, calm = self._best()
-        if seen is None:
+    def choose_candidate(self, now: float) -> Candidate | None:
+        """A plausible candidate that has been stable for long enough by `now`; None where there is none."""
+        candidate, stable_for = self._best_candidate()
+        if candidate is None:
             self._candidate = None
             return None
-        key = (seen.page, seen.nonce, seen.box.bot_id)
+        key = (candidate.page, candidate.nonce, candidate.box.bot_id)
         if key != self._candidate:
             self._candidate, self._since = key, now
-        return seen if now - self._since >= calm else None
+        return candidate if now - self._since >= stable_for else None
 
-    def least_bad(self) -> Seen | None:
-        """Tokens whose nonce is known to be wrong, where nothing better showed: sites do err."""
+    def least_bad_candidate(self) -> Candidate | None:
+        """A candidate whose nonce is known to be wrong, where no better one showed: sites do err."""
         wrong, self.wrong = self.wrong, frozenset()
         try:
-            return self._best()[0]
+            return self._best_candidate()[0]
         finally:
             self.wrong = wrong
 
-    def _best(self) -> tuple[Seen | None, float]:
-        chosen = self._choose_box()
-        if chosen is None:
-            return None, 0.0
-        box, url, frame = chosen
-        found = self._nonce_for(box, frame)
-        if found is None:
+    def _best_candidate(self) -> tuple[Candidate | None, float]:
+        """The best candidate of this moment, and for how many seconds it has to be stable."""
+        shown = self._choose_box()
+        found = None if shown is None else self._nonce_for(shown)
+        if shown is None or found is None:
             return None, 0.0
         nonce, source = found
-        calm = _CALM[source]
-        if self.state not in ("interactive", "complete"):
-            calm = max(calm, _CALM_LOADING)
+        frame, is_parsed = shown.frame, self.state in ("interactive", "complete")
+        stable_for = max(_STABLE_FOR[source], 0.0 if is_parsed else _STABLE_WHILE_LOADING)
         is_as_served = frame is not None and not (frame.is_scripted or self.is_static_known)
-        if is_as_served and source is Source.BOX:
-            calm = max(calm, _CALM_SERVED if self.state == "complete" else _CALM_SERVED_LOADING)
-        seen = Seen(box=replace(box, nonce=nonce, found_by="browser"), nonce=nonce, page=url, source=source)
-        return seen, calm
+        if is_as_served and source is NonceSource.BOX:
+            is_loaded = self.state == "complete"
+            stable_for = max(stable_for, _STABLE_AS_SERVED if is_loaded else _STABLE_AS_SERVED_WHILE_LOADING)
+        box = replace(shown.box, nonce=nonce, found_by="browser")
+        return Candidate(box=box, nonce=nonce, page=shown.url, source=source), stable_for
 
-    def _nonce_for(self, box: ChatBox, frame: _Frame | None) -> tuple[str, Source] | None:
-        # Every box of a protocol on a page has the same nonce (docs/protocols.md C2).
-        boxes = [box] if frame is None else [box, *(b for b in frame.boxes if b.protocol == box.protocol)]
-        for one in boxes:
-            if one.nonce is not None and self._is_new(one.nonce):
-                return one.nonce, Source.BOX
-        if Source.REQUEST in self._nonces:
-            return self._nonces[Source.REQUEST], Source.REQUEST
-        if box.protocol == "wpaicg":
-            frames = [frame] if frame else []
-            for one_frame in [*frames, *self._own_frames()]:
-                if one_frame.nonce is not None and self._is_new(one_frame.nonce):
-                    return one_frame.nonce, Source.GLOBAL
-        for one_frame in self._own_frames():
-            for name, members in one_frame.globals.items():
-                nonce = maybe_nonce(members.get("nonce"))
-                if name != wpaicg.PARAMS and nonce is not None and self._is_new(nonce):
-                    return nonce, Source.REPLY
-        for source in (Source.ACTION, Source.REPLY):
-            if source in self._nonces:
-                return self._nonces[source], source
+    def _nonce_for(self, shown: _ShownBox) -> tuple[str, NonceSource] | None:
+        for nonce, source in self._nonces_for(shown.box, shown.frame):
+            if nonce is not None and self._is_plausible(nonce):
+                return nonce, source
         return None
 
-    def _choose_box(self) -> tuple[ChatBox, str, _Frame | None] | None:
+    def _nonces_for(self, box: ChatBox, frame: _Frame | None) -> Iterator[tuple[str | None, NonceSource]]:
+        """Every nonce that may be the box's, the surest first."""
+        yield box.nonce, NonceSource.BOX
+        # Every box of a protocol on a page has the same nonce (docs/protocols.md C2).
+        for other in frame.boxes if frame is not None else ():
+            if other.protocol == box.protocol:
+                yield other.nonce, NonceSource.BOX
+        yield self._nonces.get(NonceSource.REQUEST), NonceSource.REQUEST
+        own = self._own_frames()
+        if box.protocol == "wpaicg":
+            for one in [*([frame] if frame else []), *own]:
+                yield one.nonce, NonceSource.GLOBAL
+        for one in own:
+            for name, members in one.globals.items():
+                if name != wpaicg.PARAMS:
+                    yield maybe_nonce(members.get("nonce")), NonceSource.REPLY
+        for source in (NonceSource.ACTION, NonceSource.REPLY):
+            yield self._nonces.get(source), source
+
+    def _choose_box(self) -> _ShownBox | None:
         """The wanted box among those of the page itself, then of its site's frames."""
-        found = self._all_boxes()
-        own = [one for one in found if one[1] is None or one[1].is_main]
+        shown = self._all_boxes()
+        own = [one for one in shown if one.frame is None or one.frame.is_main]
         # One with its nonce first: an empty shell may stand beside the frame that has the chat.
-        for some in (self._usable(own), self._usable(found), found):
+        for some in (self._with_nonce(own), self._with_nonce(shown), shown):
             try:
-                box = choose_box(tuple(box for _, _, box in some), self.bot, self.page)
+                box = choose_box(tuple(one.box for one in some), self.bot, self.page)
             except ChatBoxNotFoundError:
                 continue
-            url, frame, _ = next(one for one in some if one[2] is box)
-            return box, url, frame
+            return next(one for one in some if one.box is box)
         return None
 
-    def _usable(
-        self, found: list[tuple[str, _Frame | None, ChatBox]]
-    ) -> list[tuple[str, _Frame | None, ChatBox]]:
-        return [one for one in found if one[2].nonce is not None and self._is_new(one[2].nonce)]
+    def _with_nonce(self, shown: list[_ShownBox]) -> list[_ShownBox]:
+        return [one for one in shown if one.box.nonce is not None and self._is_plausible(one.box.nonce)]
 
-    def _all_boxes(self) -> list[tuple[str, _Frame | None, ChatBox]]:
-        found: list[tuple[str, _Frame | None, ChatBox]] = [
-            (frame.page.url, frame, box) for frame in self._own_frames() for box in frame.boxes
-        ]
-        shown = {box.bot_id for _, _, box in found}
-        return found + [(url, None, box) for url, box in self._embedded if box.bot_id not in shown]
+    def _all_boxes(self) -> list[_ShownBox]:
+        shown = [_ShownBox(box, frame.page.url, frame) for frame in self._own_frames() for box in frame.boxes]
+        bots = {one.box.bot_id for one in shown}
+        return shown + [one for one in self._boxes_of_replies if one.box.bot_id not in bots]
 
     def _own_frames(self) -> list[_Frame]:
         """The page itself, then the frames of its site."""
@@ -325,76 +318,47 @@ class Sightings:
     def _is_own(self, url: str) -> bool:
         return is_same_site(url, self.page) or is_same_site(url, self.endpoint)
 
-    def _embed(self, markup: str) -> None:
-        known = {(box.bot_id, box.nonce) for _, box in self._embedded}
+    def _add_boxes(self, markup: str) -> None:
+        known = {(one.box.bot_id, one.box.nonce) for one in self._boxes_of_replies}
         for box in find_boxes(Page(markup.encode("utf-8", "replace"), self.page), self.endpoint):
-            if (box.bot_id, box.nonce) not in known and len(self._embedded) < 50:
-                self._embedded.insert(0, (self.page, box))
+            if (box.bot_id, box.nonce) not in known and len(self._boxes_of_replies) < _MAX_BOXES:
+                self._boxes_of_replies.insert(0, _ShownBox(box, self.page))
 
-    def _note(self, source: Source, text: object) -> None:
+    def _add_nonce(self, source: NonceSource, text: object) -> None:
         nonce = maybe_nonce(text)
-        if nonce is not None and self._is_new(nonce):
+        if nonce is not None and self._is_plausible(nonce):
             self._nonces[source] = nonce
 
-    def _is_new(self, nonce: str) -> bool:
+    def _is_plausible(self, nonce: str) -> bool:
         if nonce in self.wrong:
-            self.suspects.add(nonce)
+            self.wrong_shown.add(nonce)
             return False
         return True
 
 
-def is_worth_reading(url: str) -> bool:
+def may_hold_tokens(url: str) -> bool:
     """Whether a reply from there may hold a box or its nonce."""
     return AJAX_PATH in url or _EMBED_ROUTE in url
 
 
-_MADE_BY_SCRIPT = re.compile(
-    r"wpaicg-chatbox|wpaicg-chat-shortcode|aipkit_chat_container|aipkit_popup_wrapper|aipkit-chatbot-container"
-)
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What the watching script says of a frame."""
+
+    markup: str
+    globals: Mapping[str, Mapping[str, str]]
+    state: str
+    is_scripted: bool
 
 
-def needs_scripts(page: Page) -> bool:
-    """Whether a page without a box says that scripts make one: a bot's embed, or a script naming boxes.
-
-    The plugin's own files say nothing in 1.x, which puts them on every page of a site (docs/protocols.md W1);
-    2.x loads its own only where a bot is.
-    """
-    return bool(
-        page.select('script[data-bot-id], [id^="aipkit-chatbot-container"], [src*="/dist/js/public-main"]')
-        or any(_MADE_BY_SCRIPT.search(script) for script in page.scripts)
-    )
-
-
-def hints_at_chat(page: Page) -> bool:
-    """Whether it is worth running a page without a box: its scripts, or a frame in it, may show one."""
-    return needs_scripts(page) or bool(page.select("iframe[src]"))
-
-
-_HELD_BACK = 'script[type^="text/plain" i]'
-_MENTIONS_HELD_BACK = re.compile(r"type\s*=\s*[\"']?\s*text/plain", re.I)
-"""How consent managers hold a script back until the visitor agreed."""
-
-
-def blocked_by_consent(document: str) -> bool:
-    """Whether a page's chat script waits for the visitor to agree to something."""
-    document = document[:_MAX_CONSENT_CHARACTERS]
-    if not _MENTIONS_HELD_BACK.search(document):
-        return False
-    page = Page(document.encode("utf-8", "replace"), "about:blank")
-    return any(
-        re.search(r"wpaicg|aipkit|gpt3-ai-content-generator", (node.html or "")[:50_000])
-        for node in page.select(_HELD_BACK)
-    )
-
-
-def _read_told(text: str) -> tuple[str, dict[str, dict[str, str]], str, bool] | None:
+def _read_report(text: str) -> _Report | None:
     try:
-        told = json.loads(text)
+        report = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict):
+    if not isinstance(report, dict):
         return None
-    markup, globals_, state = told.get("html"), told.get("globals"), told.get("state")
+    markup, globals_, state = report.get("html"), report.get("globals"), report.get("state")
     if not isinstance(markup, str) or not isinstance(globals_, dict) or not isinstance(state, str):
         return None
     members = {
@@ -402,7 +366,7 @@ def _read_told(text: str) -> tuple[str, dict[str, dict[str, str]], str, bool] | 
         for name, of in globals_.items()
         if isinstance(of, dict)
     }
-    return markup, members, state, told.get("scripted") is True
+    return _Report(markup, members, state, report.get("scripted") is True)
 
 
 def _script_json(members: Mapping[str, str]) -> str:
@@ -417,47 +381,36 @@ def _read_query(url: str) -> dict[str, str]:
         return {}
 
 
-def _read_fields(body: str) -> dict[str, str]:
+def _read_form(body: str) -> dict[str, str]:
     """The fields of a form, url-encoded or in parts."""
     if "Content-Disposition: form-data" in body[:2000]:
         return dict(re.findall(r'form-data; name="([^"]{1,60})"\r\n\r\n([^\r\n]{0,200})\r\n', body[:200_000]))
     return dict(parse_qsl(body[:200_000]))
 
 
-def _find_nonces(value: object, depth: int) -> Iterator[str]:
-    for key, member in _members(value):
-        if isinstance(member, str):
-            nonce = maybe_nonce(member)
-            if nonce is not None and key in _NONCE_KEYS:
-                yield nonce
-        elif depth < _MAX_DEPTH:
-            yield from _find_nonces(member, depth + 1)
-
-
-def _find_boxes(value: object, depth: int) -> Iterator[str]:
-    """Markup of boxes in a JSON reply: as it stands, or made of a 2.x configuration."""
-    if isinstance(value, dict) and "botId" in value and "nonce" in value:
-        config = html.escape(_maybe_json(value) or "")
-        yield f"<div class='aipkit_chat_container' data-config='{config}'></div>"
-    for _, member in _members(value):
-        if isinstance(member, str):
-            if "<" in member and any(name in member for name in _BOX_CLASSES):
-                yield member
-        elif depth < _MAX_DEPTH:
-            yield from _find_boxes(member, depth + 1)
-
-
-def _maybe_json(value: object) -> str | None:
-    """`value` as JSON; None where it is nested deeper than can be written, which is less than can be read."""
-    try:
-        return json.dumps(value)
-    except RecursionError:
-        return None
-
-
-def _members(value: object) -> list[tuple[str, object]]:
+def _members_of(value: object, depth: int = 0) -> Iterator[tuple[str, object]]:
+    """A JSON value and everything in it, each with its key, "" where it has none."""
+    if depth == 0:
+        yield "", value
+    members: Iterator[tuple[str, object]] = iter(())
     if isinstance(value, dict):
-        return [(str(key), member) for key, member in value.items()][:200]
-    if isinstance(value, list):
-        return [("", member) for member in value[:200]]
-    return []
+        members = ((str(key), member) for key, member in value.items())
+    elif isinstance(value, list):
+        members = (("", member) for member in value)
+    for key, member in islice(members, _MAX_MEMBERS):
+        yield key, member
+        if depth < _MAX_DEPTH:
+            yield from _members_of(member, depth + 1)
+
+
+def _find_markup(value: object) -> Iterator[str]:
+    """Markup of boxes in a member of a reply: as it stands, or made of a 2.x configuration."""
+    if isinstance(value, str):
+        if "<" in value and any(name in value for name in _BOX_CLASSES):
+            yield value
+    elif isinstance(value, dict) and "botId" in value and "nonce" in value:
+        try:
+            config = json.dumps(value)
+        except RecursionError:  # it is nested deeper than can be written, which is less than can be read
+            config = ""
+        yield f"<div class='aipkit_chat_container' data-config='{html.escape(config)}'></div>"

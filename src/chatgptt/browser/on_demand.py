@@ -87,15 +87,16 @@ class BrowserOnDemand:
 
     def _make(self) -> tuple[SharedBrowser, BrowserRung]:
         # Here, for the reason above.
-        from chatgptt.browser.rung import BrowserRung, disguise_for
+        from chatgptt.browser.rung import BrowserRung
         from chatgptt.browser.shared import BrowserOptions, SharedBrowser
+        from chatgptt.browser.visitor import identity_for
 
         options = self._options or BrowserOptions()
         if options.cache is None and self._folder is not None:
             # A place for what the browser's driver compiles, which saves a tenth of a second a start.
             options = dataclasses.replace(options, cache=self._folder / "playwright-cache")
-        disguise = functools.partial(
-            disguise_for,
+        identity = functools.partial(
+            identity_for,
             user_agent=self._user_agent,
             headers=self._headers,
             auth=self._auth,
@@ -104,7 +105,7 @@ class BrowserOnDemand:
         browser = SharedBrowser(options)
         rung = BrowserRung(
             browser,
-            disguise,
+            identity,
             self._policy,
             cookies_for=self._cookies_for,
             reach_of=self._reach_of,

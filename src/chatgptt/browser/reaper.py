@@ -1,14 +1,15 @@
-"""A small process that outlives the caller for a moment and clears up after it.
+"""A small process that outlives the caller for a moment and removes the browser.
 
-A browser is a tree of processes and a temporary profile. A caller that is killed outright can close neither.
-So all of them live in one folder, and a process of our own reads from a pipe. The pipe ends when the caller
-closes it or dies in any way. Then the process ends the browser's processes and removes the folder.
+A browser is a tree of processes and a temporary profile. A caller that is killed can close neither. So all of
+them belong to one folder, and the reaper, a process of our own, reads from a pipe. The pipe ends when the
+caller closes it or dies in any way. Then the reaper kills the browser's processes and removes the folder.
 
-The driver alone is started with the folder as its `TMPDIR`. A process with this `TMPDIR`, or a descendant of
-one, belongs to the browser. No other process is touched, whatever it does with the folder.
+Only the driver is started with the folder as its `TMPDIR`. A process with this `TMPDIR`, and a descendant of
+one, belongs to the browser. The reaper touches no other process, even if it uses the folder.
 
-Closing goes the same way. A process that is starting, or was stopped by a signal, does not react, so all of
-them are killed. After the death of a caller they get two seconds, since the driver may end them by itself.
+The reaper also does the usual close. A process that is starting, or that a signal has stopped, does not
+react to a request, so all processes are killed. After the death of a caller they get two seconds first,
+since the driver may end them by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["Lifeline"]
+__all__ = ["PREFIX", "Reaper"]
 
 _log = logging.getLogger("chatgptt.browser")
 
@@ -47,7 +48,7 @@ for name in ("SIGINT", "SIGHUP", "SIGTERM"):
 while os.read(0, 1024):
     grace = 0.0
 mark = b"TMPDIR=" + os.fsencode(folder)
-known = set()  # pid and time of start: what is orphaned meanwhile is still the browser's
+known = set()  # pid and time of start; a process that lost its parent is still the browser's
 def listed():
     if not os.path.isdir("/proc/self"):
         import subprocess
@@ -102,15 +103,15 @@ for _ in range(20):
 """
 
 
-class Lifeline:
-    """The folder that a browser lives in, and the process that clears it up whatever happens."""
+class Reaper:
+    """The process, and the folder that the browser writes to."""
 
     def __init__(self) -> None:
         self.folder = _place() / f"{PREFIX}{secrets.token_hex(8)}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def watch(self) -> None:
-        """Starts the process that clears up, and then makes the folder.
+    def start(self) -> None:
+        """Starts the process, and then makes the folder.
 
         In this order, a caller that is killed between the two leaves nothing behind.
         """
@@ -122,20 +123,20 @@ class Lifeline:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # neither Ctrl-C nor the end of the caller's group reaches it
+                    start_new_session=True,  # so that neither Ctrl-C nor the end of the group reaches it
                     cwd="/",
                 )
             except OSError as error:
-                _log.warning("nothing will clear up after a killed browser: %s", error)
+                _log.warning("a browser whose caller is killed will be left running: %s", error)
         self.folder.mkdir(mode=0o700)
 
     @property
-    def is_watching(self) -> bool:
-        """Whether the process is there, so that `close` ends everything."""
+    def is_running(self) -> bool:
+        """Whether the process was started, so that `close` ends everything."""
         return self._process is not None
 
     async def close(self) -> None:
-        """Kills what runs, clears up, and waits for that; for 10 s at most, mostly for a tenth."""
+        """Kills the processes and removes the folder; it takes a tenth of a second, and 10 s at most."""
         process = self._process
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):  # it may have been killed
@@ -149,10 +150,10 @@ class Lifeline:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def forget(self) -> None:
-        """For a process that was forked: the browser is its parent's, and so is the end of the pipe."""
+        """Lets go of the process in a forked process: it and the end of the pipe are the parent's."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-            self._process.returncode = 0  # it is no child of this process, which therefore waits for nothing
+            self._process.returncode = 0  # it is no child of this process, which cannot wait for it
 
 
 def _place() -> Path:
@@ -160,8 +161,8 @@ def _place() -> Path:
     usual = Path(tempfile.gettempdir())
     if sys.platform == "win32" or _is_short(usual):
         return usual
-    others = ("/tmp", os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - see _is_safe
-    return next((Path(path) for path in others if _is_short(Path(path)) and _is_safe(Path(path))), usual)
+    others = [Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp"), Path("/tmp")]  # noqa: S108 - see _is_safe
+    return next((path for path in others if _is_short(path) and _is_safe(path)), usual)
 
 
 def _is_short(path: Path) -> bool:

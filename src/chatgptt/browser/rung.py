@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -29,10 +28,12 @@ from chatgptt._errors import (
     TransportError,
 )
 from chatgptt._models import ReplyHead, Rung, StoredCookie, Tokens
-from chatgptt.browser.chromium import Crashed, Disguise, Document, Listener, Tab
-from chatgptt.browser.observations import Seen, Sightings, blocked_by_consent, hints_at_chat, needs_scripts
+from chatgptt.browser.observations import Candidate, PageObservations
+from chatgptt.browser.page_events import Document, PageListener
+from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.browser.shared import SharedBrowser
-from chatgptt.net.proxies import Proxies
+from chatgptt.browser.tab import Crashed, Tab
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import NO_BOX_HINT, box_elsewhere
@@ -40,7 +41,7 @@ from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
 from chatgptt.protocols.walls import Wall, maybe_wall
 from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
 
-__all__ = ["BrowserRung", "disguise_for"]
+__all__ = ["BrowserRung"]
 
 # Seconds.
 _BEFORE_INPUT = 0.3
@@ -68,42 +69,12 @@ _MAY_GO_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
 """The parts of an error page that may lead to another document."""
 
 
-def disguise_for(
-    page: str,
-    *,
-    user_agent: str,
-    headers: Mapping[str, str],
-    auth: tuple[str, str] | None,
-    proxy: str | None,
-) -> Disguise:
-    """As whom `page` is visited: with the client's own headers and login, and the proxy that httpx would use.
-
-    Args:
-        page: its URL.
-        user_agent: the client's, unless `headers` has another.
-        headers: with lower-case names.
-        auth: user and password for HTTP basic authentication.
-        proxy: its URL; None heeds the environment, as httpx does.
-    """
-    own = dict(headers)
-    if auth is not None:
-        own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
-    agent = own.pop("user-agent", user_agent)
-    taken = Proxies(proxy).maybe_for(page)
-    return Disguise(
-        user_agent=agent,
-        headers=tuple(sorted(own.items())),
-        proxy=taken.url if taken else None,
-        proxy_source=taken.source if taken else "",
-    )
-
-
 class BrowserRung:
     """Runs the page in a browser.
 
     Args:
         browser: where the tabs come from.
-        disguise: as whom a page is visited, by its URL.
+        identity_for: the visitor of a page, by the page's URL.
         policy: how often and how patiently a visit that fails for a passing reason is repeated.
         cookies_for: what the visitor has of a page's site.
         reach_of: where a page's site may lead.
@@ -116,7 +87,7 @@ class BrowserRung:
     def __init__(
         self,
         browser: SharedBrowser,
-        disguise: Callable[[str], Disguise],
+        identity_for: Callable[[str], VisitorIdentity],
         policy: RetryPolicy,
         *,
         cookies_for: Callable[[str], tuple[StoredCookie, ...]],
@@ -125,7 +96,7 @@ class BrowserRung:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._browser = browser
-        self._disguise = disguise
+        self._identity_for = identity_for
         self._policy = policy
         self._cookies_for = cookies_for
         self._reach_of = reach_of
@@ -199,12 +170,12 @@ class BrowserRung:
             seen = visit.least_bad()
             if seen is not None:
                 climb.again = await self._make_tokens(tab, seen, visit)
-            await tab.keep_trace()
+            await tab.write_trace()
             return None
 
-        return await self._browser.visit(self._disguise(page), visit_in)
+        return await self._browser.visit(self._identity_for(page), visit_in)
 
-    async def _make_tokens(self, tab: Tab, seen: Seen, visit: _Visit) -> Tokens:
+    async def _make_tokens(self, tab: Tab, seen: Candidate, visit: _Visit) -> Tokens:
         cookies = await tab.cookies(seen.page, seen.box.ajax_url)
         return Tokens(
             box=seen.box,
@@ -212,18 +183,18 @@ class BrowserRung:
             page=without_mark(seen.page),
             rung=self.name,
             acquired_at=self._clock(),
-            user_agent=tab.disguise.user_agent,
+            user_agent=tab.options.identity.user_agent,
             cookies=_for_whole_site(cookies, seen.page) if visit.has_gone_on else cookies,
         )
 
 
-class _Visit(Listener):
+class _Visit(PageListener):
     """One visit: what it saw, what it did, and how it ends."""
 
     def __init__(self, tab: Tab, climb: Climb) -> None:
         self._tab = tab
         self._climb = climb
-        self._sightings = Sightings(
+        self._observations = PageObservations(
             page=climb.wanted.page,
             bot=climb.wanted.bot,
             endpoint=climb.wanted.ajax_url,
@@ -252,23 +223,23 @@ class _Visit(Listener):
         """Whether a document came before the page itself, as that of a cookie check."""
         return self._documents > 1
 
-    async def look(self) -> Seen | None:
+    async def look(self) -> Candidate | None:
         """Tokens as soon as they are there; None where patience ends.
 
         Raises:
             ChallengeError: where a bot protection's page came, or stayed.
             ChatGpttError: where the page ended as an error page, or is no page.
         """
-        seen: Seen | None = None
+        seen: Candidate | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._act)
             while seen is None and self._failure is None and not self._is_hopeless():
                 self._bell = anyio.Event()
                 self._read()
                 if self._error_page is None:
-                    seen = self._sightings.choose(time.monotonic())
+                    seen = self._observations.choose_candidate(time.monotonic())
                 if seen is None:
-                    with anyio.move_on_after(0.01 if self._sightings.is_settling else 0.1):
+                    with anyio.move_on_after(0.01 if self._observations.is_settling else 0.1):
                         await self._bell.wait()
             tasks.cancel_scope.cancel()
         failure = self._failure or self._error_page
@@ -279,15 +250,15 @@ class _Visit(Listener):
     def _read(self) -> None:
         while self._unread:
             frame, (url, is_main, text) = self._unread.popitem()
-            self._sightings.frame_showed(frame, url, is_main=is_main, text=text)
-        if self._sightings.state in ("interactive", "complete"):
+            self._observations.observe_frame(frame, url, is_main=is_main, text=text)
+        if self._observations.state in ("interactive", "complete"):
             self._parsed.set()
 
     def conclude(self) -> None:
         """Leaves what it saw for whoever comes after."""
-        found = tuple(replace(box, found_by="browser") for box in self._sightings.boxes)
+        found = tuple(replace(box, found_by="browser") for box in self._observations.boxes)
         self._climb.boxes = found or self._climb.boxes
-        self._climb.box = self._sightings.box or self._climb.box
+        self._climb.box = self._observations.box or self._climb.box
 
     async def explain(self) -> None:
         """Says what was there instead of tokens.
@@ -297,13 +268,13 @@ class _Visit(Listener):
             RefusedError: where the chat waits for the visitor's consent.
         """
         self.conclude()
-        climb, sightings = self._climb, self._sightings
+        climb, observations = self._climb, self._observations
         content = ""
         with anyio.move_on_after(_SLOW_DOCUMENT):
             content = await self._tab.content()
-        if sightings.box is None:
+        if observations.box is None:
             self._refuse_challenge(content, is_end=True)
-        if blocked_by_consent(content):
+        if waits_for_consent(content):
             raise RefusedError(
                 "the page's chat starts only after the visitor has agreed to something",
                 reason="consent_required",
@@ -314,15 +285,15 @@ class _Visit(Listener):
         climb.saw("browser", self._words())
 
     def _say_what_is_missing(self) -> None:
-        climb, sightings = self._climb, self._sightings
-        elsewhere = sightings.foreign_pages + sightings.foreign_sites
+        climb, observations = self._climb, self._observations
+        elsewhere = observations.foreign_pages + observations.foreign_sites
         for place in elsewhere[:_MOST_PLACES]:
             climb.saw(
                 "browser", f"a chat box on the page belongs to another site, {place[:200]}; it is not asked"
             )
         if climb.box is None and elsewhere and not climb.boxes:
-            climb.missing = box_elsewhere(elsewhere, sightings.page)
-            if sightings.foreign_pages:
+            climb.missing = box_elsewhere(elsewhere, observations.page)
+            if observations.foreign_pages:
                 climb.missing.hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
         elif climb.box is None and (climb.missing is None or not climb.boxes):
             climb.missing = ChatBoxNotFoundError(
@@ -332,40 +303,40 @@ class _Visit(Listener):
                 status=None if climb.missing is None else climb.missing.status,
             )
 
-    def least_bad(self) -> Seen | None:
+    def least_bad(self) -> Candidate | None:
         """Tokens that are known to be wrong, where the page shows no others."""
-        return self._sightings.least_bad()
+        return self._observations.least_bad_candidate()
 
     # What it is told
 
-    def frame_showed(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
-        """See Listener."""
+    def observe_frame(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
+        """See PageListener."""
         self._unread[frame] = (url, is_main, text)  # only the last of what a frame showed is read
         self._bell.set()
 
-    def frame_left(self, frame: object) -> None:
-        """See Listener."""
+    def forget_frame(self, frame: object) -> None:
+        """See PageListener."""
         if frame is None:
             self._unread.clear()
         self._unread.pop(frame, None)
-        self._sightings.frame_left(frame)
+        self._observations.forget_frame(frame)
 
-    def request_went(self, url: str, body: str) -> None:
-        """See Listener."""
-        self._sightings.request_went(url, body)
+    def observe_request(self, url: str, body: str) -> None:
+        """See PageListener."""
+        self._observations.observe_request(url, body)
         self._bell.set()
 
-    def reply_came(self, url: str, body: str, request_body: str) -> None:
-        """See Listener."""
-        self._sightings.reply_came(url, body, request_body)
+    def observe_reply(self, url: str, body: str, request_body: str) -> None:
+        """See PageListener."""
+        self._observations.observe_reply(url, body, request_body)
         self._bell.set()
 
-    def document_came(self, document: Document) -> None:
-        """See Listener."""
+    def observe_document(self, document: Document) -> None:
+        """See PageListener."""
         self._documents += 1
         if self._documents == _MOST_STARTS:
             self._restless_since = time.monotonic()
-        self._sightings.page = without_mark(document.url)
+        self._observations.page = without_mark(document.url)
         self._parsed = anyio.Event()
         self._went_on.set()
         head = _head_of(document)
@@ -386,8 +357,8 @@ class _Visit(Listener):
             self._error_page, self._errors = None, 0
         self._bell.set()
 
-    def error_page_came(self, document: Document) -> None:
-        """See Listener."""
+    def observe_error_page(self, document: Document) -> None:
+        """See PageListener."""
         head = _head_of(document)
         if not isinstance(self._error_page, ChallengeError):
             self._error_page = self._found(read_failure(head, document.body))
@@ -397,12 +368,12 @@ class _Visit(Listener):
             self._failure = self._error_page
         self._bell.set()
 
-    def script_failed(self, message: str) -> None:
-        """See Listener."""
+    def note_script_error(self, message: str) -> None:
+        """See PageListener."""
         self._script_error = self._script_error or " ".join(message.split())[:150]
 
-    def page_died(self) -> None:
-        """See Listener."""
+    def note_crash(self) -> None:
+        """See PageListener."""
         self._failure = Crashed("the page's process died")
         self._bell.set()
 
@@ -425,7 +396,7 @@ class _Visit(Listener):
             await self._parsed.wait()
         await anyio.sleep(_BEFORE_INPUT)
         try:
-            if self._sightings.box is None:
+            if self._observations.box is None:
                 self._refuse_challenge(await self._content_of_stranger(), is_end=False)
             await self._tab.move_about()
             await anyio.sleep(_BETWEEN_INPUTS)
@@ -433,7 +404,7 @@ class _Visit(Listener):
             await self._tab.move_about()
             await anyio.sleep(_BETWEEN_INPUTS)
             await self._tab.press_toggle()
-            if blocked_by_consent(await self._tab.content()):
+            if waits_for_consent(await self._tab.content()):
                 self._patience = _PATIENCE_FOR_CONSENT
         except ChatGpttError as error:
             # A page that is busy or on its way elsewhere takes no input; a challenge ends the visit.
@@ -451,13 +422,14 @@ class _Visit(Listener):
     def _is_hopeless(self) -> bool:
         if self._error_page is not None:
             return time.monotonic() - self._error_since > _PATIENCE_WITH_ERROR
-        if self._restless_since is not None and self._sightings.box is None:
+        if self._restless_since is not None and self._observations.box is None:
             return time.monotonic() - self._restless_since > _PATIENCE_WITHOUT_BOX
         if self._acted is None:
             return False
-        has_box = self._sightings.box is not None or self._climb.box is not None
+        has_box = self._observations.box is not None or self._climb.box is not None
         # A box that shows what the site rejected will hardly show another nonce: scripts made that one.
-        is_old = bool(self._sightings.suspects & self._climb.rejected) and not self._climb.is_last_resort
+        wrong = self._observations.wrong_shown & self._climb.rejected
+        is_old = bool(wrong) and not self._climb.is_last_resort
         patience = _PATIENCE if has_box and not is_old else _PATIENCE_WITHOUT_BOX
         return time.monotonic() - self._acted > min(self._patience, patience)
 
@@ -503,11 +475,11 @@ class _Visit(Listener):
         )
 
     def _words(self) -> str:
-        boxes = self._sightings.boxes
+        boxes = self._observations.boxes
         what = f"{len(boxes)} chat box{'es' if len(boxes) != 1 else ''}, none with a usable nonce"
         if not boxes:
             what = "no chat box"
-        if self._sightings.suspects:
+        if self._observations.wrong_shown:
             what += "; it shows only a nonce that is known not to do"
         if self._script_error:
             what += f"; a script of the page failed: {self._script_error}"

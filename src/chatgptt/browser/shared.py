@@ -1,10 +1,10 @@
-"""One browser for all clients of a process: started on first need, ended when idle, started anew if it died.
+"""One browser for all clients of a process: it starts on first need, ends when idle, and restarts if it died.
 
 Clients share nothing but the browser. Each visit has a tab in a context of its own, with the cookies, headers
-and proxy of its client. The browser ends with the last client that used it. It lives in a thread of its own
-(see `driver`), so that clients of all event loops and threads share it.
+and proxy of its client. The browser ends with the last client that used it. It is driven in a thread of its
+own (see `driver`), so that clients of all event loops and threads can share it.
 
-No visit waits for the slow parts: a used tab is closed in the background, and an empty one is made ready for
+No visit waits for the slow parts: a used tab is closed in the background, and an empty one is prepared for
 the next visit.
 
 A forked process does not use its parent's browser: it starts one of its own.
@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,10 +27,12 @@ from typing import TypeVar
 import anyio
 
 from chatgptt._errors import BrowserError, ChatGpttError
-from chatgptt.browser.chromium import Chromium, Crashed, Disguise, Tab, TabOptions
+from chatgptt.browser.chromium import Chromium
 from chatgptt.browser.driver import DriverThread, browser_is_closed
 from chatgptt.browser.installed import find_browser
-from chatgptt.browser.page_loads import Witness
+from chatgptt.browser.page_loads import RecordedVisit
+from chatgptt.browser.tab import Crashed, Tab, TabOptions
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.state.files import check_file
 
 __all__ = ["BrowserOptions", "SharedBrowser"]
@@ -58,7 +60,7 @@ class BrowserOptions:
         trace: where Playwright's trace of a failed visit is written; None keeps none.
         idle: seconds without a visit after which it is ended.
         cache: a folder from which Playwright's driver starts faster the next time; None keeps nothing.
-        witness: is told what each visit loaded and what its page became, to record it; None costs nothing.
+        record_visit: is called with what each visit loaded and its final document; None records nothing.
 
     Raises:
         InvalidInputError: for a trace that cannot be written there.
@@ -69,7 +71,7 @@ class BrowserOptions:
     trace: Path | None = None
     idle: float = IDLE
     cache: Path | None = None
-    witness: Witness | None = None
+    record_visit: Callable[[RecordedVisit], None] | None = None
 
     def __post_init__(self) -> None:
         if self.trace is not None:
@@ -91,7 +93,7 @@ class SharedBrowser:
         """Whether there is a browser for it at this moment."""
         return self._process is not None and self._process.is_running(self._options)
 
-    async def visit(self, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]) -> _Value:
+    async def visit(self, identity: VisitorIdentity, work: Callable[[Tab], Awaitable[_Value]]) -> _Value:
         """The result of `work` with an empty tab; waits while too many tabs are open.
 
         It is done in the browser's event loop. Where the caller is cancelled, so is `work`.
@@ -109,7 +111,7 @@ class SharedBrowser:
         process = _get_process()
         if process is not self._process:  # the first visit, or the first one after a fork
             self._process, self._visits, self._traces = process, set(), set()
-        return await process.thread.run(lambda: self._visit(process, disguise, work))
+        return await process.thread.run(lambda: self._visit(process, identity, work))
 
     async def close(self) -> None:
         """Ends the client's visits for good, and the browser where no other client has used it."""
@@ -119,7 +121,7 @@ class SharedBrowser:
             await process.thread.run(lambda: self._leave(process))
 
     async def _visit(
-        self, process: _Process, disguise: Disguise, work: Callable[[Tab], Awaitable[_Value]]
+        self, process: _Process, identity: VisitorIdentity, work: Callable[[Tab], Awaitable[_Value]]
     ) -> _Value:
         if self._is_closed:
             raise browser_is_closed()
@@ -129,62 +131,55 @@ class SharedBrowser:
         browser = process.browser_for(self._options)
         browser.users.add(self)
         try:
-            async with browser.visit(self._options.idle), self._tab(browser, disguise) as tab:
-                return await work(tab)
+            with browser.visit(self._options.idle):
+                try:
+                    return await self._work_in_tab(browser, identity, work)
+                except Crashed:
+                    await browser.end_if_dead()
+                    raise
         finally:
             self._visits.discard(visit)
 
-    @contextlib.asynccontextmanager
-    async def _tab(self, browser: _Browser, disguise: Disguise) -> AsyncIterator[Tab]:
-        options = TabOptions(
-            disguise=disguise, trace=self._options.trace, is_witnessed=self._options.witness is not None
-        )
+    async def _work_in_tab(
+        self, browser: _Browser, identity: VisitorIdentity, work: Callable[[Tab], Awaitable[_Value]]
+    ) -> _Value:
+        trace = self._options.trace
+        tab = await browser.take_tab(self._options, identity)
+        is_failed = True
         try:
-            tab = await browser.take(options)
+            result = await work(tab)
+            await self._record(tab)
+            is_failed = False
+            return result
         except Crashed:
-            await browser.end_if_dead()
+            is_failed = False  # nothing can be recorded
             raise
-        is_failed = False
-        try:
-            yield tab
-        except Crashed:
-            await browser.end_if_dead()
+        except ChatGpttError:
+            with anyio.CancelScope(shield=True):
+                await self._record(tab)
             raise
-        except BaseException as error:
-            is_failed = True
-            if isinstance(error, ChatGpttError):
-                with anyio.CancelScope(shield=True):
-                    await self._tell_of(tab)
-            raise
-        else:
-            await self._tell_of(tab)
         finally:
             closing = browser.put_away(tab, is_failed=is_failed)
-            if is_failed and self._options.trace is not None:
+            if is_failed and trace is not None:
                 self._traces.add(closing)
                 closing.add_done_callback(self._traces.discard)
 
-    async def _tell_of(self, tab: Tab) -> None:
-        if self._options.witness is not None:
-            self._options.witness(await tab.witnessed())
+    async def _record(self, tab: Tab) -> None:
+        if self._options.record_visit is not None:
+            self._options.record_visit(await tab.recorded_visit())
 
     async def _leave(self, process: _Process) -> None:
         await self.end_visits()
         await process.leave(self)
 
     async def end_visits(self) -> None:
-        """Cancels what is under way; for the browser's event loop."""
+        """Cancels the visits under way; for the browser's event loop."""
         for visit in self._visits:
             visit.cancel()
         if self._visits:
             await asyncio.wait(self._visits)
         if self._traces:
             await asyncio.wait(self._traces)
-
-    def __del__(self) -> None:
-        process = self._process
-        if process is not None and process is _here and not self._is_closed:
-            process.thread.call_soon(process.end_unused)
 
 
 # The process
@@ -193,11 +188,11 @@ class SharedBrowser:
 _lock = threading.Lock()
 _here: _Process | None = None
 _inherited: list[_Process] = []
-"""Of processes that this one was forked from: kept, since what is collected would be closed."""
+"""Those of the parent processes. They are kept, since Python closes what it collects."""
 
 
 def _get_process() -> _Process:
-    """What this process has of browsers; made on first need."""
+    """The browsers of this process; made on first need."""
     global _here
     with _lock:
         if _here is None:
@@ -221,9 +216,9 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Process:
-    """The thread that browsers are driven in, and those that are there.
+    """The browsers of a process, and the thread that they are driven in.
 
-    There is one for all clients, unless they want different ones: by name, or with a window.
+    There is one browser for all clients, unless they ask for another executable, or for a window.
     """
 
     def __init__(self) -> None:
@@ -234,24 +229,19 @@ class _Process:
         """The one that these options ask for."""
         kind = _kind_of(options)
         if kind not in self._browsers:
-            self._browsers[kind] = _Browser(options)
+            self._browsers[kind] = _Browser()
         return self._browsers[kind]
 
     def is_running(self, options: BrowserOptions) -> bool:
-        """Whether it is there at this moment."""
+        """Whether it runs at this moment; for any thread."""
         browser = self._browsers.get(_kind_of(options))
         return browser is not None and browser.is_running
 
     async def leave(self, user: SharedBrowser) -> None:
-        """Ends what only this client has used."""
+        """Ends each browser that only this client has used."""
         for browser in list(self._browsers.values()):
             browser.users.discard(user)
             await browser.end_if_unused()
-
-    def end_unused(self) -> None:
-        """Ends, in the background, what no client uses any more."""
-        for browser in self._browsers.values():
-            browser.spawn(browser.end_if_unused())
 
     def stop(self) -> None:
         """Ends everything."""
@@ -264,7 +254,7 @@ class _Process:
             await browser.end()
 
     def forget(self) -> None:
-        """For a process that was forked: what is there is its parent's."""
+        """Lets go of the browsers in a forked process: they are the parent's."""
         for browser in self._browsers.values():
             browser.forget()
 
@@ -276,9 +266,8 @@ def _kind_of(options: BrowserOptions) -> tuple[str | None, bool]:
 class _Browser:
     """One browser; lives in the thread's event loop."""
 
-    def __init__(self, options: BrowserOptions) -> None:
+    def __init__(self) -> None:
         self.users: weakref.WeakSet[SharedBrowser] = weakref.WeakSet()
-        self._options = options
         self._begun: set[Chromium] = set()
         self._chromium: Chromium | None = None
         self._starting: asyncio.Task[Chromium] | None = None
@@ -294,8 +283,8 @@ class _Browser:
         """Whether it is there at this moment."""
         return self._chromium is not None and self._chromium.is_alive
 
-    @contextlib.asynccontextmanager
-    async def visit(self, idle: float) -> AsyncIterator[None]:
+    @contextlib.contextmanager
+    def visit(self, idle: float) -> Iterator[None]:
         """One visit: the browser is not idle meanwhile, nor before `idle` seconds have passed."""
         self._visits += 1
         if self._timer is not None:
@@ -309,26 +298,29 @@ class _Browser:
                     idle, lambda: self.spawn(self._end_if_idle())
                 )
 
-    async def take(self, options: TabOptions) -> Tab:
+    async def take_tab(self, options: BrowserOptions, identity: VisitorIdentity) -> Tab:
         """A slot, and an empty tab in it."""
-        spare, self._spare = self._spare, None  # its slot is taken over with it
+        wanted = TabOptions(
+            identity=identity, trace=options.trace, is_recorded=options.record_visit is not None
+        )
+        spare, self._spare = self._spare, None  # the spare tab's slot goes to this visit
         if spare is None:
             await self._slots.acquire()
         try:
             if spare is not None:
-                tab = await self._finish(spare, options)
+                tab = await self._maybe_use(spare, wanted)
                 if tab is not None:
                     return tab
-            chromium = await self._get_chromium()
-            return await chromium.open_tab(options)
+            chromium = await self._get_chromium(options)
+            return await chromium.open_tab(wanted)
         except BaseException:
             self._slots.release()
             raise
 
     def put_away(self, tab: Tab, *, is_failed: bool) -> asyncio.Task[None]:
-        """Closes a used tab in the background, and makes another one ready."""
-        task = self.spawn(_trace_and_close(tab) if is_failed else tab.close())
-        task.add_done_callback(lambda _: self._replace(tab))
+        """Closes a used tab in the background, and prepares another one."""
+        task = self.spawn(_write_trace_and_close(tab) if is_failed else tab.close())
+        task.add_done_callback(lambda _: self._pass_slot_on(tab))
         return task
 
     async def end_if_unused(self) -> None:
@@ -337,7 +329,7 @@ class _Browser:
             await self.end()
 
     async def end(self) -> None:
-        """Ends the browser and all its processes, whatever it is doing."""
+        """Ends the browser and all its processes, at whatever step it is."""
         if self._timer is not None:
             self._timer.cancel()
         with anyio.CancelScope(shield=True):
@@ -351,18 +343,18 @@ class _Browser:
                 await asyncio.wait(begun)
 
     def forget(self) -> None:
-        """For a process that was forked: it is the parent's."""
+        """Lets go of it in a forked process: it is the parent's."""
         for chromium in self._begun:
             chromium.forget()
 
-    async def _get_chromium(self) -> Chromium:
+    async def _get_chromium(self, options: BrowserOptions) -> Chromium:
         if self._chromium is not None and not self._chromium.is_alive:
             self._discard()
         if self._chromium is not None:
             return self._chromium
         if self._starting is None:
-            # In a task of its own, so that a first caller who is cancelled need not wait for the start.
-            self._starting = asyncio.ensure_future(self._start())
+            # In a task of its own, so that the start goes on when the first caller is cancelled.
+            self._starting = asyncio.ensure_future(self._start(options))
             self._starting.add_done_callback(self._started)
         starting = self._starting
         try:
@@ -379,7 +371,7 @@ class _Browser:
             self._chromium = starting.result()
 
     def _discard(self) -> None:
-        """Lets the browser end in the background."""
+        """Ends the browser in the background."""
         chromium, self._chromium = self._chromium, None
         spare, self._spare = self._spare, None
         if spare is not None:
@@ -388,10 +380,9 @@ class _Browser:
         if chromium is not None:
             self.spawn(self._close(chromium), self._closing)
 
-    async def _start(self) -> Chromium:
+    async def _start(self, options: BrowserOptions) -> Chromium:
         if self._closing:  # one at a time
             await asyncio.wait(self._closing)
-        options = self._options
         found = find_browser(options.executable, needs_window=options.is_headed)
         _log.info("starting %s", found.path)
         chromium = Chromium(found, is_headed=options.is_headed, cache=options.cache)
@@ -408,8 +399,8 @@ class _Browser:
         await chromium.close()
         self._begun.discard(chromium)
 
-    async def _finish(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
-        """The tab that was made ready, if it fits the options."""
+    async def _maybe_use(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
+        """The tab that was prepared, if it has the same options."""
         try:
             await asyncio.wait((spare,))
             tab = spare.result()
@@ -418,28 +409,28 @@ class _Browser:
         except asyncio.CancelledError:
             if spare.cancelled():  # the browser was ended meanwhile
                 return None
-            spare.add_done_callback(self._drop)
+            spare.add_done_callback(self._close_unused)
             raise
         if tab.options == options and self._chromium is not None and self._chromium.is_alive:
             return tab
         self.spawn(tab.close())
         return None
 
-    def _drop(self, spare: asyncio.Task[Tab]) -> None:
+    def _close_unused(self, spare: asyncio.Task[Tab]) -> None:
         if not spare.cancelled() and spare.exception() is None:
             self.spawn(spare.result().close())
 
-    def _replace(self, tab: Tab) -> None:
-        """Hands on a closed tab's slot: to the tab that is made ready, else to the next visit that waits."""
+    def _pass_slot_on(self, tab: Tab) -> None:
+        """Gives a closed tab's slot to a new spare tab, else to the next visit that waits."""
         chromium = self._chromium
         if chromium is None or not chromium.is_alive or self._spare is not None or self._visits >= MOST_TABS:
             self._slots.release()
             return
         self._spare = asyncio.ensure_future(chromium.open_tab(tab.options))
-        self._spare.add_done_callback(_take_note)
+        self._spare.add_done_callback(_log_failure)
 
     async def end_if_dead(self) -> None:
-        """Makes way for a new browser, where this one does not answer any more."""
+        """Drops the browser where it does not answer any more, so that a new one starts."""
         chromium = self._chromium
         if chromium is not None and not await chromium.is_responding() and chromium is self._chromium:
             self._discard()
@@ -460,12 +451,12 @@ class _Browser:
         return task
 
 
-async def _trace_and_close(tab: Tab) -> None:
-    await tab.keep_trace()
+async def _write_trace_and_close(tab: Tab) -> None:
+    await tab.write_trace()
     await tab.close()
 
 
-def _take_note(task: asyncio.Task[Tab]) -> None:
-    """A tab that could not be made ready is missed only by the visit that wants it."""
+def _log_failure(task: asyncio.Task[Tab]) -> None:
+    """Logs why no spare tab could be prepared; the next visit opens one itself."""
     if not task.cancelled() and task.exception() is not None:
-        _log.debug("no tab could be made ready: %s", task.exception())
+        _log.debug("no spare tab could be prepared: %s", task.exception())

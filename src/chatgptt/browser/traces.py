@@ -1,8 +1,8 @@
-"""A trace of a visit that can be shown to others.
+"""A trace of a visit without secrets, so that it can be shown to others.
 
-Playwright writes everything that it sees, with every header, cookie and nonce, to a file that every user can
-read. This module keeps a copy that only its owner can read. Stars replace each value that says who somebody
-is. Pictures are kept as they are.
+Playwright writes everything, with every header, cookie and nonce, to a file that every user can read. This
+module writes a copy that only its owner can read. Stars replace each value that identifies a person. Pictures
+stay as they are.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.state.files import find_place, replacing
 
-__all__ = ["keep_clean"]
+__all__ = ["write_clean_trace"]
 
 _STARS = "***"
 _SHORTEST = 6
-"""Characters of a value that is looked for in all of a trace. A shorter one would be found all over it: it is
-taken out where a name says what it is.
-"""
+"""Characters of a value that is searched in all of a trace. A shorter one would be found everywhere. It is
+removed only behind its name."""
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-wp-nonce"})
 
@@ -38,18 +38,17 @@ _RECORDS = (".trace", ".network")
 _Pair = tuple[str, str]
 
 
-def keep_clean(
-    raw: Path, target: Path, *, headers: Iterable[_Pair], cookies: Iterable[_Pair], proxy: str | None
+def write_clean_trace(
+    raw: Path, target: Path, *, identity: VisitorIdentity, cookies: Iterable[_Pair]
 ) -> None:
-    """Copies the trace `raw` to `target` without the values of these headers and cookies, and without logins.
+    """Copies the trace `raw` to `target` without the visitor's headers and logins and these cookies' values.
 
     Raises:
         OSError: where `target` cannot be written.
         zipfile.BadZipFile: where `raw` is no trace.
     """
-    headers = tuple(headers)
-    names = _SECRET_HEADERS | {name.lower() for name, _ in headers}
-    secret = _pattern(headers, tuple(cookies), proxy)
+    names = _SECRET_HEADERS | {name.lower() for name, _ in identity.headers}
+    secret = _pattern(identity, tuple(cookies))
     find_place(target).parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(target, mode=0o600) as file,
@@ -59,14 +58,14 @@ def keep_clean(
         for name in old.namelist():
             data = old.read(name)
             if name.endswith(_RECORDS):
-                data = b"".join(_starred(line, names) for line in data.splitlines())
+                data = b"".join(_without_values(line, names) for line in data.splitlines())
             if not name.endswith(_PICTURES):
                 data = secret.sub(_STARS.encode(), data)
             new.writestr(name, data)
 
 
-def _starred(line: bytes, names: frozenset[str]) -> bytes:
-    """A record without the values of cookies and of these headers; nothing of one that cannot be read."""
+def _without_values(line: bytes, names: frozenset[str]) -> bytes:
+    """A record without the values of cookies and of these headers; "" for a record that cannot be read."""
 
     def star(part: dict[str, object]) -> dict[str, object]:
         if str(part.get("name")).lower() in names and "value" in part:
@@ -86,34 +85,33 @@ def _starred(line: bytes, names: frozenset[str]) -> bytes:
         return b""
 
 
-def _pattern(headers: tuple[_Pair, ...], cookies: tuple[_Pair, ...], proxy: str | None) -> re.Pattern[bytes]:
+def _pattern(identity: VisitorIdentity, cookies: tuple[_Pair, ...]) -> re.Pattern[bytes]:
     """What is a secret wherever it stands: values of some length, short ones behind their names, nonces."""
-    values = [*_told_by(value for _, value in headers), *(value for _, value in cookies)]
-    parts = urlsplit(proxy or "")
+    values = [*_secrets_in(value for _, value in identity.headers), *(value for _, value in cookies)]
+    parts = urlsplit(identity.proxy.url if identity.proxy is not None else "")
     values += [unquote(parts.password or ""), parts.netloc.rpartition("@")[0]]
-    known = {form for value in values if len(value) >= _SHORTEST for form in _spelled(value)}
-    own = (pair.partition("=") for name, value in headers if name == "cookie" for pair in value.split("; "))
-    pairs = {f"{name}={value}".encode() for name, value in (*cookies, *((n, v) for n, _, v in own)) if value}
+    known = {form for value in values if len(value) >= _SHORTEST for form in _spellings_of(value)}
+    pairs = {f"{name}={value}".encode() for name, value in (*cookies, *identity.cookies) if value}
     words = [re.escape(form) for form in sorted(known, key=len, reverse=True)]
     words += [rb"(?<!\w)" + re.escape(pair) + rb"(?!\w)" for pair in sorted(pairs, key=len, reverse=True)]
     return re.compile(b"|".join([*words, _NONCE.pattern]))
 
 
-def _told_by(headers: Iterable[str]) -> Iterable[str]:
+def _secrets_in(headers: Iterable[str]) -> Iterable[str]:
     """Each header's value and what is in it: cookies, and the token or login behind a scheme."""
     for header in headers:
         yield header
         yield from (pair.partition("=")[2] for pair in header.split("; "))
-        scheme, _, told = header.partition(" ")
-        yield told
+        scheme, _, credentials = header.partition(" ")
+        yield credentials
         if scheme.lower() == "basic":
             try:
-                login = base64.b64decode(told).decode()
+                login = base64.b64decode(credentials).decode()
             except ValueError:
                 continue
             yield login.partition(":")[2]
 
 
-def _spelled(value: str) -> Iterable[bytes]:
+def _spellings_of(value: str) -> Iterable[bytes]:
     """The forms that a value takes in JSON, markup and addresses."""
     return (form.encode() for form in (value, json.dumps(value)[1:-1], quote(value, safe="")))

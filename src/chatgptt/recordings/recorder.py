@@ -32,7 +32,7 @@ import httpx
 from chatgptt._client import AsyncClient
 from chatgptt._errors import BrowserError, ChatGpttError, InvalidInputError, RefusedError
 from chatgptt._models import Reply, Strategy
-from chatgptt.browser.page_loads import Load, Witnessed
+from chatgptt.browser.page_loads import Load, RecordedVisit
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.net.proxies import Proxy
 from chatgptt.net.retry import RetryPolicy
@@ -151,7 +151,7 @@ async def record(
         credentials=tuple(dict.fromkeys((*_credentials_in(site), *tape.credentials))),
         bot="" if bot is None else str(bot),
         # Where no browser was needed, none shall be needed to replay it.
-        strategy="static" if strategy == "auto" and not tape.is_witness else strategy,
+        strategy="static" if strategy == "auto" and not tape.has_visit else strategy,
         note=note,
         rendered=tape.rendered,
     )
@@ -238,7 +238,7 @@ async def _visit(
             http_client=http,
             proxy=proxy,  # the browser's; the client that is handed in has its own
             retry=_PATIENCE,
-            browser=BrowserOptions(witness=None if tape is None else tape.witness),
+            browser=BrowserOptions(record_visit=None if tape is None else tape.add_visit),
         )
         async with client:
             if not messages:
@@ -325,7 +325,7 @@ class _Tape(httpx.AsyncBaseTransport):
         self.credentials: list[str] = []
         self.failure: str | None = None
         self.scheme = ""
-        self.is_witness = False
+        self.has_visit = False
         self.rendered = b""
         self._inner = inner
         self._faults = faults
@@ -378,15 +378,15 @@ class _Tape(httpx.AsyncBaseTransport):
         frame = ("transfer-encoding", "chunked") if fault.framing == "chunked" else ("content-length", "0")
         return httpx.Response(fault.status, headers=[*fault.headers, frame], stream=_Written(fault))
 
-    def witness(self, seen: Witnessed) -> None:
-        """Takes up what the page loaded in a browser; of what it asked for again, only new answers."""
-        self.is_witness = True
-        self.rendered = seen.content.encode("utf-8", "replace")
-        self.credentials += [cookie.value for cookie in seen.cookies if cookie.value]
+    def add_visit(self, visit: RecordedVisit) -> None:
+        """Adds what the page loaded in a browser; of a repeated request, only a new answer."""
+        self.has_visit = True
+        self.rendered = visit.content.encode("utf-8", "replace")
+        self.credentials += [cookie.value for cookie in visit.cookies if cookie.value]
         known: dict[object, list[Exchange]] = {}
         for exchange in self.exchanges:
             known.setdefault(request_key(exchange), []).append(exchange)
-        for load in seen.loads:
+        for load in visit.loads:
             exchange = _loaded(load)
             self.scheme = exchange.header(REPLAYED) or self.scheme
             alike = known.setdefault(request_key(exchange), [])

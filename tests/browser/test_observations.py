@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 
-from chatgptt.browser.observations import Sightings
+from chatgptt.browser.observations import PageObservations
 from chatgptt.protocols.page import Page
 
 SITE = "https://shop.example"
@@ -23,14 +23,14 @@ MARKUP = (
 CONFIG = {"botId": 5, "nonce": NONCE, "ajaxUrl": AJAX, "text": {}}
 
 
-def seen_of(*replies: tuple[str, object]) -> Sightings:
-    sightings = Sightings(page=PAGE, bot=None)
+def observations_of(*replies: tuple[str, object]) -> PageObservations:
+    observations = PageObservations(page=PAGE, bot=None)
     for url, value in replies:
-        sightings.reply_came(url, json.dumps(value), "action=any")
-    return sightings
+        observations.observe_reply(url, json.dumps(value), "action=any")
+    return observations
 
 
-def pages_read(sightings: Sightings, url: str, body: str) -> int:
+def pages_read(observations: PageObservations, url: str, body: str) -> int:
     count = 0
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -39,7 +39,7 @@ def pages_read(sightings: Sightings, url: str, body: str) -> int:
 
     sys.setprofile(note)
     try:
-        sightings.reply_came(url, body)
+        observations.observe_reply(url, body)
     finally:
         sys.setprofile(None)
     return count
@@ -54,7 +54,7 @@ def pages_read(sightings: Sightings, url: str, body: str) -> int:
     ],
 )
 def test_the_endpoint_and_the_embed_route_may_give_a_box(url: str, value: object) -> None:
-    (box,) = seen_of((url, value)).boxes
+    (box,) = observations_of((url, value)).boxes
     assert (box.nonce, box.ajax_url) == (NONCE, AJAX)
 
 
@@ -69,29 +69,29 @@ def test_the_endpoint_and_the_embed_route_may_give_a_box(url: str, value: object
     ],
 )
 def test_other_json_gives_neither_box_nor_nonce(url: str) -> None:
-    sightings = seen_of((url, {"html": MARKUP, "config": CONFIG, "nonce": NONCE}))
-    assert sightings.boxes == ()
-    sightings.frame_showed("main", PAGE, is_main=True, text=_told(MARKUP.replace(NONCE, "")))
-    assert sightings.choose(0.0) is None
-    assert sightings.choose(9.0) is None
+    observations = observations_of((url, {"html": MARKUP, "config": CONFIG, "nonce": NONCE}))
+    assert observations.boxes == ()
+    observations.observe_frame("main", PAGE, is_main=True, text=_report(MARKUP.replace(NONCE, "")))
+    assert observations.choose_candidate(0.0) is None
+    assert observations.choose_candidate(9.0) is None
 
 
 def test_of_a_reply_few_pieces_of_markup_are_read() -> None:
-    sightings = Sightings(page=PAGE, bot=None)
-    assert 0 < pages_read(sightings, AJAX, json.dumps({"all": [MARKUP] * 500})) <= 5
+    observations = PageObservations(page=PAGE, bot=None)
+    assert 0 < pages_read(observations, AJAX, json.dumps({"all": [MARKUP] * 500})) <= 5
     one_by_one = "".join(json.dumps({"html": MARKUP}) for _ in range(30))
-    assert 0 < pages_read(sightings, AJAX, one_by_one) <= 5
+    assert 0 < pages_read(observations, AJAX, one_by_one) <= 5
 
 
 def test_a_large_reply_is_not_read() -> None:
     body = json.dumps({"html": MARKUP, "padding": "x" * 2**18})
-    assert pages_read(Sightings(page=PAGE, bot=None), AJAX, body) == 0
+    assert pages_read(PageObservations(page=PAGE, bot=None), AJAX, body) == 0
 
 
 def test_a_page_that_asks_its_site_without_end_is_read_to_an_end() -> None:
-    sightings, body = Sightings(page=PAGE, bot=None), json.dumps({"html": MARKUP})
-    assert sum(pages_read(sightings, AJAX, body) for _ in range(1000)) <= 100
+    observations, body = PageObservations(page=PAGE, bot=None), json.dumps({"html": MARKUP})
+    assert sum(pages_read(observations, AJAX, body) for _ in range(1000)) <= 100
 
 
-def _told(markup: str) -> str:
+def _report(markup: str) -> str:
     return json.dumps({"html": markup, "globals": {}, "scripted": False, "state": "complete"})

@@ -1,0 +1,73 @@
+"""Cookies between the client's jar and the browser, in the terms of Chromium's debugging protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from chatgptt._models import StoredCookie
+
+if TYPE_CHECKING:
+    from playwright.async_api import Cookie
+
+__all__ = ["cookies_to_set", "stored_cookies"]
+
+
+def cookies_to_set(
+    site: str, named: Iterable[tuple[str, str]], stored: Iterable[StoredCookie]
+) -> list[dict[str, object]]:
+    """Arguments of `Network.setCookies`. Cookies of a host go to the ports of its site alone.
+
+    Args:
+        site: the site's origin.
+        named: names and values that the caller gave, for the site as a whole.
+        stored: the cookies of the jar.
+    """
+    cookies: list[dict[str, object]] = [{"name": name, "value": value} for name, value in named]
+    cookies += [_fields_of(cookie) for cookie in stored]
+    return [{**place, **cookie} for place in _places_of(site) for cookie in cookies]
+
+
+def stored_cookies(cookies: Iterable[Cookie | Mapping[str, object]]) -> tuple[StoredCookie, ...]:
+    """The browser's cookies as the jar has them."""
+    return tuple(
+        StoredCookie(
+            name=str(cookie.get("name", "")),
+            value=str(cookie.get("value", "")),
+            domain=_jar_domain(str(cookie.get("domain", ""))),
+            path=str(cookie.get("path", "/")),
+            is_secure=cookie.get("secure") is True,
+        )
+        for cookie in cookies
+    )
+
+
+def _fields_of(cookie: StoredCookie) -> dict[str, object]:
+    is_bare = cookie.domain.count(".") == 1 and cookie.domain.endswith(".local")
+    return {
+        "name": cookie.name,
+        "value": cookie.value,
+        "domain": cookie.domain.removesuffix(".local") if is_bare else cookie.domain,
+        "path": cookie.path,
+        "secure": cookie.is_secure,
+    }
+
+
+def _jar_domain(domain: str) -> str:
+    """Python's cookie jar calls a host without a dot `.local`."""
+    return domain if "." in domain else f"{domain}.local"
+
+
+def _places_of(site: str) -> list[dict[str, object]]:
+    """The schemes and ports that a site's cookies are for, as `may_carry_credentials` has it."""
+    parts = urlsplit(site)
+    safe = _place(f"https://{parts.netloc}/", "Secure", parts.port or 443)
+    if parts.scheme == "https":
+        return [safe]
+    clear = _place(f"{site}/", "NonSecure", parts.port or 80)
+    return [clear] if parts.port else [clear, safe]
+
+
+def _place(url: str, scheme: str, port: int) -> dict[str, object]:
+    return {"url": url, "sourceScheme": scheme, "sourcePort": port, "secure": scheme == "Secure"}

@@ -1,0 +1,381 @@
+"""One page of the browser, in a context of its own: what a visit does in it, and what it reports.
+
+A tab lets out only the requests that tokens need (`request_filter`), through a gate of its own
+(`proxy_gate`). It reports what happens to its `PageListener`, and maps Playwright's exceptions to errors of
+this package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import tempfile
+from collections.abc import Awaitable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from chatgptt._errors import BrowserError, ChatGpttError, PageError
+from chatgptt._models import StoredCookie
+from chatgptt.browser.browser_cookies import cookies_to_set, stored_cookies
+from chatgptt.browser.calls import CLOSE_TIMEOUT, attempt, unless_gone
+from chatgptt.browser.failures import first_line_of, map_failure
+from chatgptt.browser.observations import MAX_REPLY_CHARACTERS, may_hold_tokens
+from chatgptt.browser.page_events import Document, PageListener
+from chatgptt.browser.page_loads import LOADED, LoadRecorder, RecordedVisit
+from chatgptt.browser.proxy_gate import ProxyGate
+from chatgptt.browser.request_filter import RequestFilter
+from chatgptt.browser.traces import write_clean_trace
+from chatgptt.browser.visitor import VisitorIdentity
+from chatgptt.net.reach import Reach
+from chatgptt.protocols.urls import origin, without_credentials
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Request, Response
+
+__all__ = ["Crashed", "Tab", "TabOptions"]
+
+_log = logging.getLogger("chatgptt.browser")
+_Value = TypeVar("_Value")
+
+_HOLD_TIMEOUT = 20.0
+_COMPLETE_TIMEOUT = 1.0
+"""Seconds that the end of a recorded visit waits for replies under way; some pages always have one."""
+
+_HAS_NO_BODY = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
+"""What a whole Chromium calls an error page without a body; it shows one of its own in that place."""
+
+_TOGGLES = ".wpaicg_toggle, .wpaicg-chatbox-toggle, .aipkit_popup_trigger, .aipkit_chat_popup_trigger"
+_PRESS = """selector => {
+    for (const toggle of document.querySelectorAll(selector)) { toggle.click(); return true; }
+    return false;
+}"""
+_BOXES = ".wpaicg-chat-shortcode, .wpaicg-chatbox, .aipkit_chat_container, .aipkit_popup_wrapper"
+_SCROLL = """selector => {
+    const box = document.querySelector(selector);
+    if (box) box.scrollIntoView({block: "center"}); else scrollTo(0, document.documentElement.scrollHeight);
+}"""
+_TOUCH: tuple[tuple[str, list[dict[str, int]]], ...] = (
+    ("touchStart", [{"x": 300, "y": 300}]),
+    ("touchMove", [{"x": 300, "y": 280}]),
+    ("touchCancel", []),
+)
+
+
+class Crashed(BrowserError):
+    """The browser, or the page's process in it, died under a visit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabOptions:
+    """What a tab is opened for.
+
+    Attributes:
+        identity: the visitor.
+        trace: where Playwright's trace of a failed visit is written; None keeps none.
+        is_recorded: whether the tab notes what the page loads.
+    """
+
+    identity: VisitorIdentity
+    trace: Path | None = None
+    is_recorded: bool = False
+
+
+class Tab:
+    """One page in a context of its own.
+
+    Args:
+        options: what it is opened for.
+        gone: is set when the browser is gone.
+    """
+
+    def __init__(self, options: TabOptions, gone: asyncio.Event) -> None:
+        self.options = options
+        self.listener = PageListener()
+        self._gone = gone
+        self._trace = options.trace
+        self._recorder = LoadRecorder() if options.is_recorded else None
+        self._gate = ProxyGate(options.identity.proxy)
+        self._context: BrowserContext | None = None
+        self._opened_page: Page | None = None
+        self._opened_session: CDPSession | None = None
+        self._requests: RequestFilter | None = None
+        self._document: Response | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._has_crashed = False
+
+    async def open(self, browser: Browser, *, binding: str, script: str) -> None:
+        """Opens context and page.
+
+        Args:
+            browser: where to open them.
+            binding: the name of the function by which the watching script sends its reports.
+            script: the watching script (watch.js).
+        """
+        context = self._context = await browser.new_context(
+            user_agent=self.options.identity.user_agent,
+            accept_downloads=False,
+            service_workers="block",
+            proxy={"server": f"http://127.0.0.1:{await self._gate.open()}", "bypass": "<-loopback>"},
+        )
+        if self._trace is not None:
+            await context.tracing.start(screenshots=True, snapshots=True)
+        await context.add_init_script(script)
+        page = self._opened_page = await context.new_page()
+        context.on("page", lambda other: self._spawn(other.close()))
+        page.on("crash", lambda _: self._note_crash())
+        page.on("close", lambda _: self._note_crash())
+        page.on("pageerror", lambda error: self.listener.note_script_error(str(error)))
+        page.on("request", self._report_request)
+        page.on("response", lambda response: self._spawn(self._report_reply(response)))
+        session = self._opened_session = await context.new_cdp_session(page)
+        # Playwright's own bindings write their arguments with the page's JSON, which a page can replace.
+        session.on("Runtime.bindingCalled", lambda event: self._report_frame(binding, event))
+        session.on("Runtime.executionContextDestroyed", self._report_end_of_frame)
+        session.on("Runtime.executionContextsCleared", self._report_end_of_frame)
+        await session.send("Runtime.enable")
+        await session.send("Runtime.addBinding", {"name": binding})
+        await self._filter_requests(session)
+
+    async def _filter_requests(self, session: CDPSession) -> None:
+        requests = self._requests = RequestFilter(session, self.options.identity, self._gate)
+        session.on("Fetch.requestPaused", self._handle_pause)
+        session.on("Fetch.authRequired", lambda event: self._spawn(requests.log_in(event)))
+        patterns = requests.patterns()
+        if self._recorder is not None:
+            session.on("Network.requestWillBeSent", self._recorder.observe_request)
+            session.on("Network.loadingFailed", self._recorder.observe_failure)
+            await session.send("Network.enable")
+            patterns += [
+                {"urlPattern": "*", "resourceType": kind, "requestStage": "Response"} for kind in LOADED
+            ]
+        await session.send("Fetch.enable", {"patterns": patterns, "handleAuthRequests": True})
+
+    @property
+    def _page(self) -> Page:
+        assert self._opened_page is not None, "the tab is not open"
+        return self._opened_page
+
+    @property
+    def _session(self) -> CDPSession:
+        assert self._opened_session is not None, "the tab is not open"
+        return self._opened_session
+
+    # What a visit does in it
+
+    async def goto(
+        self, url: str, cookies: tuple[StoredCookie, ...], reach: Reach, *, is_fresh: bool
+    ) -> None:
+        """Goes to a page, until the head of its document is there.
+
+        Args:
+            url: the page.
+            cookies: the visitor's cookies of the page's site.
+            reach: where the site may lead.
+            is_fresh: whether caches on the way are bypassed.
+
+        Raises:
+            TransportError: where the site cannot be reached.
+            PageError: where the address is no page.
+            BrowserError: where the browser fails.
+        """
+        assert self._requests is not None, "the tab is not open"
+        home = self._requests.home = origin(url)
+        self._gate.admit(reach)
+        given = cookies_to_set(home, self.options.identity.cookies, cookies)
+        if given:
+            await self._ask(self._session.send("Network.setCookies", {"cookies": given}))
+        if is_fresh:
+            await self._ask(self._session.send("Network.setCacheDisabled", {"cacheDisabled": True}))
+        try:
+            response = await unless_gone(self._gone, self._page.goto(url, wait_until="commit", timeout=0))
+        except Exception as error:
+            if _HAS_NO_BODY in str(error):
+                return  # its head was reported like that of every document
+            raise self._map(error, url) from error
+        if response is None:
+            raise PageError("the address answers with no web page", url=without_credentials(url))
+
+    async def content(self) -> str:
+        """The document as it is now; "" while the page goes to another one."""
+        try:
+            return await self._ask(self._page.content())
+        except Crashed:
+            raise
+        except BrowserError as error:
+            _log.debug("the document cannot be read: %s", error.message)
+            return ""
+
+    async def move_about(self) -> None:
+        """Gives the input of a visitor who chooses nothing: pointer, wheel, a key, a touch without a tap."""
+        page = self._page
+        await self._ask(page.mouse.move(200, 200))
+        await self._ask(page.mouse.move(320, 240))
+        await self._ask(page.mouse.wheel(0, 240))
+        await self._ask(page.keyboard.press("Shift"))
+        for kind, points in _TOUCH:
+            touch = {"type": kind, "touchPoints": points}
+            await self._ask(self._session.send("Input.dispatchTouchEvent", touch))
+
+    async def scroll_to_box(self) -> None:
+        """Brings the box into view, in every frame; where there is none, the page's end."""
+        for frame in self._page.frames:
+            await attempt(frame.evaluate(_SCROLL, _BOXES))
+
+    async def press_toggle(self) -> bool:
+        """Opens a popup chat by its own button. A layer above the button gets no click."""
+        pressed = [await attempt(frame.evaluate(_PRESS, _TOGGLES)) for frame in self._page.frames]
+        return any(pressed)
+
+    async def cookies(self, *urls: str) -> tuple[StoredCookie, ...]:
+        """The cookies that requests to these addresses would carry, without those that the caller gave."""
+        found = await self._ask(self._session.send("Network.getCookies", {"urls": list(urls)}))
+        named = self.options.identity.cookies
+        return tuple(one for one in stored_cookies(found["cookies"]) if (one.name, one.value) not in named)
+
+    async def recorded_visit(self) -> RecordedVisit:
+        """What the page has loaded, and its document; of a tab that is not recorded, no loads."""
+        recorder = self._recorder or LoadRecorder()
+        timeout = _COMPLETE_TIMEOUT * 1000
+        await attempt(self._page.wait_for_load_state("domcontentloaded", timeout=timeout))
+        await attempt(recorder.wait_until_complete(), _COMPLETE_TIMEOUT)
+        return RecordedVisit(
+            page=self._page.url,
+            loads=recorder.loads,
+            content=await attempt(self._page.content()) or "",
+            cookies=stored_cookies(await attempt(self._page.context.cookies()) or []),
+        )
+
+    async def write_trace(self) -> None:
+        """Writes the trace of a visit that failed, where one is wanted."""
+        if self._trace is None or self._context is None:
+            return
+        trace, self._trace = self._trace, None
+        cookies = await attempt(self._context.cookies()) or []
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "trace.zip"
+            await attempt(self._context.tracing.stop(path=raw))
+            write = partial(
+                write_clean_trace,
+                raw,
+                trace,
+                identity=self.options.identity,
+                cookies=[(cookie.get("name", ""), cookie.get("value", "")) for cookie in cookies],
+            )
+            await attempt(asyncio.to_thread(write))
+
+    async def close(self) -> None:
+        """Closes the page, and every connection it has."""
+        self.listener = PageListener()
+        if self._context is not None:
+            await attempt(self._context.close())
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Ends what the tab has outside of the browser."""
+        for task in self._tasks:
+            task.cancel()
+        await self._gate.close()
+
+    async def _ask(self, call: Awaitable[_Value], url: str = "") -> _Value:
+        """The result of one awaited call to the browser, with its exceptions mapped."""
+        try:
+            return await unless_gone(self._gone, call)
+        except Exception as error:
+            raise self._map(error, url) from error
+
+    def _map(self, error: Exception, url: str) -> ChatGpttError:
+        shown = without_credentials(url)
+        is_closed = self._gone.is_set() or self._page.is_closed() or "has been closed" in str(error)
+        if self._has_crashed or is_closed:
+            return Crashed(f"the browser died: {first_line_of(error)}", url=shown or None)
+        if "Download is starting" in str(error):
+            return map_failure("ERR_ABORTED", url, {})
+        failure = re.search(r"net::(ERR_\w+)", str(error))
+        if failure is not None:
+            return map_failure(failure[1], url, self._gate.failures)
+        return BrowserError(
+            f"the browser failed: {first_line_of(error)}", hint="run again with -vv", url=shown
+        )
+
+    # What it reports
+
+    def _spawn(self, work: Coroutine[object, object, object], timeout: float = CLOSE_TIMEOUT) -> None:
+        task: asyncio.Task[object] = asyncio.ensure_future(attempt(work, timeout))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _note_crash(self) -> None:
+        self._has_crashed = True
+        self.listener.note_crash()
+
+    def _report_frame(self, binding: str, event: Mapping[str, object]) -> None:
+        """Passes on a report of a frame's watching script: what the frame shows, and where."""
+        if event["name"] != binding:
+            return
+        is_main, url, parent, text = str(event["payload"]).split("\n", 3)
+        if not url and parent:  # a document without an address of its own is a part of the one around it
+            url = self._page.url if origin(self._page.url) == parent else f"{parent}/"
+        if url:
+            url = without_credentials(url.partition("#")[0])
+            frame = event["executionContextId"]
+            self.listener.observe_frame(frame, url, is_main=is_main == "1", text=text)
+
+    def _report_end_of_frame(self, event: Mapping[str, object]) -> None:
+        self.listener.forget_frame(event.get("executionContextId"))
+
+    def _report_request(self, request: Request) -> None:
+        if "admin-ajax.php" in request.url:
+            self.listener.observe_request(request.url, _body_of(request))
+
+    async def _report_reply(self, response: Response) -> None:
+        request = response.request
+        if request.is_navigation_request():
+            leads_on = 300 <= response.status < 400 and "location" in response.headers
+            if response.frame == self._page.main_frame and not leads_on:
+                await self._report_document(response)
+            return
+        size = response.headers.get("content-length", "0")
+        is_small = size.isdigit() and int(size) <= MAX_REPLY_CHARACTERS
+        if request.resource_type in ("xhr", "fetch") and is_small and may_hold_tokens(response.url):
+            kind = response.headers.get("content-type", "")
+            if "json" in kind or "html" in kind:
+                self.listener.observe_reply(response.url, await response.text(), _body_of(request))
+
+    async def _report_document(self, response: Response) -> None:
+        self._document = response
+        url = without_credentials(response.url)
+        document = Document(url=url, status=response.status, headers=response.headers)
+        self.listener.observe_document(document)
+        if document.status >= 400:
+            body = await attempt(response.text())  # gone where the page loads itself again at once
+            if body is not None and self._document is response:
+                self.listener.observe_error_page(replace(document, body=body))
+
+    def _handle_pause(self, event: Mapping[str, object]) -> None:
+        assert self._requests is not None, "the tab is not open"
+        if "responseStatusCode" in event or "responseErrorReason" in event:
+            self._spawn(self._record_reply(event), _HOLD_TIMEOUT)
+        else:
+            self._spawn(self._requests.decide(event))
+
+    async def _record_reply(self, event: Mapping[str, object]) -> None:
+        """Notes a reply, and lets it go on to the page."""
+        session = self._session
+        assert self._recorder is not None, "the tab is not recorded"
+        try:
+            await self._recorder.observe_reply(
+                event, lambda *call: attempt(session.send(*call), _HOLD_TIMEOUT)
+            )
+        finally:
+            await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
+
+
+def _body_of(request: Request) -> str:
+    try:
+        return request.post_data or ""
+    except Exception as error:  # noqa: BLE001 - Playwright cannot decode it, so it is no form
+        _log.debug("the body of a request is no text: %s", first_line_of(error))
+        return ""

@@ -1,0 +1,60 @@
+"""As whom the browser visits a page: as the same visitor as in all other requests of the client."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chatgptt.net.proxies import Proxies, Proxy
+
+__all__ = ["VisitorIdentity", "identity_for"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitorIdentity:
+    """A visitor.
+
+    Attributes:
+        user_agent: the user agent of every request.
+        headers: more headers, with lower-case names. They go to the page's own origin only, since they may
+            hold credentials.
+        proxy: what the connections go through.
+    """
+
+    user_agent: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    proxy: Proxy | None = None
+
+    @property
+    def cookies(self) -> list[tuple[str, str]]:
+        """Names and values of the cookies that the caller gave as a header."""
+        pairs = dict(self.headers).get("cookie", "").split(";")
+        parted = [pair.strip().partition("=") for pair in pairs if pair.strip()]
+        return [(name, value) for name, _, value in parted]
+
+
+def identity_for(
+    page: str,
+    *,
+    user_agent: str,
+    headers: Mapping[str, str],
+    auth: tuple[str, str] | None,
+    proxy: str | None,
+) -> VisitorIdentity:
+    """The visitor of `page`: with the client's own headers and login, and the proxy that httpx would use.
+
+    Args:
+        page: its URL.
+        user_agent: the client's, unless `headers` has another.
+        headers: with lower-case names.
+        auth: user and password for HTTP basic authentication.
+        proxy: its URL; None heeds the environment, as httpx does.
+    """
+    own = dict(headers)
+    if auth is not None:
+        own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
+    agent = own.pop("user-agent", user_agent)
+    return VisitorIdentity(
+        user_agent=agent, headers=tuple(sorted(own.items())), proxy=Proxies(proxy).maybe_for(page)
+    )
