@@ -201,10 +201,12 @@ def test_a_client_that_was_never_closed_does_not_hold_up_the_end(
 
 def test_a_client_that_nobody_holds_ends_its_thread(demo: DemoSite) -> None:
     script = (
-        "import chatgptt, gc, threading\n"
+        "import chatgptt, gc, threading, time\n"
         f"client = chatgptt.Client({demo.page('wpaicg/')!r}, state_dir=None)\n"
         "client.ask('Hello'); before = threading.active_count()\n"
-        "del client; gc.collect()\nprint(before, threading.active_count())\n"
+        "del client; gc.collect(); end = time.monotonic() + 10\n"
+        "while threading.active_count() == before and time.monotonic() < end: time.sleep(0.01)\n"
+        "print(before, threading.active_count())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True

@@ -178,7 +178,9 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        for _ in range(3):  # a connection that was just accepted is known a turn of the loop later
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         # Each answer ends by itself when its connection is lost.
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
