@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatgptt._client import DEFAULT_SITE, AsyncClient, AsyncConversation, StateDir
+    from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
+    from chatgptt._conversation import AsyncConversation
     from chatgptt._errors import (
         AnswerError,
         BrowserError,
@@ -85,7 +86,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_client": ("DEFAULT_SITE", "AsyncClient", "AsyncConversation", "StateDir"),
+    "_client": ("DEFAULT_SITE", "AsyncClient", "StateDir"),
+    "_conversation": ("AsyncConversation",),
     "_stream": ("AsyncReplyStream",),
     "_models": ("ChatBox", "MessageInput", "Reply", "Strategy", "Timeouts"),
     "net.retry": ("RetryPolicy",),

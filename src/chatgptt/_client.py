@@ -1,7 +1,6 @@
-"""The client: what to ask of which page, and the conversation that goes on.
+"""The client of a page: it checks what a caller gives, builds the parts below once, and asks through them.
 
-The work is done below: the ladder gets the tokens, a stream sends the question. This module turns a caller's
-words into a question in the form that each protocol can carry.
+The ladder gets the tokens, a stream sends the question and reads the answer.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import logging
 import os
 import time
 import uuid
@@ -25,19 +23,17 @@ import anyio
 import httpx
 
 from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
+from chatgptt._conversation import AsyncConversation, add_system, make_question
 from chatgptt._errors import ChatGpttError, ClosedError, InvalidInputError
 from chatgptt._models import (
     ChatBox,
     MessageInput,
     Protocol,
-    Question,
     Reply,
     Strategy,
     Timeouts,
-    Tokens,
-    Turn,
 )
-from chatgptt._stream import AsyncReplyStream, Context, Turns
+from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.browser.on_demand import BrowserOnDemand
 from chatgptt.net.cookies import CookieRules, VisitorsCookies
 from chatgptt.net.deadline import Deadline
@@ -46,7 +42,6 @@ from chatgptt.net.loops import Loop, PerLoop, running_loop
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import check_message, fold, read_turns
-from chatgptt.protocols.text import without_surrogates
 from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
 from chatgptt.sites.file import find_site
 from chatgptt.sites.named import NamedSite
@@ -66,13 +61,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_SITE",
     "AsyncClient",
-    "AsyncConversation",
     "ClientOptions",
     "StateDir",
     "client_is_closed",
 ]
-
-_log = logging.getLogger("chatgptt.client")
 
 DEFAULT_SITE = "https://chatgptt.me/"
 
@@ -283,19 +275,20 @@ class AsyncClient:
         `stream.reply` is the finished answer after the last piece. Entering the block raises what
         keeps the first piece from coming, iterating what happens later. Arguments as for `ask`.
         """
-        turns = _with_system(read_turns(message), system)
+        turns = add_system(read_turns(message), system)
         check_message(fold(turns))
         if turns[-1].role == "user":
             check_message(turns[-1].content)  # 1.x sends it by itself, beside its history
-        return self._stream(
-            lambda tokens: _make_question(turns, tokens, conversation_id=str(uuid.uuid4())), bot, timeout
+        return AsyncReplyStream(
+            self._context,
+            wanted=self._wanted(bot),
+            question=lambda tokens: make_question(turns, tokens, conversation_id=str(uuid.uuid4())),
+            timeout=None if timeout is None else check_seconds(timeout),
         )
 
     def conversation(self, *, system: str | None = None, bot: str | int | None = None) -> AsyncConversation:
         """A conversation whose messages know the earlier ones."""
-        _check_bot(bot)
-        check_kind("system", system, str, None, wanted="text")
-        return AsyncConversation(self, system=system, bot=bot)
+        return AsyncConversation(self._context, self._wanted(bot), system=system)
 
     async def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
         """The chat boxes of the page, each with its nonce where the static rungs find one.
@@ -380,26 +373,6 @@ class AsyncClient:
             climb.saw("endpoint", error.message)  # logged there; the box is listed without a nonce
         return box
 
-    def _stream(
-        self,
-        question: Callable[[Tokens], Question],
-        bot: str | int | None,
-        timeout: float | None,
-        *,
-        turns: Turns | None = None,
-        on_reply: Callable[[Reply], None] | None = None,
-    ) -> AsyncReplyStream:
-        if timeout is not None:
-            check_seconds(timeout)
-        return AsyncReplyStream(
-            self._context,
-            wanted=self._wanted(bot),
-            question=question,
-            timeout=timeout,
-            turns=turns,
-            on_reply=on_reply,
-        )
-
     def _wanted(self, bot: str | int | None) -> Wanted:
         _check_bot(bot)
         return Wanted(
@@ -445,71 +418,6 @@ class AsyncClient:
             ) from None
 
 
-class AsyncConversation:
-    """Messages that know the earlier ones; made by `AsyncClient.conversation`.
-
-    1.x sites are sent the earlier turns, 2.x sites keep them under the conversation's id
-    (docs/protocols.md W3, A3). One message at a time: a second one waits for the first, and is an error while
-    another event loop has the first.
-    """
-
-    def __init__(self, client: AsyncClient, *, system: str | None, bot: str | int | None) -> None:
-        self._client = client
-        self._system = system
-        self._bot = bot
-        self._one_at_a_time = Turns()
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets what was said; the next message begins anew."""
-        self._turns: tuple[Turn, ...] = ()
-        self._id = str(uuid.uuid4())
-        self._kept_by_site = 0
-        self._thread_id = ""
-
-    @property
-    def messages(self) -> list[dict[str, str]]:
-        """What was said so far, as `[{"role": ..., "content": ...}]`."""
-        return [{"role": turn.role, "content": turn.content} for turn in self._turns]
-
-    async def ask(self, message: str, *, timeout: float | None = None) -> Reply:
-        """The finished answer to the next message. See AsyncClient.ask."""
-        async with self.stream(message, timeout=timeout) as stream:
-            return await stream.drain()
-
-    def stream(self, message: str, *, timeout: float | None = None) -> AsyncReplyStream:
-        """The answer to the next message as it arrives. See AsyncClient.stream.
-
-        A message whose answer did not finish is not part of the conversation.
-        """
-        turns = read_turns(message)
-        if len(turns) != 1:
-            raise InvalidInputError(
-                "a conversation takes one message at a time", hint="give a list of messages to client.ask"
-            )
-        turn = turns[0]
-        check_message(turn.content)
-        return self._client._stream(
-            lambda tokens: self._make_question(turn, tokens),
-            self._bot,
-            timeout,
-            turns=self._one_at_a_time,
-            on_reply=lambda reply: self._add(turn, reply),
-        )
-
-    def _make_question(self, turn: Turn, tokens: Tokens) -> Question:
-        if tokens.box.protocol == "aipkit" and self._turns and self._kept_by_site == len(self._turns):
-            return Question(text=turn.content, conversation_id=self._id)
-        turns = _with_system((*self._turns, turn), self._system)
-        return _make_question(turns, tokens, conversation_id=self._id, thread_id=self._thread_id)
-
-    def _add(self, turn: Turn, reply: Reply) -> None:
-        self._turns = (*self._turns, turn, Turn(role="assistant", content=reply.text))
-        self._thread_id = reply.thread_id or self._thread_id
-        if reply.protocol == "aipkit":
-            self._kept_by_site = len(self._turns)
-
-
 def _connections(http: httpx.AsyncClient) -> Connections:
     from chatgptt.net.pool import Connections  # here: it loads httpcore, which not every client needs
 
@@ -534,18 +442,6 @@ def _check_loop(http: httpx.AsyncClient) -> None:
 def client_is_closed() -> ClosedError:
     """The error of a call on a closed client."""
     return ClosedError("the client is closed", hint="make a new one; close it after the last call")
-
-
-def _make_question(
-    turns: tuple[Turn, ...], tokens: Tokens, *, conversation_id: str, thread_id: str = ""
-) -> Question:
-    """The turns in the form that the box's protocol carries: 1.x takes a history, 2.x a single prompt."""
-    if tokens.box.protocol == "wpaicg" and turns[-1].role == "user":
-        system = tuple(turn for turn in turns if turn.role == "system")
-        history = tuple(turn for turn in turns[:-1] if turn.role != "system" and turn.content.strip())
-        text = fold((*system, turns[-1]))
-        return Question(text=text, history=history, thread_id=thread_id)
-    return Question(text=fold(turns), conversation_id=conversation_id)
 
 
 @functools.cache
@@ -590,13 +486,6 @@ def _check_browser(browser: BrowserOptions | None) -> None:
         from chatgptt.browser.shared import BrowserOptions  # here: it loads what only a browser needs
 
         check_kind("browser", browser, BrowserOptions, wanted="BrowserOptions")
-
-
-def _with_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
-    check_kind("system", system, str, None, wanted="text")
-    if not system or not system.strip():
-        return turns
-    return (Turn(role="system", content=without_surrogates(system)), *turns)
 
 
 def _read_timeouts(timeout: float | Timeouts | None) -> Timeouts:

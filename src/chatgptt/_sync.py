@@ -16,13 +16,8 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import anyio
 
-from chatgptt._client import (
-    DEFAULT_SITE,
-    AsyncClient,
-    AsyncConversation,
-    ClientOptions,
-    client_is_closed,
-)
+from chatgptt._client import DEFAULT_SITE, AsyncClient, ClientOptions, client_is_closed
+from chatgptt._conversation import AsyncConversation
 from chatgptt._errors import ClosedError
 from chatgptt._models import ChatBox, MessageInput, Reply
 from chatgptt._stream import AsyncReplyStream
