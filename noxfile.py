@@ -7,6 +7,7 @@ package is built and installed from the tree: what is tested is what a user gets
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ nox.options.sessions = [
     "soak",
     "reliability",
     "browser",
+    "ecosystem",
     "tests",  # whose summary is read last
 ]
 
@@ -37,6 +39,9 @@ SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
 ORDER = {"CHATGPTT_CASE_ORDER": str(random.randrange(10**6))}
 """The order in which recorded cases are met: a new one each time, the same for both processes."""
 
+ECOSYSTEM = {"llm": (".[llm]",)}
+"""Programs that take chatgptt, each with what its environment needs; the newest versions are tried."""
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -51,10 +56,21 @@ def install_browsers(session: nox.Session) -> None:
     session.run("chatgptt", "install-browser")
 
 
+def install_apart(session: nox.Session, name: str, *packages: str) -> str:
+    """Install the newest of these packages in an environment beside the session's; gives its Python."""
+    folder = Path(session.virtualenv.location).with_name(f"ecosystem-{name}")
+    python = str(folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
+    if not Path(python).exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(folder), external=True)
+    newest = ("install", "--quiet", "--upgrade", "--upgrade-strategy=eager")
+    session.run(python, "-m", "pip", *newest, *packages, external=True)
+    return python
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, types and the direction of imports."""
-    install(session, "dev", extras="demo,socks")
+    install(session, "dev", extras="demo,socks,llm")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
@@ -77,7 +93,7 @@ def tests(session: nox.Session) -> None:
     install_browsers(session)
     session.run(
         "pytest",
-        *(f"--ignore={folder}" for folder in ("tests/wordpress", *RELIABILITY)),
+        *(f"--ignore={folder}" for folder in ("tests/wordpress", "tests/ecosystem", *RELIABILITY)),
         *(session.posargs or ["--cov", "--cov-report=term", *SIDE_BY_SIDE]),
         env=ORDER,
     )
@@ -99,6 +115,17 @@ def browser(session: nox.Session) -> None:
     session.run(
         "pytest", "--whole-browser", *(session.posargs or ["tests/browser", *SIDE_BY_SIDE]), env=ORDER
     )
+
+
+@nox.session
+def ecosystem(session: nox.Session) -> None:
+    """Drive the programs that take chatgptt, as processes against the demo site."""
+    install(session, "test")
+    pythons = {
+        f"CHATGPTT_{name.upper()}_PYTHON": install_apart(session, name, *packages)
+        for name, packages in ECOSYSTEM.items()
+    }
+    session.run("pytest", "--ecosystem", *(session.posargs or ["tests/ecosystem"]), env=pythons)
 
 
 @nox.session

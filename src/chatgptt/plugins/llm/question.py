@@ -1,0 +1,147 @@
+"""From a prompt of llm to a question: which page, with which options, and the messages.
+
+A conversation stays with its site. `llm -c` hands over what was said, but no options. So each answer names
+its site, as metadata that llm stores with the message. An option that names another site is an error: what
+was said to one site must not reach another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import llm
+
+from chatgptt._client import DEFAULT_SITE, ClientOptions
+from chatgptt._errors import InvalidInputError
+from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.sites.file import find_site
+from chatgptt.sites.named import NamedSite, is_name
+
+__all__ = ["Question", "read_question"]
+
+_KEY = "chatgptt"
+"""Under which the metadata of a message is ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to ask, and where.
+
+    Attributes:
+        site: the page's address, or a site's name.
+        options: of the client.
+        messages: in the usual form.
+        metadata: for llm to store with the answer.
+    """
+
+    site: str = field(repr=False)
+    options: ClientOptions = field(repr=False)
+    messages: Sequence[Mapping[str, object]] = field(repr=False)
+    metadata: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """Where an answer comes from: the page without its login, the site's name and the bot as given."""
+
+    page: str
+    name: str = ""
+    bot: str = ""
+
+
+def read_question(messages: Sequence[llm.Message], options: NamedSite, name: str) -> Question:
+    """The question that a prompt's messages are.
+
+    Args:
+        messages: all that was said.
+        options: those of the prompt.
+        name: of the model's site, "" for the model that asks any page.
+
+    Raises:
+        InvalidInputError: for another site than that of the conversation or the model, and for a message that
+            cannot be sent.
+    """
+    if name and options.url not in ("", name):
+        raise InvalidInputError(
+            f"the model chatgptt/{name} asks its own site alone", hint="take -m chatgptt for -o site"
+        )
+    earlier = _find_origin(messages)
+    site = _choose_site(name or options.url, earlier)
+    bot = options.bot or (earlier.bot if earlier else "")
+    origin = _Origin(page=_page_of(site), name=site if is_name(site) else "", bot=bot)
+    return Question(
+        site=site,
+        options={
+            "bot": bot or None,
+            "timeout": options.timeout,
+            "proxy": options.proxy or None,
+            "strategy": options.strategy,
+        },
+        messages=[_read_message(message) for message in messages],
+        metadata={_KEY: dataclasses.asdict(origin)},
+    )
+
+
+def _find_origin(messages: Sequence[llm.Message]) -> _Origin | None:
+    """Where the last answer of a chat box came from."""
+    for message in reversed(messages):
+        for part in message.parts:
+            origin = (part.to_dict().get("provider_metadata") or {}).get(_KEY)
+            if origin:
+                return _Origin(**origin)
+    return None
+
+
+def _choose_site(named: str, earlier: _Origin | None) -> str:
+    """The address or name to ask: that of option or model, of the conversation, of the environment.
+
+    Raises:
+        InvalidInputError: for another site than the conversation's.
+    """
+    from_environment = os.environ.get("CHATGPTT_SITE", "")
+    if earlier is None:
+        return named or from_environment or DEFAULT_SITE
+    if named and _page_of(named) != earlier.page:
+        raise InvalidInputError(
+            f"this conversation is with {earlier.page}, and no other site gets to read it",
+            hint="leave out the site, or begin a new conversation without -c",
+        )
+    # A name or the environment may know a login, a proxy or other options beside the address.
+    known = (named, earlier.name, from_environment)
+    return next((site for site in known if site and _is_at(site, earlier.page)), earlier.page)
+
+
+def _is_at(site: str, page: str) -> bool:
+    try:
+        return _page_of(site) == page
+    except InvalidInputError:  # a name that was removed since
+        return False
+
+
+def _page_of(site: str) -> str:
+    """The page's address, without a login."""
+    named = find_site(site)
+    return without_credentials(page_url(site if named is None else named.url))
+
+
+def _read_message(message: llm.Message) -> Mapping[str, object]:
+    """A message in the usual form. The content of one that only calls a tool is None."""
+    texts = [text for part in message.parts if (text := _read_part(part.to_dict())) is not None]
+    return {"role": message.role, "content": "\n".join(texts) if texts else None}
+
+
+def _read_part(part: Mapping[str, object]) -> str | None:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": "tool_result", "name": str(name), "output": str(output)}:
+            return f"{name}: {output}"
+        case {"type": "reasoning" | "tool_call"}:
+            return None
+        case _:
+            raise InvalidInputError(
+                f"a message holds a part of the type {part.get('type')!r}", hint="only text can be sent"
+            )

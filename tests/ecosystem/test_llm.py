@@ -1,0 +1,394 @@
+"""The plugin in the real `llm`, driven as its users do: by its command line and from Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from faults import closed_port
+
+from chatgptt.demo import DemoSite, serve
+
+PATIENCE = 60.0
+"""Seconds after which something that should have happened is a failure."""
+
+MADE_UP = "This answer is made up by the demo, no AI was asked. You wrote: "
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Llm:
+    """The program `llm`, with a folder of its own for its log, and for our state and named sites."""
+
+    python: Path
+    folder: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Done:
+        return self._run(["-m", "llm", *words], stdin, env or {})
+
+    def script(self, text: str) -> str:
+        """What a Python program in llm's environment prints."""
+        done = self._run(["-W", "error", "-c", text], "", {})
+        assert done.code == 0, done
+        return done.out
+
+    def name_sites(self, **pages: str) -> None:
+        tables = [f'[{name}]\nurl = "{page}"\n' for name, page in pages.items()]
+        (self.folder / "sites.toml").write_text("".join(tables))
+
+    def last_logged(self) -> dict[str, object]:
+        """llm's own record of the last answer."""
+        (record,) = json.loads(self("logs", "--json", "-n", "1").out)
+        assert isinstance(record, dict)
+        return record
+
+    @contextmanager
+    def started(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The command under way, its output on pipes; killed if the block leaves it running."""
+        with subprocess.Popen(
+            [self.python, "-m", "llm", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment({}),
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _run(self, words: list[str], stdin: str, env: Mapping[str, str]) -> Done:
+        done = subprocess.run(
+            [self.python, *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self._environment(env),
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        # Without the coverage's start and the paths of the tests' own environment.
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))
+        }
+        config = {"XDG_CONFIG_HOME": str(self.folder / "config"), "LLM_USER_PATH": str(self.folder / "llm")}
+        sites = {"CHATGPTT_SITES": str(self.folder / "sites.toml")}
+        return {**own, **config, **sites, "PYTHONUNBUFFERED": "1", **self.env, **env}
+
+
+@pytest.fixture
+def llm(llm_python: Path, tmp_path: Path) -> Llm:
+    (tmp_path / "sites.toml").touch()
+    return Llm(llm_python, tmp_path)
+
+
+@pytest.fixture(params=["wpaicg/", "aipkit/"])
+def page(request: pytest.FixtureRequest, demo: DemoSite) -> str:
+    return demo.page(request.param)
+
+
+def last_heard(demo: DemoSite) -> tuple[str, list[str]]:
+    """The last message that the demo's AI was given, and the history beside it, which only 1.x has."""
+    seen = demo.messages[-1]
+    assert seen.message is not None
+    history = json.loads(seen.fields.get("wpaicg_chat_history") or "[]")
+    return seen.message, [turn["text"] for turn in history]
+
+
+def after_ada(page: str) -> tuple[str, list[str]]:
+    """What `Who am I?` is sent as after `I am Ada.`, each turn once."""
+    answer = f"{MADE_UP}I am Ada."
+    if "wpaicg" in page:
+        return "Who am I?", ["Human: I am Ada.", f"AI: {answer}"]
+    return f"User: I am Ada.\nAssistant: {answer}\nUser: Who am I?\nAssistant:", []
+
+
+# One prompt
+
+
+def test_a_prompt_is_answered(page: str, llm: Llm) -> None:
+    assert llm("-m", "chatgptt", "-o", "site", page, "Hello") == Done(0, f"{MADE_UP}Hello\n", "")
+
+
+@pytest.mark.parametrize("option", ["--no-stream", "--async"])
+def test_a_prompt_is_answered_whole_and_async(option: str, page: str, llm: Llm) -> None:
+    assert llm("-m", "chatgptt", "-o", "site", page, option, "Hello") == Done(0, f"{MADE_UP}Hello\n", "")
+
+
+def test_a_named_site_is_a_model(page: str, llm: Llm) -> None:
+    llm.name_sites(shop=page)
+    assert llm("-m", "chatgptt/shop", "Hello").out == f"{MADE_UP}Hello\n"
+    assert llm("-m", "chatgptt", "-o", "site", "shop", "Hello").out == f"{MADE_UP}Hello\n"
+    assert llm("-m", "chatgptt", "Hello", env={"CHATGPTT_SITE": "shop"}).out == f"{MADE_UP}Hello\n"
+
+
+def test_an_option_goes_before_the_environment(demo: DemoSite, llm: Llm) -> None:
+    elsewhere = {"CHATGPTT_SITE": demo.page("status/404/")}
+    assert llm("-m", "chatgptt", "-o", "site", demo.page("wpaicg/"), "Hello", env=elsewhere).code == 0
+    assert llm("-m", "chatgptt", "Hello", env=elsewhere).code == 1
+
+
+def test_instructions_go_with_the_message(page: str, demo: DemoSite, llm: Llm) -> None:
+    assert llm("-m", "chatgptt", "-o", "site", page, "-s", "Answer in French.", "Hello").code == 0
+    assert demo.messages[-1].message == "System: Answer in French.\nUser: Hello\nAssistant:"
+
+
+def test_the_options_reach_the_client(demo: DemoSite, llm: Llm) -> None:
+    many = ("-m", "chatgptt", "-o", "site", demo.page("wpaicg/many/"))
+    assert llm(*many, "-o", "bot", "5", "-o", "timeout", "60", "-o", "strategy", "static", "Hello").code == 0
+    record = llm.last_logged()
+    assert isinstance(facts := record["response_json"], dict)
+    assert (facts["bot_id"], facts["tokens_from"]) == (5, "html")
+    assert "0.001" in llm(*many, "-o", "timeout", "0.001", "Hello").err
+    assert "proxy" in llm(*many, "-o", "proxy", f"http://127.0.0.1:{closed_port()}", "Hello").err
+    assert "browser" in llm(*many, "-o", "strategy", "browser", "Hello").err
+    assert "strategy" in llm(*many, "-o", "strategy", "magic", "Hello").err
+
+
+def test_pieces_are_shown_as_they_arrive(llm: Llm) -> None:
+    with serve(pace=0.2) as slow:  # some three seconds for the whole answer
+        for options in ((), ("--async",)):
+            with llm.started(
+                "-m", "chatgptt", "-o", "site", slow.page("wpaicg/"), *options, "Hello"
+            ) as process:
+                early = read_until(process, b"answer ")
+                assert not early.endswith(b"Hello\n")
+                rest, _ = process.communicate(timeout=PATIENCE)
+            assert early + rest == f"{MADE_UP}Hello\n".encode()
+
+
+# A conversation
+
+
+@pytest.mark.parametrize("option", [(), ("--async",)])
+def test_a_conversation_goes_on_with_each_turn_once(
+    option: tuple[str, ...], page: str, demo: DemoSite, llm: Llm
+) -> None:
+    assert llm("-m", "chatgptt", "-o", "site", page, *option, "I am Ada.").code == 0
+    assert llm("-c", *option, "Who am I?").code == 0
+    assert last_heard(demo) == after_ada(page)
+
+
+def test_a_chat_knows_what_was_said(page: str, demo: DemoSite, llm: Llm) -> None:
+    done = llm("chat", "-m", "chatgptt", "-o", "site", page, stdin="I am Ada.\nWho am I?\nexit\n")
+    assert done.code == 0, done
+    assert f"> {MADE_UP}I am Ada.\n" in done.out
+    assert last_heard(demo) == after_ada(page)
+
+
+def test_the_instructions_of_a_conversation_go_on(page: str, demo: DemoSite, llm: Llm) -> None:
+    assert llm("-m", "chatgptt", "-o", "site", page, "-s", "Be brief.", "I am Ada.").code == 0
+    assert llm("-c", "Who am I?").code == 0
+    message, _ = last_heard(demo)
+    assert message.startswith("System: Be brief.\nUser: ")
+
+
+def test_a_conversation_stays_with_its_site(demo: DemoSite, llm: Llm) -> None:
+    here, there = demo.page("wpaicg/"), demo.page("aipkit/")
+    llm.name_sites(there=there)
+    assert llm("-m", "chatgptt", "-o", "site", here, "Hello").code == 0
+    asked = len(demo.messages)
+    for words in (("-o", "site", there), ("-m", "chatgptt/there"), ("-o", "site", "there", "--async")):
+        done = llm("-c", *words, "And now?")
+        assert done.code == 1
+        assert f"this conversation is with {here}" in done.err
+    assert len(demo.messages) == asked
+    assert llm("-c", "And now?", env={"CHATGPTT_SITE": there}).code == 0
+    assert isinstance(facts := llm.last_logged()["response_json"], dict)
+    assert facts["page"] == here
+    assert llm("-c", "--async", "And now?", env={"CHATGPTT_SITE": there}).code == 0
+    assert isinstance(facts := llm.last_logged()["response_json"], dict)
+    assert facts["page"] == here
+
+
+def test_a_conversation_keeps_the_name_and_the_bot(demo: DemoSite, llm: Llm) -> None:
+    llm.name_sites(shop=demo.page("wpaicg/many/"))
+    assert llm("-m", "chatgptt", "-o", "site", "shop", "-o", "bot", "5", "Hello").code == 0
+    assert llm("-c", "And now?").code == 0
+    assert isinstance(facts := llm.last_logged()["response_json"], dict)
+    assert (facts["page"], facts["bot_id"]) == (demo.page("wpaicg/many/"), 5)
+
+
+def test_a_name_that_moved_takes_no_conversation_along(demo: DemoSite, llm: Llm) -> None:
+    here, there = demo.page("wpaicg/"), demo.page("aipkit/")
+    llm.name_sites(shop=here)
+    assert llm("-m", "chatgptt", "-o", "site", "shop", "Hello").code == 0
+    llm.name_sites(shop=there)
+    assert llm("-c", "And now?").code == 0
+    assert isinstance(facts := llm.last_logged()["response_json"], dict)
+    assert facts["page"] == here
+    done = llm("-c", "-m", "chatgptt/shop", "And now?")
+    assert f"this conversation is with {here}" in done.err
+
+
+def test_a_model_of_a_name_asks_no_other_site(demo: DemoSite, llm: Llm) -> None:
+    llm.name_sites(shop=demo.page("wpaicg/"))
+    done = llm("-m", "chatgptt/shop", "-o", "site", demo.page("aipkit/"), "Hello")
+    assert (done.code, demo.messages) == (1, [])
+    assert "asks its own site alone" in done.err
+
+
+# What llm logs
+
+
+def test_the_log_has_the_reply_s_facts_without_its_text(page: str, llm: Llm) -> None:
+    assert llm("-m", "chatgptt", "-o", "site", page, "Hello").code == 0
+    record = llm.last_logged()
+    assert record["response"] == f"{MADE_UP}Hello"
+    assert isinstance(facts := record["response_json"], dict)
+    assert facts.keys() == {
+        "site",
+        "page",
+        "protocol",
+        "bot_id",
+        "tokens_from",
+        "streamed",
+        "attempts",
+        "page_requests",
+        "elapsed_s",
+        "first_text_s",
+    }
+    assert facts["page"] == page
+    assert (record["input_tokens"], record["output_tokens"], record["token_details"]) == (None, None, None)
+
+
+# Failures
+
+
+@pytest.mark.parametrize("option", [(), ("--async",), ("--no-stream",)])
+def test_an_error_says_what_to_do(option: tuple[str, ...], demo: DemoSite, llm: Llm) -> None:
+    done = llm("-m", "chatgptt", "-o", "site", demo.page("wpaicg/nochat/"), *option, "Hello")
+    assert (done.code, done.out.strip()) == (1, "")
+    assert "Error: " in done.err
+    assert "no chat box" in done.err
+    assert "\nHint: " in done.err
+
+
+def test_an_error_after_some_words_says_so(page: str, llm: Llm) -> None:
+    done = llm("-m", "chatgptt", "-o", "site", page, "MIDERROR")
+    assert done.code == 1
+    assert "\nHint: " in done.err
+
+
+def test_an_error_in_a_chat_is_no_traceback(demo: DemoSite, llm: Llm) -> None:
+    done = llm("chat", "-m", "chatgptt", "-o", "site", demo.page("wpaicg/nochat/"), stdin="Hello\n")
+    assert done.code == 1
+    assert "no chat box" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_attachment_is_refused(demo: DemoSite, tmp_path: Path, llm: Llm) -> None:
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    done = llm("-m", "chatgptt", "-o", "site", demo.page("wpaicg/"), "-a", str(tmp_path / "x.png"), "Hello")
+    assert (done.code, demo.messages) == (1, [])
+
+
+def test_a_broken_file_of_sites_leaves_all_other_models(llm: Llm) -> None:
+    (llm.folder / "sites.toml").write_text("[shop")
+    done = llm("models", "list")
+    assert (done.code, "ChatBox: chatgptt\n" in done.out, "OpenAI" in done.out) == (0, True, True)
+    assert "cannot read the sites" in done.err
+
+
+@pytest.mark.parametrize("option", [(), ("--async",)])
+def test_ctrl_c_ends_at_once_and_hangs_up(option: tuple[str, ...], llm: Llm) -> None:
+    with (
+        serve() as site,
+        llm.started("-m", "chatgptt", "-o", "site", site.page("wpaicg/"), *option, "SLOWWORDS 60") as process,
+    ):
+        read_until(process, b" ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1
+        assert b"Aborted!" in err
+        assert b"Traceback" not in err
+
+
+# Start
+
+
+def test_registration_sends_nothing_and_needs_no_key(page: str, demo: DemoSite, llm: Llm) -> None:
+    llm.name_sites(shop=page)
+    done = llm("models", "list", "--options", env={"CHATGPTT_SITE": page})
+    assert "ChatBox: chatgptt\n" in done.out
+    assert "ChatBox: chatgptt/shop\n" in done.out
+    assert "Keys:" not in done.out[done.out.index("ChatBox: chatgptt\n") :]
+    assert demo.requests == []
+
+
+def test_the_start_of_llm_loads_the_hook_alone(llm: Llm) -> None:
+    script = (
+        "import sys, llm.cli; print(*(name for name in sorted(sys.modules) if name.startswith('chatgptt')))"
+    )
+    assert llm.script(script).split() == ["chatgptt", "chatgptt.plugins", "chatgptt.plugins.llm"]
+
+
+# From Python
+
+
+def test_a_program_asks_a_model(page: str, demo: DemoSite, llm: Llm) -> None:
+    script = f"""
+import llm
+model = llm.get_model("chatgptt")
+response = model.prompt("Hello", site={page!r}, timeout=60)
+print(response.text())
+print(response.json()["page"], response.usage().input)
+conversation = model.conversation()
+conversation.prompt("I am Ada.", site={page!r}).text()
+print(conversation.prompt("Who am I?").json()["page"])
+try:
+    model.prompt("Hello", site={page + "nothing/"!r}).text()
+except llm.ModelError as error:
+    print("Hint: " in str(error))
+"""
+    assert llm.script(script) == f"{MADE_UP}Hello\n{page} None\n{page}\nTrue\n"
+    assert last_heard(demo) == after_ada(page)
+
+
+def test_a_program_asks_an_async_model(page: str, llm: Llm) -> None:
+    script = f"""
+import asyncio, llm
+async def main():
+    model = llm.get_async_model("chatgptt")
+    pieces = [piece async for piece in model.prompt("Hello", site={page!r})]
+    print("".join(pieces), len(pieces) > 1)
+    try:
+        await model.prompt("Hello", site={page + "nothing/"!r}).text()
+    except llm.ModelError as error:
+        print("Hint: " in str(error))
+asyncio.run(main())
+"""
+    assert llm.script(script) == f"{MADE_UP}Hello True\nTrue\n"
+
+
+def read_until(process: subprocess.Popen[bytes], mark: bytes) -> bytes:
+    """What a process prints up to and with `mark`."""
+    assert process.stdout is not None
+    seen, end = b"", time.monotonic() + PATIENCE
+    while mark not in seen:
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
+        data = os.read(process.stdout.fileno(), 4096) if ready else b""
+        assert data, f"{mark!r} never came after {seen!r}"
+        seen += data
+    return seen
