@@ -14,8 +14,8 @@ from recordings.guard import guarded
 
 from chatgptt import ChatGpttError
 from chatgptt.recordings import Case, find_cases, read_case, record, serve_case
-from chatgptt.recordings.case import files_of
-from chatgptt.recordings.recorder import faults_of
+from chatgptt.recordings.case_file import files_of
+from chatgptt.recordings.faults import faults_of
 from chatgptt.recordings.scrub import boxes_of, rendered_boxes_of
 
 pytestmark = pytest.mark.anyio

@@ -14,8 +14,9 @@ from wire import head
 
 from chatgptt import ChatGpttError
 from chatgptt.recordings.case import Ask, Chunk, Exchange
-from chatgptt.recordings.replay import read_fields
-from chatgptt.recordings.scrub import Recording, scrub
+from chatgptt.recordings.matching import read_fields
+from chatgptt.recordings.recording import Recording
+from chatgptt.recordings.scrub import scrub
 
 SIZE = 2**19
 

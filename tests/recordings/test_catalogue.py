@@ -16,9 +16,10 @@ import pytest
 from recordings.catalogue import FOLDER, is_for_browser, on_disk
 
 from chatgptt.recordings import Case, find_cases, read_case, record, serve_case
-from chatgptt.recordings.case import files_of
-from chatgptt.recordings.recorder import faults_of, play
+from chatgptt.recordings.case_file import files_of
+from chatgptt.recordings.faults import faults_of
 from chatgptt.recordings.scrub import boxes_of
+from chatgptt.recordings.visit import play
 
 ORDER = int(os.environ.get("CHATGPTT_CASE_ORDER") or random.SystemRandom().randrange(10**6))
 CASES = [folder for folder in find_cases(FOLDER) if not is_for_browser(folder)]

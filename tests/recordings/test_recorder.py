@@ -15,7 +15,8 @@ from chatgptt.cli.recordings import as_dict, check_case, record_case
 from chatgptt.demo import DemoSite
 from chatgptt.recordings import CaseError, read_case, read_fault, record, serve_case, write_case
 from chatgptt.recordings.drift import find_drift
-from chatgptt.recordings.recorder import faults_of, play
+from chatgptt.recordings.faults import faults_of
+from chatgptt.recordings.visit import play
 
 pytestmark = pytest.mark.anyio
 

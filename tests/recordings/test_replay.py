@@ -19,7 +19,8 @@ import chatgptt
 from chatgptt import AsyncClient, ChatGpttError, Client
 from chatgptt.net.reach import REPLAY_PORTS
 from chatgptt.recordings import Ask, Case, Chunk, Exchange, read_case, serve_case, write_case
-from chatgptt.recordings.replay import REPLAYED, read_fields
+from chatgptt.recordings.matching import read_fields
+from chatgptt.recordings.replay import REPLAYED
 
 STREAM = FOLDER / "wpaicg-page-shortcode"
 AJAX = "/wp-admin/admin-ajax.php"

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from chatgptt.demo import DemoSite, serve
 from chatgptt.recordings import Ask, CaseError, Chunk, Exchange, record
-from chatgptt.recordings.case import files_of
+from chatgptt.recordings.case_file import files_of
 from chatgptt.recordings.edits import Edit, apply, cut
 from chatgptt.recordings.finder import Word
-from chatgptt.recordings.scrub import Recording, Secret, check, find_secrets, scrub
+from chatgptt.recordings.recording import Recording
+from chatgptt.recordings.scrub import check, scrub
+from chatgptt.recordings.secret_search import Secret, find_secrets
 from chatgptt.recordings.standins import StandIns, is_stand_in
 from chatgptt.recordings.trim import trim_page
 
@@ -304,7 +306,7 @@ async def test_what_cannot_be_cleaned_is_not_written(demo: DemoSite, monkeypatch
     def find_nothing(secret: Secret, name: str) -> Word:
         return Word((name, "(?!)"))
 
-    monkeypatch.setattr("chatgptt.recordings.scrub._any_escaping", find_nothing)
+    monkeypatch.setattr("chatgptt.recordings.cleaner.any_escaping", find_nothing)
     with pytest.raises(CaseError, match=r"would leave .*a host in case\.toml, .*; nothing was written"):
         await record(demo.page("wpaicg/"), ["Hello"])
 

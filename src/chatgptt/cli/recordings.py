@@ -9,9 +9,11 @@ from pathlib import Path
 import anyio
 
 from chatgptt._models import Strategy
-from chatgptt.recordings.case import Case, CaseError, check_place, read_case, write_case
+from chatgptt.recordings.case import Case, CaseError
+from chatgptt.recordings.case_folder import check_place, read_case, write_case
 from chatgptt.recordings.drift import find_drift
-from chatgptt.recordings.recorder import Recorded, faults_of, read_fault, record
+from chatgptt.recordings.faults import faults_of, read_fault
+from chatgptt.recordings.recorder import Recorded, record
 
 __all__ = ["as_dict", "check_case", "record_case"]
 

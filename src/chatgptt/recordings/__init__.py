@@ -10,9 +10,11 @@ loopback, and `find_drift` says what has changed since. pytest finds the fixture
 docs/fixtures.md.
 """
 
-from chatgptt.recordings.case import Ask, Case, CaseError, Chunk, Exchange, find_cases, read_case, write_case
+from chatgptt.recordings.case import Ask, Case, CaseError, Chunk, Exchange
+from chatgptt.recordings.case_folder import find_cases, read_case, write_case
 from chatgptt.recordings.drift import find_drift
-from chatgptt.recordings.recorder import Recorded, read_fault, record
+from chatgptt.recordings.faults import read_fault
+from chatgptt.recordings.recorder import Recorded, record
 from chatgptt.recordings.replay import ReplayedSite, serve_case
 from chatgptt.recordings.scrub import ScrubReport
 

@@ -1,0 +1,145 @@
+"""A small HTTP server that sends replies exactly as they are: chunk by chunk, cut off, or reset.
+
+It is written on asyncio's streams alone. Web frameworks hide what matters here, and a user's test suite shall
+not need one. Each connection takes one request, because how it ends is part of the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+
+from chatgptt.recordings.case import Framing, ReplyEnding
+from chatgptt.recordings.matching import Pairs, ReplayRequest, read_fields
+
+__all__ = ["ReplayServer", "WireReply"]
+
+_MAX_HEAD_BYTES = 64 * 1024
+_MAX_BODY_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireReply:
+    """A reply as it goes over the wire. A piece is the seconds to wait and the bytes to send then."""
+
+    status: int
+    headers: Pairs
+    pieces: tuple[tuple[float, bytes], ...] = ()
+    framing: Framing = "length"
+    ending: ReplyEnding = "complete"
+
+
+class ReplayServer:
+    """Answers the requests at some sockets, each the address of one host, in an event loop of its own."""
+
+    def __init__(
+        self, sockets: Mapping[str, socket.socket], answer: Callable[[ReplayRequest], WireReply]
+    ) -> None:
+        self._sockets = sockets
+        self._answer = answer
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+
+    def run(self) -> None:
+        """Serves until `stop`."""
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._serve())
+
+    def stop(self) -> None:
+        """Ends `run`. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _serve(self) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def accept(host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.ensure_future(self._converse(host, reader, writer))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        # A server closes its socket, so it gets a duplicate.
+        servers = [
+            await asyncio.start_server(partial(accept, host), sock=listening.dup(), limit=_MAX_HEAD_BYTES)
+            for host, listening in self._sockets.items()
+        ]
+        await self._stopping.wait()
+        for server in servers:
+            server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _converse(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Takes one request and sends its reply."""
+        try:
+            request = await _read_request(host, reader)
+            if request is not None:
+                await _send(self._answer(request), writer, reader)
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
+            pass  # a client that hangs up, or speaks no HTTP, gets no more
+        finally:
+            if not writer.transport.is_closing():
+                writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _read_request(host: str, reader: asyncio.StreamReader) -> ReplayRequest | None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    line, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+    method, target, _ = line.split(" ", 2)
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
+    }
+    size = int(headers.get("content-length", "0"))
+    if size > _MAX_BODY_BYTES:
+        return None
+    body = (await reader.readexactly(size)).decode("utf-8", "replace")
+    fields = read_fields(headers.get("content-type", ""), body)
+    return ReplayRequest(method=method, host=host, target=target, fields=fields, headers=headers)
+
+
+async def _send(reply: WireReply, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
+    if reply.ending == "awaited":
+        await reader.read()  # until the client hangs up
+    if reply.ending in ("nothing", "awaited"):
+        return
+    writer.write(_head(reply))
+    for delay, piece in reply.pieces:
+        if delay:
+            await writer.drain()
+            await asyncio.sleep(delay)
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.framing == "chunked" else piece)
+        await writer.drain()
+        await asyncio.sleep(0)
+    match reply.ending:
+        case "complete" if reply.framing == "chunked":
+            writer.write(b"0\r\n\r\n")
+        case "cut" if reply.framing == "chunked":
+            writer.write(b"400\r\n")  # a chunk of 1024 bytes that never come
+        case "reset":
+            await writer.drain()
+            await asyncio.sleep(0.05)  # a reset overtakes bytes that the client has not read yet
+            linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+            return
+        case _:
+            pass
+    await writer.drain()
+
+
+def _head(reply: WireReply) -> bytes:
+    try:
+        phrase = HTTPStatus(reply.status).phrase
+    except ValueError:
+        phrase = "Unknown"
+    lines = [f"{name}: {value}" for name, value in reply.headers]
+    return "\r\n".join([f"HTTP/1.1 {reply.status} {phrase}", *lines, "", ""]).encode("utf-8")

@@ -1,0 +1,117 @@
+"""A visit: the calls of a case, made by the client itself, and their outcomes."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+import httpx
+
+from chatgptt._client import AsyncClient
+from chatgptt._errors import BrowserError, ChatGpttError, InvalidInputError, RefusedError
+from chatgptt._models import Reply, Strategy
+from chatgptt.browser.page_loads import RecordedVisit
+from chatgptt.browser.shared import BrowserOptions
+from chatgptt.net.retry import RetryPolicy
+from chatgptt.protocols.boxes import choose_box
+from chatgptt.recordings.case import Ask, Case
+from chatgptt.recordings.replay import serve_case
+
+__all__ = ["LIMITS", "Visit", "play"]
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+_RETRY = RetryPolicy(first_wait=0.05)
+"""The usual number of attempts, with short waits: they are no part of a case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """The page, the messages and the client's options. `timeout` is in seconds, for each message."""
+
+    site: str
+    messages: Sequence[str]
+    bot: str | int | None = None
+    strategy: Strategy = "static"
+    timeout: float
+    proxy: str | None = None
+
+    async def make(
+        self, transport: httpx.AsyncBaseTransport, record_visit: Callable[[RecordedVisit], None] | None = None
+    ) -> tuple[Ask, ...]:
+        """Makes the calls through `transport`; `record_visit` gets what a browser loads."""
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as http:
+            client = AsyncClient(
+                self.site,
+                bot=self.bot,
+                strategy=self.strategy,
+                timeout=self.timeout,
+                state_dir=None,
+                http_client=http,
+                proxy=self.proxy,  # for the browser; the transport has its own
+                retry=_RETRY,
+                browser=BrowserOptions(record_visit=record_visit),
+            )
+            async with client:
+                if not self.messages:
+                    return (await self._find_boxes(client),)
+                if len(self.messages) == 1:
+                    return (await _ask(client.ask, self.messages[0]),)
+                chat = client.conversation()
+                return tuple([await _ask(chat.ask, message) for message in self.messages])
+
+    async def _find_boxes(self, client: AsyncClient) -> Ask:
+        try:
+            boxes = await client.find_boxes()
+            box = choose_box(boxes, None if self.bot is None else str(self.bot), client.page)
+        except (InvalidInputError, BrowserError):
+            raise
+        except ChatGpttError as error:
+            return _failed(None, error)
+        return Ask(message=None, outcome="found", rung=box.found_by if box.nonce else None)
+
+
+async def _ask(ask: Callable[[str], Awaitable[Reply]], message: str) -> Ask:
+    try:
+        reply = await ask(message)
+    except (InvalidInputError, BrowserError):
+        raise
+    except ChatGpttError as error:
+        return _failed(message, error)
+    return Ask(
+        message=message,
+        outcome="answered",
+        rung=reply.tokens_from,
+        text=reply.text,
+        is_streamed=reply.is_streamed,
+        attempts=reply.attempts,
+    )
+
+
+def _failed(message: str | None, error: ChatGpttError) -> Ask:
+    reason = error.reason if isinstance(error, RefusedError) else ""
+    return Ask(message=message, outcome=error.code, reason=reason, text=error.partial_text)
+
+
+async def play(
+    case: Case, *, is_real_time: bool = False, timeout: float = 60.0
+) -> tuple[tuple[Ask, ...], tuple[str, ...]]:
+    """Replays a case: the outcomes of its calls, and the requests that are not in the case.
+
+    Args:
+        case: the case.
+        is_real_time: whether replies take the recorded time.
+        timeout: seconds for each message.
+    """
+    # A replay is plain HTTP: an empty TLS context is made at once, the usual one is not.
+    transport = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), limits=LIMITS)
+    with serve_case(case, is_real_time=is_real_time) as site:
+        visit = Visit(
+            site=site.page,
+            messages=case.messages,
+            bot=case.bot or None,
+            strategy=case.strategy,
+            timeout=timeout,
+        )
+        asks = await visit.make(transport)
+        return tuple(replace(ask, text=site.there(ask.text)) for ask in asks), tuple(site.misses)
