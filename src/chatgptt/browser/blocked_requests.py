@@ -1,4 +1,4 @@
-"""What a page asks for that its tokens don't need. Scripts are never among it, from whatever host."""
+"""Requests of a page that its tokens don't need. No script is one of them, except those of trackers."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TRACKERS = (
     "pixel.wp.com",
     "stats.wp.com",
 )
-"""Services that only measure or advertise. Tag managers are not among them: sites load their own scripts with
-those."""
+"""Services that only measure or advertise. Tag managers are missing here: sites load their own scripts with
+them."""
 
 
 def is_tracker(url: str) -> bool:

@@ -1,12 +1,12 @@
-"""The thread that browsers are driven in: one for the process, with an event loop of its own.
+"""The thread that drives the browsers: one for the process, with an event loop of its own.
 
-Playwright's objects belong to one event loop, and a process may have many, each of which may end at any time.
-So they get one that no caller ends.
+Playwright's objects belong to one event loop. A process may have many loops, and each may end at any time.
+This loop ends with the process only.
 
 Playwright starts its driver, a Node program, with the environment and the stderr of the process. Node makes
-its stderr non-blocking, and with it the caller's, which is the same pipe. Then output of the caller may be
-lost. So this loop gives the programs that it starts a stderr of their own, whose lines are logged, and
-variables beside the caller's.
+its stderr non-blocking. The caller's stderr is the same pipe, so output of the caller could be lost. This
+loop gives the programs that it starts a stderr of their own, whose lines are logged, and additional
+variables. The environment of this process never changes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _Value = TypeVar("_Value")
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 _EXIT_TIMEOUT = 10.0
-"""Seconds for which the end of a program waits for the end of its browsers; it takes a tenth mostly."""
+"""Seconds that the end of a program waits for the end of its browsers; mostly they need a tenth."""
 
-_extra: ContextVar[Mapping[str, str]] = ContextVar("chatgptt_environment_of_driver")
+_variables: ContextVar[Mapping[str, str]] = ContextVar("chatgptt_environment_of_driver")
 
 
 def browser_is_closed() -> BrowserError:
@@ -49,13 +49,13 @@ def browser_is_closed() -> BrowserError:
 
 
 @contextlib.contextmanager
-def environment_of_driver(extra: Mapping[str, str]) -> Iterator[None]:
-    """Programs that the tasks made in the block start have these variables beside the caller's."""
-    token = _extra.set(extra)
+def environment_of_driver(variables: Mapping[str, str]) -> Iterator[None]:
+    """Gives these variables to each program that is started by a task made in the block."""
+    token = _variables.set(variables)
     try:
         yield
     finally:
-        _extra.reset(token)
+        _variables.reset(token)
 
 
 class DriverThread:
@@ -68,10 +68,12 @@ class DriverThread:
         self._thread.start()
 
     async def run(self, call: Callable[[], Coroutine[object, object, _Value]]) -> _Value:
-        """The result of `call`, done in the thread's loop; a cancelled caller cancels it, and waits for that.
+        """The result of `call`, which runs in the thread's loop.
+
+        A cancelled caller cancels the call, and waits until it has ended.
 
         Raises:
-            BrowserError: where the end of the browser cancelled it.
+            BrowserError: where the end of the browser cancelled the call.
         """
         here = asyncio.get_running_loop()
         ended = asyncio.Event()
@@ -89,7 +91,7 @@ class DriverThread:
         try:
             await ended.wait()
         except asyncio.CancelledError:
-            # After the task's first step: what that begins, others may need.
+            # After the task's first step, which may begin work that other calls wait for.
             self.call_soon(lambda: self._loop.call_soon(tasks[0].cancel))
             with anyio.CancelScope(shield=True):
                 while not ended.is_set():  # asyncio's own cancellation ignores anyio's shields
@@ -101,7 +103,7 @@ class DriverThread:
         return tasks[0].result()
 
     def call_soon(self, call: Callable[[], object]) -> None:
-        """Has `call` done in the thread, unless that has ended; from any thread."""
+        """Runs `call` in the thread, unless the thread has ended; for any thread."""
         with contextlib.suppress(BrowserError):
             self._call(call)
 
@@ -112,7 +114,7 @@ class DriverThread:
             raise browser_is_closed() from error
 
     def stop(self, last: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Does `last` in the loop, and ends the thread; what still runs in it is cancelled."""
+        """Runs `last` in the loop, cancels every other task, and ends the thread."""
 
         async def end() -> None:
             with contextlib.suppress(TimeoutError):
@@ -149,7 +151,7 @@ class _DriverLoop(_SystemLoop):
         env: Mapping[str, str] | None = None,
         **options: object,
     ) -> tuple[asyncio.SubprocessTransport, _Protocol]:
-        """Starts a program as asyncio does, but for its stderr and its environment (see above)."""
+        """Starts a program as asyncio does, but with a stderr of its own and additional variables."""
         readable, writable = os.pipe()
         lines = open(readable, encoding="utf-8", errors="replace")  # noqa: ASYNC230, SIM115 - closed by its reader
         try:
@@ -160,8 +162,8 @@ class _DriverLoop(_SystemLoop):
                 stdin=stdin,
                 stdout=stdout,
                 stderr=writable,
-                env={**(os.environ if env is None else env), **_extra.get({})},
-                **options,  # type: ignore[arg-type] # as they were given
+                env={**(os.environ if env is None else env), **_variables.get({})},
+                **options,  # type: ignore[arg-type] # passed on unchanged
             )
         except BaseException:
             lines.close()
@@ -179,5 +181,5 @@ def _log_lines(lines: IO[str]) -> None:
 
 
 def _log_failure(_: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
-    """Logs failures of tasks that no caller waits for, at debug level: they only help to find a defect."""
+    """Logs failures of background tasks at debug level: they only help to find a defect."""
     _log.debug("the browser's thread: %s", context.get("exception") or context.get("message"))

@@ -1,7 +1,7 @@
-"""Which browser to run: one that was named, Playwright's own, or one that is on the machine already.
+"""Finds the browser to run: one that the caller names, Playwright's own, or one of this machine.
 
-A headless shell is Chromium without windows: it starts in a third of the time, so it comes first where both
-are there.
+A headless shell is Chromium without windows. It starts in a third of the time, so it comes before a whole
+Chromium.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +43,7 @@ _BROWSERS = (
 )
 _ELSEWHERE = {
     "linux": (
-        # Debian's command is a shell script around this one, which would stand between us and the browser.
+        # Debian's command is a shell script that starts this one. Without it there is one process less.
         "/usr/lib/chromium/chromium-headless-shell",
         "/opt/google/chrome/chrome",
         "/usr/lib/chromium/chromium",
@@ -85,7 +86,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """The browser that will be used, and what was done to get it (nothing where it was there already)."""
+    """The browser that will be used, and the steps that installed it; none where it was already there."""
 
     found: Found
     steps: tuple[str, ...]
@@ -96,7 +97,7 @@ def find_browser(named: str | None = None, *, needs_window: bool = False) -> Fou
 
     Args:
         named: its executable; None heeds `CHATGPTT_BROWSER`.
-        needs_window: whether it is to be watched, which a headless shell cannot be.
+        needs_window: whether it has to show a window; a headless shell has none.
 
     Raises:
         BrowserError: `browser_missing`, with the command that helps; `browser_failed` without a display.
@@ -138,7 +139,7 @@ def _find_named(name: str, *, where: str, needs_window: bool) -> Found:
 
 
 def no_display() -> BrowserError:
-    """The error of a browser that shall show its window on a machine without a display."""
+    """The error for a window on a machine without a display."""
     return BrowserError(
         "the browser cannot show its window: there is no display that it can use",
         hint="leave out is_headed, or run this on a desktop, or under xvfb-run",
@@ -151,15 +152,11 @@ def _has_display() -> bool:
 
 def maybe_browser(*, needs_window: bool = False) -> Found | None:
     """The browser that is used when none is named; None where there is none."""
-    for path in _playwrights_own():
-        found = Found(path=str(path), by="playwright")
-        if not (needs_window and found.is_shell):
-            return found
-    for candidate in _on_this_machine():
-        found = Found(path=candidate, by="machine")
-        if not (needs_window and found.is_shell):
-            return found
-    return None
+    candidates = chain(
+        (Found(path=str(path), by="playwright") for path in _playwrights_own()),
+        (Found(path=path, by="machine") for path in _on_this_machine()),
+    )
+    return next((found for found in candidates if not (needs_window and found.is_shell)), None)
 
 
 def _playwrights_own() -> Iterator[Path]:
@@ -204,7 +201,7 @@ def _is_executable(path: Path) -> bool:
 
 
 def _is_stub(path: str) -> bool:
-    """Ubuntu's `chromium-browser` may be a script that only tells how to get the real one."""
+    """Ubuntu's `chromium-browser` may be a script that only says how to get the real one."""
     try:
         with open(path, "rb") as file:
             beginning = file.read(4096)
@@ -214,16 +211,16 @@ def _is_stub(path: str) -> bool:
 
 
 def install_browser(say: Callable[[str], None] = lambda _: None) -> Installed:
-    """Gets a browser where there is none; safe to repeat.
+    """Installs a browser where there is none; safe to repeat.
 
-    Playwright's own download is tried first. Where that is not to be had, and the user may install packages
-    on Debian or Ubuntu, the distribution's package.
+    It tries Playwright's own download first. If that fails, and the user may install packages on Debian or
+    Ubuntu, it tries the distribution's package.
 
     Args:
-        say: is told each step as it begins.
+        say: is called with the name of each step as it begins.
 
     Raises:
-        BrowserError: `browser_missing`, where none of it worked; the message says what was tried.
+        BrowserError: `browser_missing`, where every step failed; the message names the steps.
     """
     found = maybe_browser()
     if found is not None:

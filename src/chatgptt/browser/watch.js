@@ -1,14 +1,14 @@
-// Runs in every frame before the page's own scripts and tells what the frame shows of a chat box: shallow copies of
-// the boxes' elements, in the document and in shadow roots, and the plugin's script globals. It reads, and changes
-// nothing that a page could see: the one function it wraps, attachShadow, is how it learns of closed roots.
+// Runs in every frame before the page's own scripts, and reports what the frame shows of a chat box: shallow copies of
+// the boxes' elements, in the document and in shadow roots, and the plugin's script globals. It only reads. The one
+// function that it wraps is attachShadow, to find closed shadow roots.
 //
-// It shares the page's globals and prototypes, and a page may redefine each of them: an old library gives arrays a
-// toJSON, another page replaces querySelectorAll, ends every timer, or means harm. So all that is used is taken here,
-// before the page runs, and called without a look-up: no methods, no for...of, no objects with a prototype. Literals,
-// operators, indexes and calls of constants are left, and those a page cannot change.
+// The script shares the page's globals and prototypes, and a page may redefine each of them: an old library gives
+// arrays a toJSON, another page replaces querySelectorAll or ends every timer. So the script takes all functions here,
+// before the page runs. Later it uses literals, operators, indexes and calls of these constants, which no page can
+// change: no methods, no for...of, no objects with a prototype.
 (() => {
-  const tell = globalThis.BINDING;
-  if (typeof tell !== "function") return;
+  const report = globalThis.BINDING;
+  if (typeof report !== "function") return;
   delete globalThis.BINDING;
 
   const BOXES =
@@ -20,7 +20,7 @@
   const GLOBAL = /^(?:wpaicg|aipkit)\w{0,60}$/i;
   const HTTP = /^https?:/;
   const MOST_BOXES = 100, MOST_MARKS = 20, MOST_ROOTS = 500, MOST_GLOBALS = 20, MOST_CHARACTERS = 200000;
-  const MUCH = 20000; // characters; a box has some thousands
+  const MANY = 20000; // characters; a box has some thousands
   const ATTRIBUTES = ["class", "data-nonce", "data-config", "data-bot-id", "data-post-id", "data-type", "data-url"];
 
   const free = Function.prototype.bind.bind(Function.prototype.call); // free(f)(self, ...) is f.call(self, ...)
@@ -77,17 +77,17 @@
     try { take("wpaicgParams", wpaicgParams); } catch { /* not there, not even as a const */ }
     return toJson({ __proto__: null, html, globals, scripted, state: stateOf(page) });
   };
-  const look = () => {
-    const seen = read();
-    if (seen === last) return;
-    last = seen;
+  const reportChange = () => {
+    const state = read();
+    if (state === last) return;
+    last = state;
     const url = test(HTTP, location.href) ? location.href : "";
-    tell((isMain ? "1" : "0") + "\n" + url + "\n" + parent + "\n" + seen);
+    report((isMain ? "1" : "0") + "\n" + url + "\n" + parent + "\n" + state);
   };
-  const soon = () => {
+  const reportSoon = () => {
     if (isDue) return;
     isDue = true;
-    later(() => { isDue = false; look(); }, last.length > MUCH ? 100 : 10);
+    later(() => { isDue = false; reportChange(); }, last.length > MANY ? 100 : 10);
   };
 
   const showsBox = (nodes) => {
@@ -100,16 +100,16 @@
     add(known, root);
     if (root !== page) roots[count++] = root;
     const observer = new Observer((changes) => {
-      // The parser adds elements while the document loads; whatever else happens to a box is a script's work.
+      // The parser adds elements while the document loads. Every other change of a box is a script's work.
       for (let i = 0; i < changes.length && !scripted; i++) {
         if (changeOf(changes[i]) === "attributes") scripted = matches(changed(changes[i]), BOXES);
         else if (stateOf(page) !== "loading" || root !== page) scripted = showsBox(added(changes[i]));
       }
-      soon();
+      reportSoon();
     });
     const what = { __proto__: null, subtree: true, childList: true, attributes: true, attributeFilter: ATTRIBUTES };
     try { observe(observer, root, what); } catch { /* the page took the iteration of arrays away */ }
-    soon();
+    reportSoon();
   };
   Element.prototype.attachShadow = function (options) {
     const root = attachShadow(this, options);
@@ -117,7 +117,7 @@
     return root;
   };
   // Shadow roots that markup declares are attached by no call; open ones can be found.
-  const declared = () => {
+  const watchDeclared = () => {
     const all = findInDocument(page, "*");
     for (let i = 0, end = lengthOf(all); i < end; i++) {
       const root = rootOf(all[i]);
@@ -125,17 +125,18 @@
     }
   };
 
-  const changesState = () => { declared(); look(); };
-  const hear = () => { // again and again, since document.open() ends all of these
-    listen(page, "readystatechange", changesState);
-    listen(globalThis, "load", look);
+  const changeState = () => { watchDeclared(); reportChange(); };
+  const listenAgain = () => { // repeatedly, since document.open() removes the listeners
+    listen(page, "readystatechange", changeState);
+    listen(globalThis, "load", reportChange);
   };
-  const tick = () => { later(tick, 250); hear(); declared(); look(); }; // script globals change without a mutation
+  // Script globals change without a mutation.
+  const tick = () => { later(tick, 250); listenAgain(); watchDeclared(); reportChange(); };
   let quick = 0;
-  const first = () => { if (quick++ < 60) later(first, 25); look(); };
+  const tickQuickly = () => { if (quick++ < 60) later(tickQuickly, 25); reportChange(); };
 
-  hear();
+  listenAgain();
   watch(page);
   later(tick, 250);
-  later(first, 25);
+  later(tickQuickly, 25);
 })();
