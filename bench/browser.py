@@ -31,7 +31,7 @@ from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy
-from chatgptt.tokens.ladder import Climb, Wanted
+from chatgptt.tokens.acquisition import Acquisition, PageFacts, Wanted
 
 NONCE = "1a2b3c4d5e"
 SERVER = r"""
@@ -108,7 +108,7 @@ from chatgptt.net.retry import RetryPolicy
 from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.deadline import Deadline
 from chatgptt.browser.visitor import VisitorIdentity
-from chatgptt.tokens.ladder import Climb, Wanted
+from chatgptt.tokens.acquisition import Acquisition, PageFacts, Wanted
 from chatgptt.browser.shared import BrowserOptions, SharedBrowser
 from chatgptt.browser.rung import BrowserRung
 began = time.perf_counter()  # Playwright is imported later, when it is needed
@@ -120,7 +120,8 @@ async def main(executable, page, more, cache):
     times = []
     for turn in range(1 + more):
         opened = time.perf_counter()
-        tokens = await rung.climb(Climb(wanted=Wanted(page=page), deadline=Deadline(60)))
+        acquisition = Acquisition(wanted=Wanted(page=page), deadline=Deadline(60))
+        tokens = (await rung.acquire(PageFacts(), acquisition)).tokens
         assert tokens is not None and tokens.nonce == "1a2b3c4d5e"
         times.append(time.perf_counter() - (opened if turn else began))
         await asyncio.sleep(0.15)  # as between two calls; the plain script closes outside of the time
@@ -240,7 +241,8 @@ def _make_rung(executable: str) -> tuple[BrowserRung, SharedBrowser]:
 
 
 async def _acquire(rung: BrowserRung, page: str) -> None:
-    tokens = await rung.climb(Climb(wanted=Wanted(page=page), deadline=Deadline(60)))
+    acquisition = Acquisition(wanted=Wanted(page=page), deadline=Deadline(60))
+    tokens = (await rung.acquire(PageFacts(), acquisition)).tokens
     assert tokens is not None
     assert tokens.nonce == NONCE
 

@@ -24,11 +24,10 @@ import httpx
 
 from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
 from chatgptt._conversation import AsyncConversation, add_system, make_question
-from chatgptt._errors import ChatGpttError, ClosedError, InvalidInputError
+from chatgptt._errors import ClosedError, InvalidInputError
 from chatgptt._models import (
     ChatBox,
     MessageInput,
-    Protocol,
     Reply,
     Strategy,
     Timeouts,
@@ -45,9 +44,11 @@ from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
 from chatgptt.sites.file import find_site
 from chatgptt.sites.named import NamedSite
+from chatgptt.tokens.acquisition import Wanted
 from chatgptt.tokens.endpoint import EndpointRung
-from chatgptt.tokens.ladder import Climb, Ladder, Wanted
-from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
+from chatgptt.tokens.ladder import Ladder
+from chatgptt.tokens.pages import PageReader
+from chatgptt.tokens.static import HtmlRung, ScriptRung
 from chatgptt.tokens.store import TokenStore, default_folder
 
 if TYPE_CHECKING:
@@ -181,8 +182,7 @@ class AsyncClient:
         self._folder = _folder(state_dir)
         self._history: History | None = None
         store = TokenStore(self._folder, time.time)
-        self._reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
-        self._html = HtmlRung(self._reader)
+        reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
         self._browser = BrowserOnDemand(
             browser,
             folder=self._folder,
@@ -196,13 +196,7 @@ class AsyncClient:
             clock=time.time,
             sleep=anyio.sleep,
         )
-        rungs = (
-            self._html,
-            ScriptRung(self._reader),
-            EndpointRung(self._reader, anyio.sleep),
-            self._browser,
-        )
-        self._rungs = rungs
+        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), self._browser)
         self._context = Context(
             transport=transport,
             ladder=Ladder(rungs, store, strategy or named.strategy or "auto"),
@@ -301,25 +295,8 @@ class AsyncClient:
             ChatGpttError: where there is no page to look at.
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
-        climb = Climb(wanted=Wanted(page=self.page, ajax_url=self._ajax_url), deadline=deadline)
-        await self._html.look(climb)
-        if climb.missing is not None and self._context.ladder.has_browser:
-            await self._rungs[-1].climb(climb)  # its scripts may make them
-        if climb.missing is not None and not climb.boxes:
-            climb.missing.findings = tuple(climb.findings)
-            raise climb.missing
-        completed: dict[Protocol, ChatBox] = {}
-        for box in climb.boxes:
-            if box.nonce is None and box.protocol not in completed:
-                completed[box.protocol] = await self._complete(climb, box)
-        return tuple(
-            dataclasses.replace(
-                box, nonce=completed[box.protocol].nonce, found_by=completed[box.protocol].found_by
-            )
-            if box.nonce is None
-            else box
-            for box in climb.boxes
-        )
+        wanted = Wanted(page=self.page, ajax_url=self._ajax_url)
+        return await self._context.ladder.find_boxes(wanted, deadline)
 
     async def health_check(
         self,
@@ -357,21 +334,8 @@ class AsyncClient:
         plan = plan_of(options.over(self._named), timeout=seconds)
         self._get_http()
         self._history = self._history or History(self._folder)
-        report = await check_and_record(
-            self._context, self._wanted(None), plan, look=self._html.look, history=self._history
-        )
+        report = await check_and_record(self._context, self._wanted(None), plan, history=self._history)
         return dataclasses.replace(report, name=self._named.name or None)
-
-    async def _complete(self, climb: Climb, box: ChatBox) -> ChatBox:
-        climb.box = box
-        try:
-            for rung in self._rungs[1 : None if self._context.ladder.has_browser else -1]:
-                tokens = await rung.climb(climb)
-                if tokens is not None:
-                    return tokens.box
-        except ChatGpttError as error:
-            climb.saw("endpoint", error.message)  # logged there; the box is listed without a nonce
-        return box
 
     def _wanted(self, bot: str | int | None) -> Wanted:
         _check_bot(bot)

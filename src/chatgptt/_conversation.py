@@ -14,7 +14,7 @@ from chatgptt._models import Question, Reply, Tokens, Turn
 from chatgptt._stream import AsyncReplyStream, Context, Turns
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.text import without_surrogates
-from chatgptt.tokens.ladder import Wanted
+from chatgptt.tokens.acquisition import Wanted
 
 __all__ = ["AsyncConversation", "add_system", "make_question"]
 

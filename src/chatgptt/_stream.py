@@ -40,7 +40,8 @@ from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES
 from chatgptt.protocols.prompt import check_message
 from chatgptt.protocols.urls import origin, site_of
-from chatgptt.tokens.ladder import Acquired, Climb, Ladder, Wanted
+from chatgptt.tokens.acquisition import Acquired, Acquisition, Wanted
+from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.store import TokenStore, Visitor
 
 __all__ = ["AsyncReplyStream", "Context", "Turns"]
@@ -324,9 +325,9 @@ class AsyncReplyStream:
         error.hint += "; the page does not name its endpoint: its address was guessed"
         if acquired.tokens.rung == "browser" or not self._context.ladder.has_browser:
             raise error
-        climb = Climb(wanted=self._wanted, deadline=self._deadline, is_last_resort=True)
+        last_resort = Acquisition(wanted=self._wanted, deadline=self._deadline, is_last_resort=True)
         try:
-            found = await self._context.ladder.climb(climb)
+            found = await self._context.ladder.acquire_anew(last_resort)
         except ChatGpttError as failure:
             error.findings = (
                 *error.findings,

@@ -19,9 +19,11 @@ from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import DEFAULT_USER_AGENT, Transport
 from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy
+from chatgptt.tokens.acquisition import Acquired, Wanted
 from chatgptt.tokens.endpoint import EndpointRung
-from chatgptt.tokens.ladder import Acquired, Ladder, Wanted
-from chatgptt.tokens.static import HtmlRung, PageReader, ScriptRung
+from chatgptt.tokens.ladder import Ladder
+from chatgptt.tokens.pages import PageReader
+from chatgptt.tokens.static import HtmlRung, ScriptRung
 from chatgptt.tokens.store import TokenStore
 
 
@@ -77,7 +79,7 @@ class Acquiring:
             clock=time.time,
             sleep=anyio.sleep,
         )
-        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader, anyio.sleep), rung)
+        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), rung)
         ladder = Ladder(rungs, TokenStore(None, time.time), strategy)
         return await ladder.acquire(
             Wanted(page=page, bot=bot), Deadline(timeout), rejected, is_last_resort=is_last_resort

@@ -18,7 +18,7 @@ from browser.processes import Traces
 from chatgptt import BrowserError, TransportError
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.demo import DemoSite
-from chatgptt.tokens.ladder import Acquired
+from chatgptt.tokens.acquisition import Acquired
 
 anyio_test = pytest.mark.anyio
 

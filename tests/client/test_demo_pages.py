@@ -248,7 +248,7 @@ async def test_find_boxes_runs_no_browser_where_none_may_be_used(
     caplog.set_level("DEBUG", "chatgptt")
     async with client_of(demo.page("never/"), retry=QUICK, strategy="static") as client:
         await client.find_boxes()
-    assert "an unknown page of the site" in caplog.text  # the last static rung was climbed
+    assert "an unknown page of the site" in caplog.text  # the last static rung was tried
     assert "browser" not in caplog.text
 
 

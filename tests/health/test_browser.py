@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import anyio
 import pytest
-from asking import client_of
+from asking import QUICK, client_of
 
 from chatgptt import AsyncClient, BrowserError, ChatBox
 from chatgptt._models import Rung, Tokens
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import History
-from chatgptt.tokens.ladder import Climb, Ladder, RungOfLadder
+from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts, RungOfLadder
+from chatgptt.tokens.ladder import Ladder
+from chatgptt.tokens.pages import PageReader
+from chatgptt.tokens.static import HtmlRung
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +28,7 @@ class Missing:
 
     name: Rung = "browser"
 
-    async def climb(self, climb: Climb) -> Tokens | None:
+    async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         raise BrowserError(
             "no Chromium was found", code="browser_missing", hint="get one with: chatgptt install-browser"
         )
@@ -36,11 +41,15 @@ class Finds:
     box: ChatBox
     name: Rung = "browser"
 
-    async def climb(self, climb: Climb) -> Tokens | None:
+    async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         assert self.box.nonce is not None
-        return Tokens(
-            box=self.box, nonce=self.box.nonce, page=climb.wanted.page, rung="browser", acquired_at=0.0
-        )
+        page = acquisition.wanted.page
+        tokens = Tokens(box=self.box, nonce=self.box.nonce, page=page, rung="browser", acquired_at=0.0)
+        return Outcome(facts=facts, tokens=tokens)
+
+
+def html(client: AsyncClient) -> HtmlRung:
+    return HtmlRung(PageReader(client._context.transport, QUICK, clock=time.time, sleep=anyio.sleep))
 
 
 def with_rungs(client: AsyncClient, *rungs: RungOfLadder) -> AsyncClient:
@@ -56,7 +65,7 @@ async def box_of(page: str) -> ChatBox:
 @pytest.mark.parametrize(("page", "phase"), [("never/", "tokens"), ("scripted-aipkit/", "box")])
 async def test_a_missing_browser_is_this_machines_fault(page: str, phase: str, demo: DemoSite) -> None:
     async with client_of(demo.page(page)) as client:
-        with_rungs(client, client._html, Missing())
+        with_rungs(client, html(client), Missing())
         report = await client.health_check()
     assert (report.verdict, report.exit_code, report.code) == ("unknown", 3, "browser_missing")
     assert report.failing == report.phase("tokens" if phase == "tokens" else "box")
@@ -80,7 +89,7 @@ async def test_a_browser_that_was_not_needed_yesterday_is_a_warning(demo: DemoSi
     async with client_of(page, state_dir=tmp_path) as client:
         assert (await client.health_check()).verdict == "ok"
         assert box.nonce is not None
-        report = await with_rungs(client, client._html, Finds(box)).health_check()
+        report = await with_rungs(client, html(client), Finds(box)).health_check()
     assert (report.verdict, report.code) == ("warning", "browser_needed")
     assert "endpoint used to do" in report.summary
     assert [check.rung for check in History(tmp_path).read(page, 0.0)] == ["endpoint", "browser"]

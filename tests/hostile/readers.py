@@ -27,7 +27,7 @@ from chatgptt.protocols.sse import EventDecoder
 from chatgptt.protocols.text import find_objects, lines_of, loads, read_object, unescape
 from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, without_credentials
 from chatgptt.recordings import read_case
-from chatgptt.tokens.static import _as_utf8
+from chatgptt.tokens.pages import _as_utf8
 
 __all__ = ["READERS", "check_texts", "pieces_of", "read", "read_reply"]
 

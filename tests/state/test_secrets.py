@@ -55,7 +55,7 @@ from chatgptt.health.sites import Site
 from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
-from chatgptt.tokens.ladder import Acquired
+from chatgptt.tokens.acquisition import Acquired
 from chatgptt.tokens.store import Visitor, _Change, _Site
 
 NONCE = "5ec4e7ab1e"

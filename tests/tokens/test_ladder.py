@@ -29,7 +29,7 @@ from faults import (
 
 from chatgptt import ChatGpttError, RetryPolicy, Timeouts, TokensNotFoundError, TransportError
 from chatgptt.demo import DemoSite, serve
-from chatgptt.tokens.ladder import past_caches, without_mark
+from chatgptt.tokens.pages import past_caches, without_mark
 
 DAY_AND_MORE = 26 * 3600.0
 

@@ -1,4 +1,4 @@
-"""The browser rung that is made when it is climbed."""
+"""The browser rung that is made when it is first used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatgptt._errors import BrowserError
 from chatgptt.browser.on_demand import BrowserOnDemand
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.reach import Reach
-from chatgptt.tokens.ladder import Climb, Wanted
+from chatgptt.tokens.acquisition import Acquisition, PageFacts, Wanted
 
 pytestmark = pytest.mark.anyio
 
@@ -34,15 +34,16 @@ def rung(folder: Path | None = None) -> BrowserOnDemand:
     )
 
 
-def climb() -> Climb:
-    return Climb(wanted=Wanted(page="http://127.0.0.1:9/"), deadline=Deadline(20.0))
+async def acquire(browser: BrowserOnDemand) -> None:
+    wanted = Wanted(page="http://127.0.0.1:9/")
+    await browser.acquire(PageFacts(), Acquisition(wanted=wanted, deadline=Deadline(20.0)))
 
 
 async def test_it_says_where_there_is_no_browser(tmp_path: Path) -> None:
     browser = rung(tmp_path)
     for _ in range(2):
         with pytest.raises(BrowserError) as caught:
-            await browser.climb(climb())
+            await acquire(browser)
         assert caught.value.code == "browser_missing"
     await browser.close()
 
@@ -52,8 +53,8 @@ async def test_nothing_is_started_once_it_is_closed(is_made: bool) -> None:
     browser = rung()
     if is_made:
         with pytest.raises(BrowserError):
-            await browser.climb(climb())
+            await acquire(browser)
     await browser.close()
     with pytest.raises(BrowserError, match="the browser is closed"):
-        await browser.climb(climb())
+        await acquire(browser)
     await browser.close()

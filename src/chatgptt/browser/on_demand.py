@@ -1,4 +1,4 @@
-"""The browser rung of a client, made when it is climbed for the first time.
+"""The browser rung of a client, made when it is first used.
 
 Its modules take longer to import than those that find tokens in a page's markup, where most pages have them.
 """
@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatgptt._models import Rung, StoredCookie, Tokens
+from chatgptt._models import Rung, StoredCookie
 from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy
-from chatgptt.tokens.ladder import Climb
+from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
 
 if TYPE_CHECKING:
     from chatgptt.browser.rung import BrowserRung
@@ -71,13 +71,13 @@ class BrowserOnDemand:
         self._is_closed = False
         self._made: tuple[SharedBrowser, BrowserRung] | None = None
 
-    async def climb(self, climb: Climb) -> Tokens | None:
+    async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         """See RungOfLadder."""
         if self._made is None:
             self._made = self._make()
             if self._is_closed:
                 await self.close()
-        return await self._made[1].climb(climb)
+        return await self._made[1].acquire(facts, acquisition)
 
     async def close(self) -> None:
         """Ends the browser for good, if there is one."""

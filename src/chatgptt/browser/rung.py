@@ -21,8 +21,8 @@ import anyio
 from chatgptt._errors import (
     BrowserError,
     ChallengeError,
-    ChatBoxNotFoundError,
     ChatGpttError,
+    Finding,
     PageError,
     RefusedError,
     TransportError,
@@ -39,7 +39,9 @@ from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import NO_BOX_HINT, box_elsewhere
 from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
 from chatgptt.protocols.walls import Wall, maybe_wall
-from chatgptt.tokens.ladder import NOT_FOUND, Climb, past_caches, without_mark
+from chatgptt.tokens.acquisition import Acquisition, MissingBox, Outcome, PageFacts, foreign_box
+from chatgptt.tokens.ladder import NOT_FOUND
+from chatgptt.tokens.pages import past_caches, without_mark
 
 __all__ = ["BrowserRung"]
 
@@ -64,6 +66,8 @@ _MOST_STARTS = 10
 
 _MOST_PLACES = 5
 """Findings about boxes of other sites."""
+
+_NO_HINT = "not run: nothing on the page hints at a chat that scripts make"
 
 _MAY_GO_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
 """The parts of an error page that may lead to another document."""
@@ -103,75 +107,83 @@ class BrowserRung:
         self._clock = clock
         self._sleep = sleep
 
-    async def climb(self, climb: Climb) -> Tokens | None:
+    async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         """See RungOfLadder."""
-        if climb.missing is not None and climb.page is not None and not climb.is_last_resort:
-            if climb.boxes or climb.elsewhere:
-                return None  # the page has its boxes, and not the wanted one, or another site's
-            if not hints_at_chat(climb.page):
-                climb.saw(self.name, "not run: nothing on the page hints at a chat that scripts make")
-                return None
+        if facts.missing is not None and facts.page is not None and not acquisition.is_last_resort:
+            if facts.boxes or facts.foreign_sites:
+                return Outcome(
+                    facts=facts
+                )  # the page has its boxes, and not the wanted one, or another site's
+            if not hints_at_chat(facts.page):
+                return Outcome(facts=facts, findings=(_finding(_NO_HINT),))
         try:
             return await retry(
-                lambda: self._visit(climb),
+                lambda: self._visit(facts, acquisition),
                 is_message=False,
                 policy=self._policy,
-                remaining=climb.deadline.remaining,
+                remaining=acquisition.deadline.remaining,
                 sleep=self._sleep,
             )
         except BrowserError as error:
-            if error.code != "browser_missing" or climb.page is None:
+            if error.code != "browser_missing" or facts.page is None:
                 raise
-            if climb.box is not None:
+            if facts.box is not None:
                 error.message = f"{NOT_FOUND}, and {error.message}"
                 error.args = (error.message,)
-                error.url = error.url or climb.wanted.page
+                error.url = error.url or acquisition.wanted.page
                 raise
-            if climb.missing is None or needs_scripts(climb.page):
+            if facts.missing is None or needs_scripts(facts.page):
                 raise
             # Little says that scripts would make a box here: that there is none is the better answer.
-            climb.saw(self.name, f"not run: {error.message}")
-            climb.missing.hint = f"{NO_BOX_HINT}; if scripts make its chat box, {error.hint}"
-            return None
+            hint = f"{NO_BOX_HINT}; if scripts make its chat box, {error.hint}"
+            return Outcome(
+                facts=replace(facts, missing=replace(facts.missing, hint=hint)),
+                findings=(_finding(f"not run: {error.message}"),),
+            )
 
-    async def _visit(self, climb: Climb) -> Tokens | None:
+    async def _visit(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
+        deadline = acquisition.deadline
         try:
-            with anyio.fail_after(climb.deadline.remaining()):
+            with anyio.fail_after(deadline.remaining()):
                 try:
-                    return await self._visit_once(climb)
+                    return await self._visit_once(facts, acquisition)
                 except Crashed as error:
-                    climb.saw(self.name, f"{error.message}; started anew")
-                    return await self._visit_once(climb)
+                    crashed = _finding(f"{error.message}; started anew")
+                try:
+                    outcome = await self._visit_once(facts, acquisition)
+                except ChatGpttError as error:
+                    error.findings = (crashed, *error.findings)
+                    raise
+                return replace(outcome, findings=(crashed, *outcome.findings))
         except TimeoutError as error:
             raise TransportError(
-                f"the time limit of {climb.deadline.seconds:g} s passed while a browser ran the page",
+                f"the time limit of {deadline.seconds:g} s passed while a browser ran the page",
                 code="timeout",
                 hint="allow more time with timeout=",
-                url=climb.wanted.page,
+                url=acquisition.wanted.page,
                 is_sent=True,
             ) from error
 
-    async def _visit_once(self, climb: Climb) -> Tokens | None:
-        page = climb.wanted.page
+    async def _visit_once(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
+        page = acquisition.wanted.page
         cookies = self._cookies_for(page)  # here, since it is no other thread's
 
-        async def visit_in(tab: Tab) -> Tokens | None:
-            visit = _Visit(tab, climb)
-            climb.requests += 1
-            is_fresh = bool(climb.rejected)
+        async def visit_in(tab: Tab) -> Outcome:
+            visit = _Visit(tab, facts, acquisition)
+            acquisition.requests += 1
+            is_fresh = bool(acquisition.rejected)
             await tab.goto(
                 past_caches(page) if is_fresh else page, cookies, self._reach_of(page), is_fresh=is_fresh
             )
             seen = await visit.look()
             if seen is not None:
-                visit.conclude()
-                return await self._make_tokens(tab, seen, visit)
-            await visit.explain()
+                return Outcome(facts=visit.facts(), tokens=await self._make_tokens(tab, seen, visit))
+            outcome = await visit.explain()
             seen = visit.least_bad()
             if seen is not None:
-                climb.again = await self._make_tokens(tab, seen, visit)
+                outcome = replace(outcome, doubtful=await self._make_tokens(tab, seen, visit))
             await tab.write_trace()
-            return None
+            return outcome
 
         return await self._browser.visit(self._identity_for(page), visit_in)
 
@@ -191,15 +203,16 @@ class BrowserRung:
 class _Visit(PageListener):
     """One visit: what it saw, what it did, and how it ends."""
 
-    def __init__(self, tab: Tab, climb: Climb) -> None:
+    def __init__(self, tab: Tab, facts: PageFacts, acquisition: Acquisition) -> None:
         self._tab = tab
-        self._climb = climb
+        self._facts = facts
+        self._acquisition = acquisition
         self._observations = PageObservations(
-            page=climb.wanted.page,
-            bot=climb.wanted.bot,
-            endpoint=climb.wanted.ajax_url,
-            wrong=climb.rejected | {box.nonce for box in climb.boxes if box.nonce is not None},
-            is_static_known=climb.page is not None,
+            page=acquisition.wanted.page,
+            bot=acquisition.wanted.bot,
+            endpoint=acquisition.wanted.ajax_url,
+            wrong=acquisition.rejected | {box.nonce for box in facts.boxes if box.nonce is not None},
+            is_static_known=facts.page is not None,
         )
         self._unread: dict[object, tuple[str, bool, str]] = {}
         self._bell = anyio.Event()
@@ -254,54 +267,59 @@ class _Visit(PageListener):
         if self._observations.state in ("interactive", "complete"):
             self._parsed.set()
 
-    def conclude(self) -> None:
-        """Leaves what it saw for whoever comes after."""
-        found = tuple(replace(box, found_by="browser") for box in self._observations.boxes)
-        self._climb.boxes = found or self._climb.boxes
-        self._climb.box = self._observations.box or self._climb.box
+    def facts(self) -> PageFacts:
+        """What is known of the page after the visit."""
+        boxes = tuple(replace(box, found_by="browser") for box in self._observations.boxes)
+        return replace(
+            self._facts,
+            boxes=boxes or self._facts.boxes,
+            box=self._observations.box or self._facts.box,
+        )
 
-    async def explain(self) -> None:
-        """Says what was there instead of tokens.
+    async def explain(self) -> Outcome:
+        """What was there instead of tokens.
 
         Raises:
             ChallengeError: where the page ended as a bot protection's.
             RefusedError: where the chat waits for the visitor's consent.
         """
-        self.conclude()
-        climb, observations = self._climb, self._observations
+        facts = self.facts()
+        self._acquisition.on_progress("browser", facts)
         content = ""
         with anyio.move_on_after(_SLOW_DOCUMENT):
             content = await self._tab.content()
-        if observations.box is None:
+        if self._observations.box is None:
             self._refuse_challenge(content, is_end=True)
         if waits_for_consent(content):
             raise RefusedError(
                 "the page's chat starts only after the visitor has agreed to something",
                 reason="consent_required",
                 hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
-                url=climb.wanted.page,
+                url=self._acquisition.wanted.page,
             )
-        self._say_what_is_missing()
-        climb.saw("browser", self._words())
+        elsewhere = self._observations.foreign_pages + self._observations.foreign_sites
+        findings = [foreign_box("browser", place) for place in elsewhere[:_MOST_PLACES]]
+        return Outcome(
+            facts=replace(facts, missing=self._missing(facts, elsewhere)),
+            findings=(*findings, _finding(self._words())),
+        )
 
-    def _say_what_is_missing(self) -> None:
-        climb, observations = self._climb, self._observations
-        elsewhere = observations.foreign_pages + observations.foreign_sites
-        for place in elsewhere[:_MOST_PLACES]:
-            climb.saw(
-                "browser", f"a chat box on the page belongs to another site, {place[:200]}; it is not asked"
-            )
-        if climb.box is None and elsewhere and not climb.boxes:
-            climb.missing = box_elsewhere(elsewhere, observations.page)
+    def _missing(self, facts: PageFacts, elsewhere: tuple[str, ...]) -> MissingBox | None:
+        """Why there is no box, after the page's scripts ran."""
+        observations, missing = self._observations, facts.missing
+        if facts.box is None and elsewhere and not facts.boxes:
+            missing = MissingBox.of(box_elsewhere(elsewhere, observations.page), None)
             if observations.foreign_pages:
-                climb.missing.hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
-        elif climb.box is None and (climb.missing is None or not climb.boxes):
-            climb.missing = ChatBoxNotFoundError(
-                "the page has no chat box of the AI Power plugin, even after its scripts ran",
+                hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
+                missing = replace(missing, hint=hint)
+        elif facts.box is None and (missing is None or not facts.boxes):
+            missing = MissingBox(
+                message="the page has no chat box of the AI Power plugin, even after its scripts ran",
                 hint=NO_BOX_HINT,
-                url=climb.wanted.page,
-                status=None if climb.missing is None else climb.missing.status,
+                url=self._acquisition.wanted.page,
+                status=None if missing is None else missing.status,
             )
+        return missing
 
     def least_bad(self) -> Candidate | None:
         """Tokens that are known to be wrong, where the page shows no others."""
@@ -426,10 +444,10 @@ class _Visit(PageListener):
             return time.monotonic() - self._restless_since > _PATIENCE_WITHOUT_BOX
         if self._acted is None:
             return False
-        has_box = self._observations.box is not None or self._climb.box is not None
+        has_box = self._observations.box is not None or self._facts.box is not None
         # A box that shows what the site rejected will hardly show another nonce: scripts made that one.
-        wrong = self._observations.wrong_shown & self._climb.rejected
-        is_old = bool(wrong) and not self._climb.is_last_resort
+        wrong = self._observations.wrong_shown & self._acquisition.rejected
+        is_old = bool(wrong) and not self._acquisition.is_last_resort
         patience = _PATIENCE if has_box and not is_old else _PATIENCE_WITHOUT_BOX
         return time.monotonic() - self._acted > min(self._patience, patience)
 
@@ -450,7 +468,7 @@ class _Visit(PageListener):
             self._error_page = read_failure(head, "")
 
     def _refuse_challenge(self, content: str, *, is_end: bool) -> None:
-        wall = maybe_wall(ReplyHead(status=200, headers={}, url=self._climb.wanted.page), content)
+        wall = maybe_wall(ReplyHead(status=200, headers={}, url=self._acquisition.wanted.page), content)
         if content:
             self._wall = wall
         elif is_end:
@@ -461,17 +479,17 @@ class _Visit(PageListener):
     def _found(self, error: ChatGpttError) -> ChatGpttError:
         """The error without the advice to use a browser: a browser has met it."""
         if isinstance(error, ChallengeError):
-            self._climb.saw("browser", error.message)
+            error.findings = (_finding(error.message),)
             error.hint = CHALLENGE_HINT
         return error
 
     def _challenged(self, challenge: str, head: ReplyHead | None) -> ChallengeError:
-        self._climb.saw("browser", f"a challenge: {challenge}")
         return ChallengeError(
             f"a bot protection answered instead of the page: {challenge}",
             hint=CHALLENGE_HINT,
-            url=self._climb.wanted.page if head is None else head.url,
+            url=self._acquisition.wanted.page if head is None else head.url,
             status=None if head is None else head.status,
+            findings=(_finding(f"a challenge: {challenge}"),),
         )
 
     def _words(self) -> str:
@@ -495,6 +513,10 @@ def _for_whole_site(cookies: tuple[StoredCookie, ...], page: str) -> tuple[Store
     """
     folder = urlsplit(page).path.rpartition("/")[0] or "/"
     return tuple(replace(cookie, path="/") if cookie.path == folder else cookie for cookie in cookies)
+
+
+def _finding(saw: str) -> Finding:
+    return Finding(rung="browser", saw=saw)
 
 
 def _head_of(document: Document) -> ReplyHead:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -30,7 +30,7 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
-from chatgptt._models import Question, Reply, ReplyHead
+from chatgptt._models import Question, Reply, ReplyHead, Rung
 from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.health.expectation import check_pattern, is_match
 from chatgptt.health.report import (
@@ -47,7 +47,7 @@ from chatgptt.health.wire import Connection, Wire
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.failures import causes
 from chatgptt.protocols.prompt import check_message
-from chatgptt.tokens.ladder import Acquired, Climb, Wanted
+from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
 from chatgptt.tokens.store import MAX_AGE
 
 __all__ = ["DEFAULT_MESSAGE", "Plan", "check"]
@@ -112,7 +112,6 @@ async def check(
     wanted: Wanted,
     plan: Plan,
     *,
-    look: Callable[[Climb], Awaitable[None]],
     clock: Callable[[], float],
 ) -> HealthReport:
     """Checks one page. Whatever goes wrong is in the report.
@@ -121,11 +120,10 @@ async def check(
         context: the client's.
         wanted: the page and the bot.
         plan: how far to go, and what to mind.
-        look: reads the page and finds its boxes, as the html rung does; all that level `page` needs.
         clock: Unix time in seconds.
     """
     checkup = _Checkup(context, wanted, plan, clock())
-    acquired = await checkup.look(look)
+    acquired = await checkup.acquire()
     if acquired is not None and plan.level == "full":
         await checkup.ask(acquired)
     return checkup.report()
@@ -141,28 +139,29 @@ class _Checkup:
         self._checked_at = checked_at
         self._deadline = Deadline(plan.timeout)
         self._wire = Wire(wanted.page, self._deadline.elapsed)
-        self._climb = Climb(wanted=wanted, deadline=self._deadline, trace=self._hear)
+        self._facts = PageFacts()
+        self._began: dict[Rung, float] = {}
         self._phases: dict[PhaseName, Phase] = {}
         self._error: ChatGpttError | None = None
         self._acquired: Acquired | None = None
 
-    async def _hear(self, event: str, info: Mapping[str, object]) -> None:
-        """Hears what belongs to the page itself, not to the further pages that a rung may read."""
-        if self._climb.head is None:
-            await self._wire(event, info)
+    def _progress(self, rung: Rung, facts: PageFacts) -> None:
+        self._began.setdefault(rung, self._deadline.elapsed())
+        self._facts = facts
 
     # The page, its box and its tokens
 
-    async def look(self, look: Callable[[Climb], Awaitable[None]]) -> Acquired | None:
+    async def acquire(self) -> Acquired | None:
         """Goes as far as the tokens, or as the level says; None where that is the end."""
-        climb = self._climb
+        ladder = self._context.ladder
+        acquisition = Acquisition(
+            wanted=self._wanted, deadline=self._deadline, trace=self._wire, on_progress=self._progress
+        )
         try:
             if self._plan.level == "page":
-                await look(climb)
-                if climb.missing is not None:
-                    raise climb.missing
+                await ladder.read_page(acquisition)
             else:
-                self._acquired = await self._context.ladder.climb(climb)
+                self._acquired = await ladder.acquire_anew(acquisition)
         except ChatGpttError as error:
             self._error = error
         ended = self._deadline.elapsed()
@@ -171,18 +170,18 @@ class _Checkup:
 
     def _step_of(self, error: ChatGpttError) -> PhaseName:
         """Which of the steps up to the tokens an error belongs to."""
-        climb, connection = self._climb, self._wire.last
+        facts, connection = self._facts, self._wire.last
         match error:
             case ChatBoxNotFoundError():
                 return "box"
             case TokensNotFoundError():
                 return "tokens"
             case BrowserError():
-                return "box" if climb.head is not None and climb.box is None else "tokens"
-            case ChallengeError() if climb.box is None:
+                return "box" if facts.head is not None and facts.box is None else "tokens"
+            case ChallengeError() if facts.box is None:
                 return "page"
-            case _ if climb.head is not None:
-                return "box" if climb.box is None else "tokens"
+            case _ if facts.head is not None:
+                return "box" if facts.box is None else "tokens"
             case TransportError(code="dns_error"):
                 return "dns"
             case TransportError(code="tls_error"):
@@ -263,12 +262,12 @@ class _Checkup:
         )
 
     def _why_unseen(self) -> str:
-        if self._climb.head is None:
+        if self._facts.head is None:
             return "not seen from here"  # the browser makes its own connections
         return "an open connection was used again"
 
     def _page(self, setup: float) -> Phase:
-        head, page = self._climb.head, self._climb.page
+        head, page = self._facts.head, self._facts.page
         if head is None or page is None:
             return Phase(name="page", status="skip", detail="read by the browser")
         elapsed = (self._wire.body_at or setup) - setup
@@ -291,8 +290,7 @@ class _Checkup:
         )
 
     def _box(self, ended: float) -> Phase:
-        climb = self._climb
-        box = self._acquired.tokens.box if self._acquired is not None else climb.box
+        box = self._acquired.tokens.box if self._acquired is not None else self._facts.box
         if box is None:
             return Phase(name="box", status="skip", detail="shown by scripts only")
         elapsed = None if self._wire.body_at is None else self._tokens_began(ended) - self._wire.body_at
@@ -300,10 +298,11 @@ class _Checkup:
         detail = f"{box.protocol}, {box.kind} box of bot {box.bot_id}{named}"
         if box.plugin_version:
             detail += f", plugin {box.plugin_version}"
-        peers = {other.bot_id for other in climb.boxes if other.kind == box.kind}
-        if len(climb.boxes) > 1:
-            others = ", ".join(f"{other.bot_id} ({other.name or other.kind})" for other in climb.boxes[:10])
-            detail += f"; {len(climb.boxes)} boxes: {others}"
+        boxes = self._facts.boxes
+        peers = {other.bot_id for other in boxes if other.kind == box.kind}
+        if len(boxes) > 1:
+            others = ", ".join(f"{other.bot_id} ({other.name or other.kind})" for other in boxes[:10])
+            detail += f"; {len(boxes)} boxes: {others}"
         if len(peers) < 2 or self._wanted.bot is not None:
             return Phase(name="box", status="pass", elapsed=elapsed, detail=detail)
         return Phase(
@@ -320,14 +319,14 @@ class _Checkup:
         if acquired is None:
             return self._left_out("tokens")
         rung = acquired.tokens.rung
-        began = self._climb.began.get(rung, 0.0) if self._climb.head is None else self._tokens_began(ended)
+        began = self._began.get(rung, 0.0) if self._facts.head is None else self._tokens_began(ended)
         seen = "; ".join(f"{finding.rung}: {finding.saw}" for finding in acquired.findings)
         detail = f"from {rung}" + (f" ({seen})" if seen else "")
         return Phase(name="tokens", status="pass", elapsed=ended - began, detail=detail)
 
     def _tokens_began(self, ended: float) -> float:
         """When the first rung beyond the page itself was tried; the page's own attributes take no time."""
-        return min((at for rung, at in self._climb.began.items() if rung != "html"), default=ended)
+        return min((at for rung, at in self._began.items() if rung != "html"), default=ended)
 
     # The message and its answer
 
@@ -448,7 +447,7 @@ class _Checkup:
             verdict, summary = "unknown", f"{failing.name}: {failing.detail} ({fault})"
         else:
             verdict, summary = "critical", f"{failing.name}: {failing.detail}"
-        box = self._acquired.tokens.box if self._acquired is not None else self._climb.box
+        box = self._acquired.tokens.box if self._acquired is not None else self._facts.box
         connection = self._wire.last
         return HealthReport(
             site=self._wanted.page,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
@@ -13,7 +13,7 @@ from chatgptt._stream import Context
 from chatgptt.health.check import Plan, check
 from chatgptt.health.history import History, Remembered
 from chatgptt.health.report import HealthReport
-from chatgptt.tokens.ladder import Climb, Wanted
+from chatgptt.tokens.acquisition import Wanted
 
 __all__ = ["check_and_record"]
 
@@ -30,7 +30,6 @@ async def check_and_record(
     wanted: Wanted,
     plan: Plan,
     *,
-    look: Callable[[Climb], Awaitable[None]],
     history: History,
     clock: Callable[[], float] = time.time,
 ) -> HealthReport:
@@ -41,7 +40,7 @@ async def check_and_record(
 
     See `check` for the arguments.
     """
-    report = await check(context, wanted, plan, look=look, clock=clock)
+    report = await check(context, wanted, plan, clock=clock)
     # Whoever holds the file up does not hold the check up: the thread writes when it can.
     with anyio.move_on_after(max(plan.timeout - report.elapsed, _MOMENT)):
         if report.protocol is None or report.rung == "browser":

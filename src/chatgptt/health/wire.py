@@ -44,7 +44,7 @@ class Connection:
 
 
 class Wire:
-    """A callback for `Climb.trace`.
+    """A callback for `Acquisition.trace`.
 
     Args:
         page: the page's URL; a first connection to elsewhere is one to a proxy.

@@ -1,7 +1,7 @@
 """The rung that asks the site itself: the protocol's nonce action, or another page that no cache has.
 
 2.x from 2.3.41 on hands out nonces (docs/protocols.md A6). Everything else has none to ask, but guests
-share one nonce on the whole site, and 1.x prints it on every page; so a page that nobody has asked for
+share one nonce on the whole site, and 1.x prints it on every page; so a page that was never asked for
 before, and that no cache can hold, will do (W7).
 
 These are guesses. A site that refuses one (by a status, a wall or a challenge) has said nothing about the
@@ -12,26 +12,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from chatgptt._errors import AnswerError, ChallengeError, ChatGpttError, PageError, TokenRejectedError
+from chatgptt._errors import (
+    AnswerError,
+    ChallengeError,
+    ChatGpttError,
+    Finding,
+    PageError,
+    TokenRejectedError,
+)
 from chatgptt._models import ChatBox, Rung, Tokens
-from chatgptt.net.retry import retry
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.boxes import find_boxes
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, read_failure
-from chatgptt.tokens.ladder import Climb
-from chatgptt.tokens.static import PageReader, make_tokens, refuse_walled
+from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
+from chatgptt.tokens.pages import PageReader, refuse_walled
 
 __all__ = ["EndpointRung"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One place to ask, in words for the finding."""
-
-    words: str
-    ask: Callable[[], Awaitable[str | None]]
 
 
 class EndpointRung:
@@ -39,70 +37,102 @@ class EndpointRung:
 
     name: Rung = "endpoint"
 
-    def __init__(self, reader: PageReader, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(self, reader: PageReader) -> None:
         self._reader = reader
-        self._sleep = sleep
 
-    async def climb(self, climb: Climb) -> Tokens | None:
-        """See RungOfLadder."""
-        if climb.box is None or climb.page is None:
-            return None
-        for source in self._sources(climb, climb.box):
+    async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
+        """See RungOfLadder.
+
+        Raises:
+            ChallengeError: where a bot protection answered in the place of a nonce.
+            PageError: where a block did.
+        """
+        if facts.box is None or facts.page is None:
+            return Outcome(facts=facts)
+        return await _Search(self._reader, facts, facts.box, acquisition).run()
+
+
+class _Search:
+    """One search for a nonce that is not in the page."""
+
+    def __init__(self, reader: PageReader, facts: PageFacts, box: ChatBox, acquisition: Acquisition) -> None:
+        self._reader = reader
+        self._facts = facts
+        self._box = box
+        self._acquisition = acquisition
+
+    async def run(self) -> Outcome:
+        """The first nonce that was not rejected."""
+        findings: list[Finding] = []
+        walls: list[ChatGpttError] = []
+        doubtful: list[Tokens] = []
+        for words, ask in self._places():
             try:
-                nonce = await source.ask()
+                nonce = await ask()
             except ChatGpttError as error:
                 if not _is_definite(error):
+                    error.findings = tuple(findings)
                     raise
                 if isinstance(error, ChallengeError) or (isinstance(error, PageError) and error.is_block):
-                    climb.wall = climb.wall or error
-                climb.saw(self.name, f"{source.words}: {error.message}")
+                    walls.append(error)
+                findings.append(Finding(rung="endpoint", saw=f"{words}: {error.message}"))
                 continue
             if nonce is None:
-                climb.saw(self.name, f"{source.words}: no usable nonce")
+                findings.append(Finding(rung="endpoint", saw=f"{words}: no usable nonce"))
                 continue
-            tokens = make_tokens(climb, climb.box, nonce, self.name, self._reader)
-            if nonce not in climb.rejected:
-                return tokens
-            climb.again = tokens
-            climb.times_again += 1
-            climb.saw(self.name, f"{source.words}: the nonce that was rejected")
-        return None
+            facts = replace(self._facts, box=self._box)
+            tokens = self._reader.make_tokens(facts, self._acquisition, nonce, "endpoint")
+            if nonce not in self._acquisition.rejected:
+                return Outcome(facts=facts, tokens=tokens, findings=tuple(findings))
+            doubtful.append(tokens)
+            findings.append(Finding(rung="endpoint", saw=f"{words}: the nonce that was rejected"))
+        if walls and not doubtful:
+            walls[0].findings = tuple(findings)
+            raise walls[0]
+        return Outcome(
+            facts=replace(self._facts, box=self._box),
+            doubtful=doubtful[-1] if doubtful else None,
+            places=len(doubtful),
+            findings=tuple(findings),
+        )
 
-    def _sources(self, climb: Climb, box: ChatBox) -> list[_Source]:
-        assert climb.page is not None
-        page, home = climb.page.url, climb.page.home
-        sources = []
-        if box.protocol == "aipkit":
-            sources.append(_Source("the nonce action", lambda: self._ask_action(climb, box)))
-        if not climb.rejected:  # else the page was fetched past caches already
-            sources.append(_Source("the page past caches", lambda: self._ask_page(climb, page)))
-        if box.protocol == "wpaicg":
+    def _places(self) -> list[tuple[str, Callable[[], Awaitable[str | None]]]]:
+        """Where to ask, each in words for the finding."""
+        assert self._facts.page is not None
+        page, home = self._facts.page.url, self._facts.page.home
+        places: list[tuple[str, Callable[[], Awaitable[str | None]]]] = []
+        if self._box.protocol == "aipkit":
+            places.append(("the nonce action", self._ask_action))
+        if not self._acquisition.rejected:  # else the page was fetched past caches already
+            places.append(("the page past caches", lambda: self._ask_page(page)))
+        if self._box.protocol == "wpaicg":
             unknown = f"{home}{secrets.token_hex(8)}/"
-            sources.append(_Source("an unknown page of the site", lambda: self._ask_page(climb, unknown)))
-            sources.append(_Source("the site's front page", lambda: self._ask_page(climb, home)))
-        return sources
+            places.append(("an unknown page of the site", lambda: self._ask_page(unknown)))
+            places.append(("the site's front page", lambda: self._ask_page(home)))
+        return places
 
-    async def _ask_action(self, climb: Climb, box: ChatBox) -> str | None:
+    async def _ask_action(self) -> str | None:
         """What the nonce action says; where its address is a guess, at the first place that has one."""
-        places = box.ajax_guesses or (box.ajax_url,)
-        for place in places:
+        guesses = self._box.ajax_guesses or (self._box.ajax_url,)
+        for url in guesses:
             try:
-                nonce = await self._ask_action_at(replace(box, ajax_url=place), climb)
+                nonce = await self._ask_action_at(replace(self._box, ajax_url=url))
             except PageError as error:
-                if error.status != 404 or place == places[-1]:
+                if error.status != 404 or url == guesses[-1]:
                     raise
                 continue
-            climb.box = replace(box, ajax_url=place, ajax_guesses=())
+            self._box = replace(self._box, ajax_url=url, ajax_guesses=())
             return nonce
         return None
 
-    async def _ask_action_at(self, box: ChatBox, climb: Climb) -> str | None:
+    async def _ask_action_at(self, box: ChatBox) -> str | None:
         request = aipkit.build_nonce_request(box)
+        acquisition = self._acquisition
 
         async def send() -> str | None:
-            climb.requests += 1
+            acquisition.requests += 1
             async with await self._reader.transport.send(
-                request, page=climb.wanted.page, deadline=climb.deadline
+                request, page=acquisition.wanted.page, deadline=acquisition.deadline
             ) as reply:
                 body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
             nonce = aipkit.maybe_fresh_nonce(reply.head, body)
@@ -112,22 +142,15 @@ class EndpointRung:
                     raise failure
             return nonce
 
-        return await retry(
-            send,
-            is_message=False,
-            policy=self._reader.policy,
-            remaining=climb.deadline.remaining,
-            sleep=self._sleep,
-        )
+        return await self._reader.repeat(send, acquisition)
 
-    async def _ask_page(self, climb: Climb, url: str) -> str | None:
-        page, head = await self._reader.fetch(url, climb, is_fresh=True, accepts_errors=True)
-        assert climb.box is not None
-        if climb.box.protocol == "wpaicg":
-            nonce = await self._reader.look(page, climb, wpaicg.find_page_nonce)
+    async def _ask_page(self, url: str) -> str | None:
+        page, head = await self._reader.fetch(url, self._acquisition, is_fresh=True, accepts_errors=True)
+        if self._box.protocol == "wpaicg":
+            nonce = await self._reader.search(page, self._acquisition, wpaicg.find_page_nonce)
             if nonce is not None:
                 return nonce
-        boxes = await self._reader.look(page, climb, find_boxes)
+        boxes = await self._reader.search(page, self._acquisition, find_boxes)
         if not boxes:
             refuse_walled(head, page.beginning)
         return next((box.nonce for box in boxes if box.nonce), None)

@@ -1,52 +1,40 @@
 """The ladder: tries the rungs in order until one gives tokens, and collects what the others saw.
 
-One acquisition at a time for a page and bot in an event loop: whoever asks meanwhile gets its outcome. The
-leader works in its own task, so a cancelled leader takes nobody with it; the next one in line starts afresh.
+One acquisition at a time for a page and bot in an event loop: calls that come meanwhile get its outcome. It
+runs in the task of the first of them. Where that task is cancelled, the next call starts afresh.
 
 A rung that fails for a passing reason ends the acquisition with that reason. It has shown nothing about the
-page, so it sends nobody up to the browser.
+page, so it never leads to the browser.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-import re
-import secrets
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol as TypingProtocol
 from typing import TypeVar
 
 import anyio
 
 from chatgptt._errors import (
     BrowserError,
-    ChatBoxNotFoundError,
+    ChallengeError,
     ChatGpttError,
     Finding,
+    PageError,
     RateLimitedError,
     TokensNotFoundError,
-    TransportError,
 )
-from chatgptt._models import ChatBox, ReplyHead, Rung, Strategy, Tokens
+from chatgptt._models import ChatBox, Protocol, Rung, Strategy, Tokens
 from chatgptt.net.deadline import Deadline, in_time
-from chatgptt.net.http import Trace
 from chatgptt.net.loops import Loop, running_loop
-from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import origin
+from chatgptt.tokens.acquisition import Acquired, Acquisition, Outcome, PageFacts, RungOfLadder, Wanted
+from chatgptt.tokens.pages import without_mark
 from chatgptt.tokens.store import TokenStore
 
-__all__ = [
-    "NOT_FOUND",
-    "Acquired",
-    "Climb",
-    "Ladder",
-    "RungOfLadder",
-    "Wanted",
-    "past_caches",
-    "without_mark",
-]
+__all__ = ["NOT_FOUND", "Ladder"]
 
 _log = logging.getLogger("chatgptt.tokens")
 _Value = TypeVar("_Value")
@@ -55,96 +43,12 @@ NOT_FOUND = "Required authentication tokens not found in page HTML"
 """How the error's message starts; programs look for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What an acquisition is for.
-
-    `identity` tells visitors with different credentials apart. `ajax_url`, where the caller named one, is
-    posted to instead of what the page says.
-    """
-
-    page: str
-    bot: str | None = None
-    identity: str = ""
-    ajax_url: str = ""
-
-    @property
-    def key(self) -> str:
-        """Under which the tokens are kept, within the page's site."""
-        return "|".join((self.page, self.bot or "", self.identity, self.ajax_url))
-
-
-@dataclass(slots=True, kw_only=True)
-class Climb:
-    """One acquisition under way: what the rungs share and what they found out.
-
-    With nonces in `rejected`, everything is asked for past all caches. `again` holds tokens that a rung
-    found to be the rejected ones still: better than none, since sites do err. `times_again` counts the
-    places that showed them. With `is_last_resort` only the browser is asked. `elsewhere` names other sites
-    whose boxes the page shows. `wall` is what answered in the place of a nonce; it is the error where no rung
-    finds one. `head` is the head of the page's reply; `trace` is told how its connection came about; `began`
-    is when each rung was tried.
-    """
-
-    wanted: Wanted
-    deadline: Deadline
-    rejected: frozenset[str] = frozenset()
-    is_last_resort: bool = False
-    findings: list[Finding] = field(default_factory=list)
-    page: Page | None = None
-    boxes: tuple[ChatBox, ...] = ()
-    box: ChatBox | None = None
-    missing: ChatBoxNotFoundError | None = None
-    elsewhere: tuple[str, ...] = ()
-    again: Tokens | None = None
-    wall: ChatGpttError | None = None
-    times_again: int = 0
-    requests: int = 0
-    head: ReplyHead | None = None
-    trace: Trace | None = None
-    began: dict[Rung, float] = field(default_factory=dict)
-
-    def saw(self, rung: Rung, what: str) -> None:
-        """Notes what a rung saw instead of tokens."""
-        self.findings.append(Finding(rung=rung, saw=what))
-        _log.debug("%s: %s", rung, what)
-
-
-class RungOfLadder(TypingProtocol):
-    """One way to get tokens."""
-
-    @property
-    def name(self) -> Rung:
-        """As it appears in `tokens_from` and in findings."""
-
-    async def climb(self, climb: Climb) -> Tokens | None:
-        """Tokens, or None with a finding that says what was seen instead.
-
-        Raises:
-            ChatGpttError: where the acquisition as a whole cannot go on.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acquired:
-    """Tokens, how many requests they took, and what the rungs below saw.
-
-    With `is_confirmed` a nonce that had been rejected showed in more places than the box, past all caches:
-    it is no placeholder that scripts would replace.
-    """
-
-    tokens: Tokens
-    requests: int
-    findings: tuple[Finding, ...]
-    is_confirmed: bool = False
-
-
-class _Flight:
-    """One acquisition that several callers wait for, under the deadline of the one that leads it."""
+class _Shared:
+    """One acquisition that several callers wait for, under the deadline of the one that runs it."""
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
-        self.landed = anyio.Event()
+        self.is_done = anyio.Event()
         self.outcome: Acquired | ChatGpttError | None = None
 
 
@@ -154,14 +58,19 @@ class Ladder:
     Args:
         rungs: cheapest first; the cache is not among them.
         store: where tokens are kept between calls.
-        strategy: which rungs may be used.
+        strategy: which rungs may be used for tokens. Boxes are listed by those without a browser, too.
     """
 
     def __init__(self, rungs: Sequence[RungOfLadder], store: TokenStore, strategy: Strategy = "auto") -> None:
-        self._rungs = tuple(rung for rung in rungs if _is_allowed(rung.name, strategy))
+        self._rungs = {rung.name: rung for rung in rungs}
+        self._names = tuple(name for name in self._rungs if _is_allowed(name, strategy))
         self._store = store
-        self._strategy = strategy
-        self._flights: dict[tuple[Loop | None, str, frozenset[str]], _Flight] = {}
+        self._under_way: dict[tuple[Loop | None, str, frozenset[str]], _Shared] = {}
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether a browser may be used."""
+        return "browser" in self._names
 
     async def acquire(
         self,
@@ -189,126 +98,221 @@ class Ladder:
             tokens = await _remember(self._store.find(site, wanted.key, rejected), wanted, deadline)
             if tokens is not None:
                 return Acquired(tokens=replace(tokens, rung="cache"), requests=0, findings=())
-            flight = self._flights.get((running_loop(), wanted.key, rejected))
-            if flight is None:
-                return await self._lead(
-                    Climb(wanted=wanted, deadline=deadline, rejected=rejected, is_last_resort=is_last_resort)
+            shared = self._under_way.get((running_loop(), wanted.key, rejected))
+            if shared is None:
+                return await self._run(
+                    Acquisition(
+                        wanted=wanted, deadline=deadline, rejected=rejected, is_last_resort=is_last_resort
+                    )
                 )
-            with anyio.move_on_after(deadline.remaining()):
-                await flight.landed.wait()
-            match flight.outcome:
+            await in_time(shared.is_done.wait(), deadline, doing="waiting for tokens", url=wanted.page)
+            match shared.outcome:
                 case Acquired() as acquired:
                     return acquired
-                case ChatGpttError() as error if not _is_of_the_leader(error, flight, deadline):
+                case ChatGpttError() as error if not _is_for_lack_of_time(error, shared, deadline):
                     raise copy.copy(error)
-                case _ if deadline.remaining() <= 0:
-                    raise TransportError(
-                        f"the time limit of {deadline.seconds:g} s passed while waiting for tokens",
-                        code="timeout",
-                        hint="allow more time with timeout=",
-                        url=wanted.page,
-                    )
                 case _:
-                    continue  # the leader was cancelled or ran out of its own time
+                    continue  # the call that ran it was cancelled or ran out of its own time
 
-    async def _lead(self, climb: Climb) -> Acquired:
-        key = (running_loop(), climb.wanted.key, climb.rejected)
-        flight = self._flights[key] = _Flight(climb.deadline)
+    async def _run(self, acquisition: Acquisition) -> Acquired:
+        key = (running_loop(), acquisition.wanted.key, acquisition.rejected)
+        shared = self._under_way[key] = _Shared(acquisition.deadline)
         try:
-            flight.outcome = await self.climb(climb)
-            return flight.outcome
+            shared.outcome = await self.acquire_anew(acquisition)
+            return shared.outcome
         except ChatGpttError as error:
-            flight.outcome = error
+            shared.outcome = error
             raise
         finally:
-            del self._flights[key]
-            flight.landed.set()
+            del self._under_way[key]
+            shared.is_done.set()
 
-    async def climb(self, climb: Climb) -> Acquired:
+    async def acquire_anew(self, acquisition: Acquisition) -> Acquired:
         """Tokens from the rungs, whatever the store has; they are kept there.
 
         Raises:
             ChatGpttError: see `acquire`.
         """
-        wanted, site = climb.wanted, origin(climb.wanted.page)
-        goes_straight = climb.is_last_resort or await _remember(
-            self._store.needs_browser(site, wanted.key), wanted, climb.deadline
+        wanted, site = acquisition.wanted, origin(acquisition.wanted.page)
+        goes_straight = acquisition.is_last_resort or await _remember(
+            self._store.needs_browser(site, wanted.key), wanted, acquisition.deadline
         )
-        no_browser: BrowserError | None = None
-        is_shown_running = False
-        for rung in self._order(climb, goes_straight=goes_straight):
-            if rung.name == "browser" and climb.again is not None and not goes_straight:
+        collected = _Collected()
+        deferred: ChatGpttError | None = None
+        for name in self._order(goes_straight=goes_straight, is_last_resort=acquisition.is_last_resort):
+            if name == "browser" and collected.doubtful is not None and not goes_straight:
                 break  # what the site shows is tried once more before a browser is
-            climb.began[rung.name] = climb.deadline.elapsed()
             try:
-                tokens = await rung.climb(climb)
+                tokens = await self._try(name, collected, acquisition)
             except ChatGpttError as error:
-                error.url = error.url and without_mark(error.url)
-                if goes_straight and isinstance(error, BrowserError) and not climb.is_last_resort:
-                    no_browser = error
-                    climb.saw(rung.name, error.message)
-                    continue
-                error.findings = (*climb.findings, *error.findings)
-                raise
-            if tokens is not None and is_shown_running and rung.name != "endpoint":
-                climb.saw(rung.name, "not used: the running page shows the nonce that was rejected")
+                is_first = goes_straight and not acquisition.is_last_resort
+                if not _may_go_on(name, error, is_first=is_first):
+                    raise
+                deferred = deferred or error
                 continue
-            if tokens is not None and tokens.nonce not in climb.rejected:
-                # What a page needs is learned from a page that came and did not do.
-                is_lesson = rung.name != "browser" or climb.page is not None
-                keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
-                await _remember(keeping, wanted, climb.deadline)
-                return Acquired(tokens=tokens, requests=climb.requests, findings=tuple(climb.findings))
             if tokens is not None:
-                climb.again = tokens
-                climb.times_again += 1
-                climb.saw(rung.name, "the site still shows the nonce that it rejected")
-            is_shown_running = is_shown_running or (rung.name == "browser" and climb.again is not None)
-        if climb.again is not None:
+                # What a page needs is learned from a page that came and did not do.
+                is_lesson = name != "browser" or collected.facts.page is not None
+                keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
+                await _remember(keeping, wanted, acquisition.deadline)
+                return Acquired(
+                    tokens=tokens, requests=acquisition.requests, findings=tuple(collected.findings)
+                )
+        if collected.doubtful is not None:
             return Acquired(
-                tokens=climb.again,
-                requests=climb.requests,
-                findings=tuple(climb.findings),
-                is_confirmed=climb.times_again > 1,
+                tokens=collected.doubtful,
+                requests=acquisition.requests,
+                findings=tuple(collected.findings),
+                is_confirmed=collected.places > 1,
             )
-        if no_browser is not None:
-            no_browser.findings = tuple(climb.findings)
-            raise no_browser
-        raise self._not_found(climb)
+        raise _with_findings(deferred or _not_found(collected.facts, wanted), collected.findings)
 
-    @property
-    def has_browser(self) -> bool:
-        """Whether its last rung may be climbed."""
-        return any(rung.name == "browser" for rung in self._rungs)
+    async def _try(self, name: Rung, collected: _Collected, acquisition: Acquisition) -> Tokens | None:
+        acquisition.on_progress(name, collected.facts)
+        try:
+            outcome = await self._rungs[name].acquire(collected.facts, acquisition)
+        except ChatGpttError as error:
+            collected.note(error.findings)
+            error.url = error.url and without_mark(error.url)
+            error.findings = tuple(collected.findings)
+            if isinstance(error, BrowserError):
+                collected.note([Finding(rung=name, saw=error.message)])
+            raise
+        acquisition.on_progress(name, outcome.facts)
+        return collected.take(name, outcome)
 
-    def _order(self, climb: Climb, *, goes_straight: bool) -> tuple[RungOfLadder, ...]:
-        if climb.is_last_resort:
-            return tuple(rung for rung in self._rungs if rung.name == "browser")
-        if goes_straight:
-            return tuple(sorted(self._rungs, key=lambda rung: rung.name != "browser"))
-        return self._rungs
+    async def read_page(self, acquisition: Acquisition) -> PageFacts:
+        """What the page shows, without running it.
 
-    def _not_found(self, climb: Climb) -> ChatGpttError:
-        findings = tuple(climb.findings)
-        if climb.box is None and climb.missing is not None:
-            climb.missing.findings = findings
-            return climb.missing
-        if climb.wall is not None:
-            climb.wall.findings = findings
-            return climb.wall
-        error = TokensNotFoundError(
-            f"{NOT_FOUND}: {climb.wanted.page} shows a chat box, but no rung found its tokens",
-            hint="the page may need a browser, or a plugin of the site hides its tokens",
-            url=climb.wanted.page,
-            findings=findings,
+        Raises:
+            ChatBoxNotFoundError: where it does not show the wanted box.
+            ChatGpttError: where there is no page to read.
+        """
+        collected = _Collected()
+        await self._try("html", collected, acquisition)
+        if collected.facts.missing is not None:
+            raise collected.facts.missing.error()
+        return collected.facts
+
+    async def find_boxes(self, wanted: Wanted, deadline: Deadline) -> tuple[ChatBox, ...]:
+        """The boxes of a page, each with its nonce where a rung finds one.
+
+        Boxes of one generation share a nonce (docs/protocols.md C2): the rungs are tried for one of them.
+
+        Raises:
+            ChatBoxNotFoundError: where the page has none.
+            ChatGpttError: where there is no page to read.
+        """
+        acquisition = Acquisition(wanted=wanted, deadline=deadline)
+        collected = _Collected()
+        await self._try("html", collected, acquisition)
+        if collected.facts.missing is not None and self.has_browser:
+            await self._try("browser", collected, acquisition)  # its scripts may make them
+        facts = collected.facts
+        if facts.missing is not None and not facts.boxes:
+            raise facts.missing.error(tuple(collected.findings))
+        completed: dict[Protocol, ChatBox] = {}
+        for box in facts.boxes:
+            if box.nonce is None and box.protocol not in completed:
+                completed[box.protocol] = await self._complete(replace(facts, box=box), box, acquisition)
+        return tuple(
+            replace(box, nonce=completed[box.protocol].nonce, found_by=completed[box.protocol].found_by)
+            if box.nonce is None
+            else box
+            for box in facts.boxes
         )
+
+    async def _complete(self, facts: PageFacts, box: ChatBox, acquisition: Acquisition) -> ChatBox:
+        """The box with a nonce, or as it is where no rung finds one."""
+        collected = _Collected(facts=facts)
+        for name in self._rungs:
+            if name == "html" or (name == "browser" and not self.has_browser):
+                continue
+            try:
+                tokens = await self._try(name, collected, acquisition)
+            except ChatGpttError as error:
+                if not _may_go_on(name, error, is_first=False):
+                    _log.debug("%s: %s", name, error.message)
+                    break
+            else:
+                if tokens is not None:
+                    return tokens.box
+        return box
+
+    def _order(self, *, goes_straight: bool, is_last_resort: bool) -> tuple[Rung, ...]:
+        if is_last_resort:
+            return tuple(name for name in self._names if name == "browser")
+        if goes_straight:
+            return tuple(sorted(self._names, key=lambda name: name != "browser"))
+        return self._names
+
+
+@dataclass(slots=True, kw_only=True)
+class _Collected:
+    """What the rungs gave so far."""
+
+    facts: PageFacts = field(default_factory=PageFacts)
+    findings: list[Finding] = field(default_factory=list)
+    doubtful: Tokens | None = None
+    places: int = 0
+    is_shown_running: bool = False
+    """Whether the page shows the rejected nonce after its scripts ran: then no part of it has another."""
+
+    def note(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self.findings.append(finding)
+            _log.debug("%s: %s", finding.rung, finding.saw)
+
+    def take(self, name: Rung, outcome: Outcome) -> Tokens | None:
+        """Takes in what a rung gave; the tokens that end the search."""
+        self.facts = outcome.facts
+        self.note(outcome.findings)
+        if self.is_shown_running and name != "endpoint":
+            if outcome.tokens is not None or outcome.doubtful is not None:
+                saw = "not used: the running page shows the nonce that was rejected"
+                self.note([Finding(rung=name, saw=saw)])
+            return None
+        if outcome.doubtful is not None:
+            self.doubtful = outcome.doubtful
+            self.places += outcome.places
+            self.is_shown_running = self.is_shown_running or name == "browser"
+        return outcome.tokens
+
+
+def _may_go_on(name: Rung, error: ChatGpttError, *, is_first: bool) -> bool:
+    """Whether the other rungs are tried after an error, which is raised where none of them finds tokens.
+
+    That is so for what answered in the place of a nonce, and for a browser that is tried before them.
+    """
+    match name:
+        case "browser":
+            return is_first and isinstance(error, BrowserError)
+        case "endpoint":
+            return isinstance(error, ChallengeError) or (isinstance(error, PageError) and error.is_block)
+        case "cache" | "html" | "script":
+            return False
+
+
+def _not_found(facts: PageFacts, wanted: Wanted) -> ChatGpttError:
+    if facts.box is None and facts.missing is not None:
+        return facts.missing.error()
+    return TokensNotFoundError(
+        f"{NOT_FOUND}: {wanted.page} shows a chat box, but no rung found its tokens",
+        hint="the page may need a browser, or a plugin of the site hides its tokens",
+        url=wanted.page,
+    )
+
+
+def _with_findings(error: ChatGpttError, findings: Sequence[Finding]) -> ChatGpttError:
+    error.findings = tuple(findings)
+    if isinstance(error, TokensNotFoundError):
         for finding in findings:
             error.add_note(f"  {finding.rung}: {finding.saw}")  # for tracebacks
-        return error
+    return error
 
 
 async def _remember(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
-    """The store's answer; its disk may be slow, or locked by somebody who does not let go."""
+    """The store's answer; its disk may be slow, or locked by a process that does not let go."""
     return await in_time(work, deadline, doing="the state folder was used", url=wanted.page)
 
 
@@ -322,23 +326,11 @@ def _is_allowed(rung: Rung, strategy: Strategy) -> bool:
             return rung == "browser"
 
 
-def _is_of_the_leader(error: ChatGpttError, flight: _Flight, deadline: Deadline) -> bool:
-    """Whether the leader gave up for lack of time, which says nothing to a caller that has more of it."""
+def _is_for_lack_of_time(error: ChatGpttError, shared: _Shared, deadline: Deadline) -> bool:
+    """Whether time ran out for the call that ran it, which says nothing to a call that has more of it."""
     is_about_time = isinstance(error, RateLimitedError) or error.code == "timeout"
-    return is_about_time and deadline.remaining() > flight.deadline.remaining() + _MUCH_MORE
+    return is_about_time and deadline.remaining() > shared.deadline.remaining() + _MUCH_MORE
 
 
 _MUCH_MORE = 1.0
-"""Seconds. Callers that came just after the leader would only meet the same end, one after the other."""
-
-
-def past_caches(url: str) -> str:
-    """`url` with a query that no cache has seen."""
-    head, _, fragment = url.partition("#")
-    mark = "&" if "?" in head else "?"
-    return f"{head}{mark}nocache={secrets.token_hex(6)}{'#' + fragment if fragment else ''}"
-
-
-def without_mark(url: str) -> str:
-    """The URL that `past_caches` was given, wherever a redirect has taken it since."""
-    return re.sub(r"[?&]nocache=[0-9a-f]{12}(?=[#]|$)|(?<=[?&])nocache=[0-9a-f]{12}&", "", url)
+"""Seconds. Calls that came just after the first would only meet the same end, one after the other."""

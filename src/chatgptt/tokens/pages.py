@@ -1,0 +1,273 @@
+"""Reads pages: fetches and parses them, follows their refreshes, and tells a page from everything else."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from chatgptt._errors import ChatBoxNotFoundError, PageError
+from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
+from chatgptt.net.deadline import in_time
+from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Trace, Transport
+from chatgptt.net.retry import RetryPolicy, retry
+from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
+from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error
+from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce
+from chatgptt.protocols.walls import maybe_wall
+from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
+
+__all__ = ["PageReader", "past_caches", "refuse_walled", "without_mark"]
+
+_Value = TypeVar("_Value")
+
+_LARGE_BYTES = 16 * 1024
+"""From this size on a page is read in a thread, which costs a tenth of a millisecond. A smaller one that was
+made to be slow takes the parser some hundredths of a second, one of 64 kB a third of one."""
+
+_MAX_SCRIPT_BYTES = 2 * 2**20
+
+_MAX_DELAY = 5.0
+"""Seconds. A page that leads on later wants to be read first; its target is named and not followed."""
+
+
+class PageReader:
+    """Reads the pages of a site, with repeats as the policy allows.
+
+    Args:
+        transport: sends the requests.
+        policy: how often and how patiently they are repeated.
+        clock: Unix time in seconds.
+        sleep: waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        policy: RetryPolicy,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.transport = transport
+        self._policy = policy
+        self._clock = clock
+        self._sleep = sleep
+
+    async def read(self, known: PageFacts, acquisition: Acquisition) -> PageFacts:
+        """What the wanted page shows, without running it. A box that is `known` stays where it shows none.
+
+        Raises:
+            ChallengeError: where a bot protection's page stands in for the site's.
+            PageError: where a block does.
+        """
+        page, head, boxes, leads_on = await self._follow(acquisition)
+        wanted = acquisition.wanted
+        foreign = () if wanted.ajax_url else await self.search(page, acquisition, foreign_sites)
+        facts = PageFacts(page=page, head=head, boxes=boxes, box=known.box, foreign_sites=foreign)
+        try:
+            if foreign and not boxes:
+                raise box_elsewhere(foreign, page.url)
+            return replace(facts, box=choose_box(boxes, wanted.bot, page.url))
+        except ChatBoxNotFoundError as error:
+            missing = MissingBox.of(error, head.status)
+        if not (boxes or foreign):
+            missing = _explained(missing, leads_on)
+        return replace(facts, missing=missing)
+
+    async def _follow(self, acquisition: Acquisition) -> tuple[Page, ReplyHead, tuple[ChatBox, ...], str]:
+        """The page at the end of refreshes, which are followed as redirects are; its boxes; and in words
+        where it leads still. A page with a box leads nowhere.
+        """
+        wanted = acquisition.wanted
+        url, hops, known = wanted.page, 0, {wanted.page}
+        while True:
+            is_fresh = bool(acquisition.rejected)
+            page, head = await self.fetch(url, acquisition, is_fresh=is_fresh, trace=acquisition.trace)
+            hops += head.redirects
+            head = replace(head, redirects=hops)
+            boxes = await self.search(page, acquisition, lambda page: find_boxes(page, wanted.ajax_url))
+            if boxes:
+                return page, head, boxes, ""
+            refuse_walled(head, page.beginning)
+            refresh = page.refresh(head.headers.get("refresh", ""))
+            if refresh is None:
+                return page, head, boxes, ""
+            delay, url = refresh
+            if url in known or url == page.url:
+                return page, head, boxes, f"it reloads itself after {delay:g} s"
+            if delay > _MAX_DELAY or hops >= MAX_REDIRECTS:
+                return page, head, boxes, f"it leads on to {url[:300]} after {delay:g} s"
+            hops += 1
+            known.add(url)
+
+    async def fetch(
+        self,
+        url: str,
+        acquisition: Acquisition,
+        *,
+        is_fresh: bool = False,
+        accepts_errors: bool = False,
+        trace: Trace | None = None,
+    ) -> tuple[Page, ReplyHead]:
+        """A page, parsed, with the head of its reply.
+
+        Args:
+            url: where it is.
+            acquisition: its deadline bounds the request, which is counted there.
+            is_fresh: whether caches are asked to stand aside.
+            accepts_errors: whether a 404 page will do: it shows the site's nonce too.
+            trace: hears how the connection comes about.
+
+        Raises:
+            ChatGpttError: for no HTML, an error status, or no connection.
+        """
+
+        async def send() -> tuple[Page, ReplyHead]:
+            acquisition.requests += 1
+            target = past_caches(url) if is_fresh else url
+            async with await self.transport.get_page(
+                target, deadline=acquisition.deadline, is_fresh=is_fresh, trace=trace
+            ) as reply:
+                body, head = await _read_page(reply, accepts_errors=accepts_errors)
+            parse = partial(_parse, body, head)
+            return await self.aside(parse, len(body), acquisition), head
+
+        return await self.repeat(send, acquisition)
+
+    async def fetch_script(self, url: str, acquisition: Acquisition) -> str:
+        """The text of a script of the site; "" for anything else."""
+        acquisition.requests += 1
+        async with await self.transport.get_page(url, deadline=acquisition.deadline) as reply:
+            if reply.head.status != 200 or "html" in reply.head.headers.get("content-type", ""):
+                return ""
+            return (await reply.read(_MAX_SCRIPT_BYTES)).decode("utf-8", "replace")
+
+    async def repeat(self, send: Callable[[], Awaitable[_Value]], acquisition: Acquisition) -> _Value:
+        """The result of a request without a message, repeated as the policy allows."""
+        return await retry(
+            send,
+            is_message=False,
+            policy=self._policy,
+            remaining=acquisition.deadline.remaining,
+            sleep=self._sleep,
+        )
+
+    async def search(self, page: Page, acquisition: Acquisition, find: Callable[[Page], _Value]) -> _Value:
+        """What `find` finds in a page, as far as the deadline leaves time for it."""
+        return await self.aside(lambda: find(page), page.size_bytes, acquisition)
+
+    async def aside(self, work: Callable[[], _Value], size_bytes: int, acquisition: Acquisition) -> _Value:
+        """The result of work on a page; a large one is worked on in a thread, which can only be left."""
+        if size_bytes < _LARGE_BYTES:
+            return work()
+        return await in_time(
+            anyio.to_thread.run_sync(work, abandon_on_cancel=True),
+            acquisition.deadline,
+            doing=f"a page of {size_bytes / 2**20:.1f} MB was read",
+            url=acquisition.wanted.page,
+        )
+
+    def make_tokens(self, facts: PageFacts, acquisition: Acquisition, nonce: str, rung: Rung) -> Tokens:
+        """Tokens for the box of `facts`, with the cookies that came along."""
+        assert facts.box is not None
+        assert facts.page is not None
+        assert maybe_nonce(nonce)
+        return Tokens(
+            box=replace(facts.box, nonce=nonce, found_by=rung),
+            nonce=nonce,
+            page=facts.page.url,
+            rung=rung,
+            acquired_at=self._clock(),
+            cookies=self.transport.cookies_for(acquisition.wanted.page),
+        )
+
+
+def _explained(missing: MissingBox, leads_on: str) -> MissingBox:
+    """With where the page leads, and with what a browser might still find."""
+    hint = 'if scripts make its chat box: --strategy browser, in Python strategy="browser"'
+    message = f"{missing.message}; {leads_on}" if leads_on else missing.message
+    return replace(missing, message=message, hint=f"{missing.hint}; {hint}")
+
+
+async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[bytes, ReplyHead]:
+    head = replace(reply.head, url=without_mark(reply.head.url))
+    media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if head.status >= 400 and not (accepts_errors and head.status == 404):
+        raise read_failure(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
+    if media_type not in ("", "text/html", "application/xhtml+xml", "text/plain"):
+        refuse_walled(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
+        raise _no_page(head, f"it is {media_type}")
+    body = await reply.read(MAX_PAGE_BYTES + 1)
+    if media_type in ("", "text/plain") and not is_html(body[:4096].decode("utf-8", "replace")):
+        refuse_walled(head, body[:MAX_FAILURE_BYTES].decode("utf-8", "replace"))
+        raise _no_page(head, "it does not look like HTML")
+    return body, head
+
+
+def refuse_walled(head: ReplyHead, body: str) -> None:
+    """Looks at what has no chat box.
+
+    Raises:
+        ChallengeError: where a bot protection answered.
+        PageError: where a firewall or security plugin blocked the request.
+    """
+    wall = maybe_wall(head, body)
+    if wall is not None:
+        raise wall_error(head, wall, body)
+
+
+def _no_page(head: ReplyHead, what: str) -> PageError:
+    return PageError(
+        f"the address answers with no web page: {what}",
+        hint="give the address of the page that shows the chat",
+        url=head.url,
+        status=head.status,
+    )
+
+
+def _parse(body: bytes, head: ReplyHead) -> Page:
+    return Page(_as_utf8(body, head), head.url, is_cut=len(body) > MAX_PAGE_BYTES)
+
+
+def _as_utf8(body: bytes, head: ReplyHead) -> bytes:
+    """The page in UTF-8, which the parser takes; only names of bots depend on it.
+
+    Python's codecs are more than character sets (`unicode_escape`, `idna`, `undefined`): the page has no
+    say in those.
+    """
+    declared = re.search(r"charset=[\"']?([\w-]+)", head.headers.get("content-type", "")) or re.search(
+        r"charset=[\"']?([\w-]+)", body[:1024].decode("latin-1"), re.I
+    )
+    if declared is None or not _CHARSET.fullmatch(declared[1]):
+        return body
+    try:
+        return body.decode(declared[1], "replace").encode()
+    except (LookupError, UnicodeError):
+        return body
+
+
+_CHARSET = re.compile(
+    r"(?:us-)?ascii|latin-?[1-9]|iso[-_]?8859-\d+|windows-\d+|cp\d+|koi8-[rtu]|macintosh|utf-16(?:be|le)?|"
+    r"shift[-_]jis|euc-(?:jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5(?:-hkscs)?|tis-620",
+    re.I,
+)
+"""The character sets of web pages, UTF-8 aside."""
+
+
+def past_caches(url: str) -> str:
+    """`url` with a query that no cache has seen."""
+    head, _, fragment = url.partition("#")
+    mark = "&" if "?" in head else "?"
+    return f"{head}{mark}nocache={secrets.token_hex(6)}{'#' + fragment if fragment else ''}"
+
+
+def without_mark(url: str) -> str:
+    """The URL that `past_caches` was given, wherever a redirect has taken it since."""
+    return re.sub(r"[?&]nocache=[0-9a-f]{12}(?=[#]|$)|(?<=[?&])nocache=[0-9a-f]{12}&", "", url)
