@@ -1,0 +1,66 @@
+"""Every command and program of docs/llm.md works."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chatgptt.demo import DemoSite
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = "https://site.example/chat"
+
+
+def snippets(page: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", (DOCS / page).read_text(), re.M | re.S)
+
+
+LLM_COMMANDS = [line for snippet in snippets("llm.md", "sh") for line in snippet.splitlines()]
+
+
+@pytest.fixture
+def llm_environment(llm_python: Path, demo: DemoSite, tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "sites.toml").write_text(f'[shop]\nurl = "{demo.page("aipkit/")}"\n')
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))}
+    return {
+        **own,
+        "PATH": f"{llm_python.parent}{os.pathsep}{os.environ['PATH']}",
+        "LLM_USER_PATH": str(tmp_path / "llm"),
+        "CHATGPTT_SITES": str(tmp_path / "sites.toml"),
+        "CHATGPTT_SITE": demo.page("wpaicg/"),
+    }
+
+
+def test_the_commands_for_llm_work(llm_environment: dict[str, str], demo: DemoSite) -> None:
+    assert len(LLM_COMMANDS) == 13
+    for command in LLM_COMMANDS:
+        done = subprocess.run(
+            command.replace(PAGE, demo.page("wpaicg/")),
+            shell=True,
+            input="Hello\nexit\n" if command.startswith("llm chat") else "",
+            env=llm_environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done)
+        assert done.stdout.strip(), command
+
+
+@pytest.mark.parametrize("program", snippets("llm.md", "python"))
+def test_the_programs_for_llm_work(program: str, llm_python: Path, llm_environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [llm_python, "-c", program],
+        env=llm_environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "made up by the demo" in done.stdout
