@@ -18,7 +18,7 @@ from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.sites.named import NamedSite, is_name, read_table
 
-__all__ = ["find_site", "parse_sites", "read_sites", "sites_path"]
+__all__ = ["find_site", "parse_sites", "read_sites", "read_text", "sites_path"]
 
 _MAX_FILE_BYTES = 2**20
 _HINT = 'a site is a table: [name], then url = "https://..." and its options'
@@ -46,17 +46,30 @@ def read_sites(file: Path | None = None) -> tuple[NamedSite, ...]:
         InvalidInputError: for a file that cannot be read, and for every mistake in it.
     """
     path = sites_path(file)
+    text = read_text(path)
+    if text is not None:
+        return parse_sites(text, path)
+    if file is None and not os.environ.get("CHATGPTT_SITES"):
+        return ()
+    raise InvalidInputError(f"cannot read the sites in {path}: there is no such file", hint=_HINT)
+
+
+def read_text(path: Path) -> str | None:
+    """What the file holds; None where it does not exist.
+
+    Raises:
+        InvalidInputError: for a file that cannot be read.
+    """
     try:
         with path.open("rb") as opened:
             data = opened.read(_MAX_FILE_BYTES + 1)
         if len(data) > _MAX_FILE_BYTES:
             raise ValueError("it is too large for a list of sites")
-        text = data.decode()
+        return data.decode()
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError) and file is None and not os.environ.get("CHATGPTT_SITES"):
-            return ()
         raise InvalidInputError(f"cannot read the sites in {path}: {error}", hint=_HINT) from error
-    return parse_sites(text, path)
 
 
 def parse_sites(text: str, path: Path) -> tuple[NamedSite, ...]:

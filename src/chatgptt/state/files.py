@@ -84,15 +84,15 @@ def check_file(path: Path, *, makes_folder: bool = False) -> None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str, *, mode: int | None = None) -> None:
     """Puts `text` in place of what `path` holds: readers see the old file or the new one, whole.
 
-    A link of ours stays one; what it leads to is replaced.
+    A link of ours stays one; what it leads to is replaced. See `replacing` for the mode.
 
     Raises:
         InvalidInputError: where the file cannot be written.
     """
-    with _named(path), replacing(path) as file:
+    with _named(path), replacing(path, mode=mode) as file:
         file.write(text.encode())
 
 

@@ -1,0 +1,96 @@
+"""Changes to the file of named sites: what people wrote there stays, their comments and order included.
+
+The new text is read before it is written, so no change makes a file that cannot be read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chatgptt._errors import InvalidInputError
+from chatgptt.protocols.urls import without_credentials
+from chatgptt.sites.file import find_site, parse_sites, read_text, sites_path
+from chatgptt.sites.named import NamedSite, is_name
+from chatgptt.state.files import replace_file
+
+__all__ = ["add_site", "remove_site"]
+
+
+def add_site(site: NamedSite, file: Path | None = None) -> Path:
+    """Adds a site at the file's end, and makes the file where there is none; gives its path.
+
+    Raises:
+        InvalidInputError: for a name that is taken or cannot be one, for an option that cannot work, and for
+            a file that cannot be read or written.
+    """
+    import tomlkit  # here, since reading does without: it takes longer to load than to read the file
+
+    path = sites_path(file)
+    text = read_text(path) or ""
+    if any(known.name == site.name for known in parse_sites(text, path)):
+        raise InvalidInputError(
+            f"{path} has a site {site.name!r} already", hint="remove it first, or take another name"
+        )
+    document, table = tomlkit.parse(text), tomlkit.table()
+    for key, value in _options(site).items():
+        table.add(key, value)
+    if text:
+        document.add(tomlkit.nl())
+    document.add(site.name, table)
+    _write(path, tomlkit.dumps(document))
+    return path
+
+
+def remove_site(name: str, file: Path | None = None) -> Path:
+    """Removes a site from the file; gives the file's path.
+
+    Raises:
+        InvalidInputError: for an unknown name, and for a file that cannot be read or written.
+    """
+    import tomlkit
+
+    if not is_name(name) or find_site(name, file) is None:
+        raise InvalidInputError(
+            f"{without_credentials(name)!r} is no name of a site", hint="a name has no dot, colon or slash"
+        )
+    path = sites_path(file)
+    document = tomlkit.parse(read_text(path) or "")
+    document.remove(name)
+    _write(path, tomlkit.dumps(document))
+    return path
+
+
+def _options(site: NamedSite) -> dict[str, str | int | float]:
+    """What its table holds, in the order of the keys."""
+    given = {
+        "url": site.url,
+        "bot": site.bot or None,
+        "strategy": site.strategy,
+        "proxy": site.proxy or None,
+        "timeout": _number(site.timeout),
+        "level": site.level,
+        "message": site.message,
+        "expect": site.expect,
+        "warn": _number(site.warn),
+        "cert-days": _number(site.cert_days),
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _number(value: float | None) -> int | float | None:
+    return int(value) if value is not None and value.is_integer() else value
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes the file, for its owner alone where an address in it holds a login."""
+    sites = parse_sites(text, path)
+    addresses = [address for site in sites for address in (site.url, site.proxy)]
+    has_login = any(without_credentials(address) != address for address in addresses)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"cannot make the folder {path.parent}: {error.strerror}",
+            hint="name another file: CHATGPTT_SITES",
+        ) from error
+    replace_file(path, text, mode=0o600 if has_login else None)
