@@ -42,7 +42,7 @@ def test_ctrl_c_while_the_command_is_loaded() -> None:
 import sys
 class Interrupt:
     def find_spec(self, name, *_):
-        if name == "typer":
+        if name == "click":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupt())
 import chatgptt.cli

@@ -16,7 +16,8 @@ from cli.commands import COMMAND, Run, interrupt, on_terminal, read_until, start
 from faults import closed_port
 from health.samples import CRITICAL, OK
 
-from chatgptt.cli.health_check import HealthCommand
+from chatgptt.cli.health_check import HealthOptions
+from chatgptt.cli.health_rounds import run_checks
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import FILE_NAME, History
 
@@ -320,7 +321,7 @@ def watching(rounds: int, **options: object) -> None:
             raise Enough
 
     with pytest.raises(Enough):
-        HealthCommand(strategy="static", watch=60.0, sleep=sleep, format="json", **options).run()  # type: ignore[arg-type]
+        run_checks(HealthOptions(strategy="static", watch=60.0, format="json", **options), sleep)  # type: ignore[arg-type]
     assert all(0 < wait <= 66 for wait in waits)
     assert len(set(waits)) == len(waits)
 
@@ -328,7 +329,7 @@ def watching(rounds: int, **options: object) -> None:
 def test_a_watch_warns_of_a_blip_and_reports_what_lasts(
     demo: DemoSite, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    watching(3, urls=[demo.page("never/")])
+    watching(3, urls=(demo.page("never/"),))
     lines = capfd.readouterr().out.splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["warning", "critical", "critical"]
     assert len(History(state()).read(demo.page("never/"), 0.0)) == 3
@@ -337,7 +338,7 @@ def test_a_watch_warns_of_a_blip_and_reports_what_lasts(
 def test_a_page_that_is_watched_twice_fails_once_a_round(
     demo: DemoSite, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    watching(2, urls=[demo.page("never/"), demo.page("never/")])
+    watching(2, urls=(demo.page("never/"), demo.page("never/")))
     rounds = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [[report["verdict"] for report in reports] for reports in rounds] == [
         ["warning", "warning"],
@@ -346,7 +347,7 @@ def test_a_page_that_is_watched_twice_fails_once_a_round(
 
 
 def test_a_watch_forgets_a_failure_that_passed(demo: DemoSite, capfd: pytest.CaptureFixture[str]) -> None:
-    watching(4, urls=[demo.page("wpaicg/quota/")], failures=2)
+    watching(4, urls=(demo.page("wpaicg/quota/"),), failures=2)
     verdicts = [json.loads(line)["verdict"] for line in capfd.readouterr().out.splitlines()]
     assert verdicts == ["ok", "ok", "warning", "critical"]
 
@@ -392,10 +393,8 @@ def test_a_switch_that_is_out_of_reach_changes_no_verdict(
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    command = HealthCommand(
-        urls=[demo.page("wpaicg/")], ping_url=f"http://127.0.0.1:{closed_port()}/secret", sleep=sleep
-    )
-    assert command.run() == 0
+    options = HealthOptions(urls=(demo.page("wpaicg/"),), ping_url=f"http://127.0.0.1:{closed_port()}/secret")
+    assert run_checks(options, sleep) == 0
     assert waits == [1.0, 2.0]
 
 

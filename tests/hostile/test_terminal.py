@@ -20,6 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from wire import aipkit_box, dump, event, failure, json_failure, params, wpaicg_box
 
 from chatgptt.cli import terminal
+from chatgptt.cli.logs import logging_to_stderr
+from chatgptt.cli.record import print_drift
+from chatgptt.cli.replay import print_site
 from chatgptt.recordings import read_case, serve_case
 
 HOSTILE = {
@@ -268,7 +271,7 @@ def test_what_is_logged_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
-    with terminal.logging_to_stderr(logging.DEBUG):
+    with logging_to_stderr(logging.DEBUG):
         logging.getLogger("chatgptt.tokens").info("the bot is called %s", FAKE)
     assert capsys.readouterr().err == (
         "chatgptt.tokens: the bot is called Bot\\r\\nhint: run this\\n  html: run this\\x0b\\x85\\u2028hint: run this\n"
@@ -276,10 +279,10 @@ def test_what_is_logged_is_one_line(
 
 
 def test_what_was_recorded_and_what_changed_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.print_drift(Path("case"), [f"the bot is called {FAKE}"], as_json=False)
+    print_drift(Path("case"), [f"the bot is called {FAKE}"], as_json=False)
     case = read_case(Path("fixtures/aipkit-2.3.20-stream"))
     with serve_case(replace(case, asks=(replace(case.asks[0], message=FAKE),))) as site:
-        terminal.print_replay(site, as_json=False)
+        print_site(site, as_json=False)
     shown = capsys.readouterr().out
     assert shown.count("hint: run this") == 4
     assert not re.search(r"^ *(hint|html): run this", shown, re.M)

@@ -26,8 +26,9 @@ from state.places import (
 )
 
 from chatgptt import AsyncClient
-from chatgptt.cli import health_check
-from chatgptt.cli.health_check import HealthCommand
+from chatgptt.cli import health_rounds
+from chatgptt.cli.health_check import HealthOptions
+from chatgptt.cli.health_rounds import run_checks
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import _SCHEMA, FILE_NAME, History, Remembered
 from chatgptt.health.page import report_page
@@ -89,7 +90,7 @@ def test_a_folder_that_cannot_be_used_is_said_once_for_tokens_and_checks_of_all_
 
 def test_a_watch_says_it_once(state: Path, demo: DemoSite, capfd: pytest.CaptureFixture[str]) -> None:
     state.write_text("mine")
-    rounds = watched(4, urls=[demo.page("wpaicg/"), demo.page("aipkit/")], level="page")
+    rounds = watched(4, urls=(demo.page("wpaicg/"), demo.page("aipkit/")), level="page")
     assert rounds == 4
     assert len(capfd.readouterr().err.splitlines()) == 1
 
@@ -311,7 +312,7 @@ class Enough(BaseException):
 
 def watched(rounds: int, **options: object) -> int:
     """Runs a watch for so many rounds without waiting; how many there were."""
-    from chatgptt.cli.terminal import logging_to_stderr
+    from chatgptt.cli.logs import logging_to_stderr
 
     waits = 0
 
@@ -322,7 +323,7 @@ def watched(rounds: int, **options: object) -> int:
             raise Enough
 
     with pytest.raises(Enough), logging_to_stderr(30):
-        HealthCommand(strategy="static", watch=60.0, sleep=sleep, **options).run()  # type: ignore[arg-type]
+        run_checks(HealthOptions(strategy="static", watch=60.0, **options), sleep)  # type: ignore[arg-type]
     return waits
 
 
@@ -333,38 +334,26 @@ def test_a_watch_goes_on_where_its_files_cannot_be_written_and_says_so_once(
     output.parent.mkdir()
     rounds = 0
 
-    def spoil(reports: object) -> None:
+    async def sleep(seconds: float) -> None:
         nonlocal rounds
         rounds += 1
-        if rounds == 2:
+        if rounds == 1:
             shutil.rmtree(output.parent)
-        if rounds == 5:
+        if rounds == 4:
             output.parent.mkdir()
-
-    class Spoiled(HealthCommand):
-        def _show(self, reports):  # type: ignore[no-untyped-def]
-            spoil(reports)
-            super()._show(reports)
-
-    waits = 0
-
-    async def sleep(seconds: float) -> None:
-        nonlocal waits
-        waits += 1
-        if waits == 5:
+        if rounds == 5:
             raise Enough
 
-    command = Spoiled(
+    options = HealthOptions(
         strategy="static",
         watch=60.0,
-        sleep=sleep,
-        urls=[demo.page("wpaicg/")],
+        urls=(demo.page("wpaicg/"),),
         level="page",
         output=output,
         report=report,
     )
     with pytest.raises(Enough):
-        command.run()
+        run_checks(options, sleep)
     assert "wpaicg" in output.read_text()  # the last round could be written again
     err = capfd.readouterr().err
     assert err.count("cannot write") == 1
@@ -414,7 +403,7 @@ class Broken(AsyncClient):
 def test_a_fault_of_the_program_is_unknown(
     form: str, state: Path, demo: DemoSite, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health_check, "AsyncClient", Broken)
+    monkeypatch.setattr(health_rounds, "AsyncClient", Broken)
     done = run("health-check", "-vv", "--format", form, demo.page("wpaicg/"))
     assert done.code == 3
     assert "KeyError" in done.out or form == "prometheus"
@@ -424,10 +413,10 @@ def test_a_fault_of_the_program_is_unknown(
 
 
 def test_a_fault_beyond_the_sites_is_unknown_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(sites: object, *, is_shown: bool) -> None:
+    def fail(names: object, options: object) -> None:
         raise ZeroDivisionError("p4ssword")
 
-    monkeypatch.setattr(health_check, "_LiveTable", fail)
+    monkeypatch.setattr(health_rounds, "progress", fail)
     done = run("health-check", "http://127.0.0.1:9/")
     assert (done.code, done.out) == (3, "")
     assert "ZeroDivisionError" in done.err

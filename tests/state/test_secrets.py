@@ -48,7 +48,7 @@ from chatgptt import ChatGpttError, HealthReport, Reply
 from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, StoredCookie, Tokens
 from chatgptt.browser.upstream import UpstreamProxy
 from chatgptt.browser.visitor import VisitorIdentity
-from chatgptt.cli.health_check import HealthCommand
+from chatgptt.cli.health_check import HealthOptions
 from chatgptt.demo import DemoSite
 from chatgptt.health.check import Plan
 from chatgptt.health.sites import Site
@@ -447,7 +447,7 @@ def test_no_secret_is_in_the_repr_of_what_holds_an_address() -> None:
     proxy = VisitorsProxy(url=f"http://{PROXY_LOGIN}@x:1")
     visitor = VisitorIdentity(user_agent="x", headers=(("authorization", BEARER),), proxy=proxy)
     site = Site(url=url, plan=Plan(), proxy=proxy.url)
-    command = HealthCommand(urls=[url], site=url, proxy=site.proxy, ping_url=f"https://x/{API_KEY}")
+    command = HealthOptions(urls=(url,), site=url, proxy=site.proxy, ping_url=f"https://x/{API_KEY}")
     upstream = UpstreamProxy.of(f"socks5://{PROXY_LOGIN}@x:1")
     for shown in map(repr, (visitor, site, command, upstream)):
         for secret in GIVEN:

@@ -1,0 +1,37 @@
+"""`chatgptt ask`: one question, and its answer."""
+
+from __future__ import annotations
+
+import click
+
+from chatgptt.cli import options, terminal
+from chatgptt.cli.target import Target, open_client
+
+__all__ = ["command"]
+
+
+@click.command("ask")
+@click.argument("message", required=False)
+@options.target(240.0, options.demo, options.replay, options.headed, options.trace)
+@options.system
+@click.option(
+    "--stream/--no-stream",
+    "is_streamed",
+    default=True,
+    show_default=True,
+    help="Show the answer as it arrives.",
+)
+@options.reporting()
+def command(message: str | None, target: Target, system: str, is_streamed: bool, as_json: bool) -> None:
+    """Ask a page's chat box and print the answer.
+
+    MESSAGE is the message; '-' or a pipe reads it from stdin.
+    """
+    text = terminal.read_message(message)
+    with open_client(target) as client:
+        if as_json:
+            terminal.print_json(client.ask(text, system=system).as_dict())
+        else:
+            from chatgptt.cli.answers import print_answer
+
+            print_answer(client.stream(text, system=system), is_streamed=is_streamed)

@@ -1,0 +1,37 @@
+"""`chatgptt demo`: a chat site on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from chatgptt.cli import options, terminal
+
+__all__ = ["command"]
+
+
+@click.command("demo")
+@options.port(8765)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@options.reporting()
+def command(port: int, host: str, as_json: bool) -> None:
+    """Run a chat site on this machine; Ctrl-C ends it."""
+    from chatgptt.cli.local_sites import explaining_address, explaining_extra
+
+    with explaining_extra():
+        from chatgptt.demo import run
+
+    with explaining_address(host, port):
+        run(port=port, host=host, on_ready=lambda site: _print_url(site.url, as_json=as_json))
+
+
+def _print_url(url: str, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json({"url": url})
+    else:
+        terminal.write_text(
+            f"{url}/ lists the demo's pages; Ctrl-C ends it. In another terminal, try:\n"
+            f"  chatgptt ask --site {url}/wpaicg/ Hello\n",
+            sys.stdout,
+        )

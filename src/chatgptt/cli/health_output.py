@@ -1,0 +1,80 @@
+"""The output of `health-check`: its form, and the terminal, stdout or file that gets it.
+
+The tables are imported where one is drawn: they load rich.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import assert_never
+
+from chatgptt.cli import terminal
+from chatgptt.cli.health_check import HealthOptions
+from chatgptt.health.junit import junit_text
+from chatgptt.health.nagios import nagios_text
+from chatgptt.health.report import HealthReport, reports_as_json
+from chatgptt.state.files import replace_file
+
+__all__ = ["is_at_terminal", "progress", "show_reports", "write_output"]
+
+
+def is_at_terminal(options: HealthOptions) -> bool:
+    """Whether tables are drawn on a terminal."""
+    return options.format == "text" and options.output is None and sys.stdout.isatty()
+
+
+@contextlib.contextmanager
+def progress(
+    names: Sequence[str], options: HealthOptions
+) -> Iterator[Callable[[Mapping[int, HealthReport]], None]]:
+    """Gives the block a function that shows the reports so far, where a terminal can show them."""
+    if is_at_terminal(options):
+        from chatgptt.cli.health_tables import live_table
+
+        with live_table(names) as update:
+            yield update
+    else:
+        yield lambda reports: None
+
+
+def show_reports(reports: Sequence[HealthReport], options: HealthOptions) -> None:
+    """Shows the reports of one round."""
+    if is_at_terminal(options):
+        from chatgptt.cli.health_tables import open_console, print_reports
+
+        print_reports(open_console(), reports)
+    else:
+        write_output(_rendered(reports, options), options)
+
+
+def write_output(text: str, options: HealthOptions) -> None:
+    """Writes to the file of `--output`, else to stdout."""
+    if options.output is None:
+        terminal.write_text(text, sys.stdout)
+    else:
+        replace_file(options.output, text)
+
+
+def _rendered(reports: Sequence[HealthReport], options: HealthOptions) -> str:
+    match options.format:
+        case "text":
+            from chatgptt.cli.health_tables import as_text, print_reports
+
+            return as_text(lambda console: print_reports(console, reports))
+        case "json":
+            indent = 2 if options.watch is None else None  # a watch prints one line a round
+            return json.dumps(reports_as_json(reports), indent=indent) + "\n"
+        case "nagios":
+            return nagios_text(reports)
+        case "prometheus":
+            # Here: its library takes longer to load than all other formats.
+            from chatgptt.health.prometheus import prometheus_text
+
+            return prometheus_text(reports)
+        case "junit":
+            return junit_text(reports)
+        case _:
+            assert_never(options.format)

@@ -1,0 +1,72 @@
+"""What the library logs, on stderr, in lines that no words of a site can leave."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from chatgptt.cli.terminal import escape, on_one_line
+
+__all__ = ["level_of", "logging_to_stderr"]
+
+
+def level_of(verbose: int) -> int:
+    """The level for `-v` and `-vv`, or that of `CHATGPTT_LOG` where it shows more."""
+    by_flag = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    named = {"debug": logging.DEBUG, "info": logging.INFO}
+    return min(by_flag, named.get(os.environ.get("CHATGPTT_LOG", "").lower(), by_flag))
+
+
+@contextlib.contextmanager
+def logging_to_stderr(level: int) -> Iterator[None]:
+    """Shows what the library logs, from `level` on, as long as the block lasts."""
+    log = logging.getLogger("chatgptt")
+    before = log.level
+    handler = _ToStderr()
+    handler.setFormatter(_EscapingFormatter("%(name)s: %(message)s"))
+    handler.addFilter(_Once())
+    log.addHandler(handler)
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+        log.removeHandler(handler)
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time: where a table is live, to the lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _Once(logging.Filter):
+    """Lets a line about the state on disk pass once, though each of many clients logs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        words = record.getMessage()
+        if record.name != "chatgptt.store":
+            return True
+        is_new = words not in self._logged
+        self._logged.add(words)
+        return is_new
+
+
+class _EscapingFormatter(logging.Formatter):
+    """Keeps a record on one line; the lines of a traceback are indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return on_one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape(super().format(record)).replace("\n", "\n  ")

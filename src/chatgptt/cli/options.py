@@ -1,0 +1,164 @@
+"""The options of the commands, each written once, and the values that groups of them become."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from chatgptt.cli.target import Target
+
+__all__ = [
+    "STRATEGIES",
+    "Decorator",
+    "bot",
+    "demo",
+    "gathered",
+    "headed",
+    "path",
+    "port",
+    "proxy",
+    "replay",
+    "reporting",
+    "site",
+    "strategy",
+    "system",
+    "target",
+    "timeout",
+    "trace",
+]
+
+_Function = Callable[..., int | None]
+Decorator = Callable[[_Function], _Function]
+
+STRATEGIES = ("auto", "static", "browser")
+"""`Strategy`, whose module would take longer to load than the help."""
+
+
+def path(*names: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as click has it
+    """An option that names a file or a folder."""
+    return click.option(*names, type=click.Path(path_type=Path), metavar=metavar, help=help)
+
+
+def timeout(seconds: float) -> Decorator:
+    """`--timeout`, with its default in seconds."""
+    return click.option(
+        "--timeout",
+        type=float,
+        default=seconds,
+        show_default=True,
+        metavar="SECONDS",
+        help="Limit for each message, waits included.",
+    )
+
+
+def port(number: int) -> Decorator:
+    """`--port` of a server, with its default."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=number,
+        show_default=True,
+        help="0 takes a free one.",
+    )
+
+
+site = click.option(
+    "--site",
+    envvar="CHATGPTT_SITE",
+    show_envvar=True,
+    default="https://chatgptt.me/",
+    show_default=True,
+    metavar="URL",
+    help="The page that shows the chat box.",
+)
+bot = click.option(
+    "--bot", default="", metavar="BOT", help="A bot of the page by number, name or kind of box."
+)
+proxy = click.option(
+    "--proxy",
+    default="",
+    metavar="URL",
+    help="Proxy for every request: http://, https:// or socks5://.",
+)
+strategy = click.option(
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="auto",
+    show_default=True,
+    help="Which ways to the page's tokens may be tried.",
+)
+demo = click.option(
+    "--demo", "is_demo", is_flag=True, help="Ask a demo site that is started for it on this machine."
+)
+replay = path("--replay", metavar="DIR", help="Meet a recorded case in place of a site. See record.")
+headed = click.option(
+    "--headed", "is_headed", is_flag=True, help="Show the browser's window where one is needed."
+)
+trace = path("--trace", metavar="FILE", help="Write Playwright's trace of a failed browser visit.")
+system = click.option(
+    "--system", default="", metavar="TEXT", help="Instructions to put in front of the message."
+)
+_verbose = click.option("-v", "--verbose", count=True, help="Say what is done; -vv for more.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def target(seconds: float, *more: Decorator) -> Decorator:
+    """The options that say what is asked and how, as the command's argument `target`.
+
+    Args:
+        seconds: the default of `--timeout`.
+        more: options that not every such command has; each is a field of `Target`.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        options: tuple[Decorator, ...] = (site, *more, bot, proxy, timeout(seconds), strategy)
+        decorated = gathered("target", Target)(function)
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def gathered(name: str, kind: type) -> Decorator:
+    """Gives a command the options that `kind` has fields for as one value, its argument `name`."""
+    fields = kind.__annotations__.keys()
+
+    def decorate(function: _Function) -> _Function:
+        @functools.wraps(function)
+        def command(**values: object) -> int | None:
+            own = {field: values.pop(field) for field in fields & values.keys()}
+            return function(**{name: kind(**own)}, **values)
+
+        return command
+
+    return decorate
+
+
+def reporting(*, needs_stdout: bool = True) -> Decorator:
+    """`-v` and `--json`; the command's errors become words or JSON and its exit code.
+
+    Args:
+        needs_stdout: whether nothing can be done without a stdout.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        @_verbose
+        @_as_json
+        @functools.wraps(function)
+        def command(*, verbose: int, as_json: bool, **values: object) -> int:
+            from chatgptt.cli.ending import run_reporting  # here: help and completion need none of it
+
+            return run_reporting(
+                functools.partial(function, as_json=as_json, **values),
+                verbose=verbose,
+                as_json=as_json,
+                needs_stdout=needs_stdout,
+            )
+
+        return command
+
+    return decorate

@@ -1,0 +1,90 @@
+"""What a command asks: a page of the web, the demo site, or a recorded case."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chatgptt._client import StateDir
+    from chatgptt._models import Strategy
+    from chatgptt._sync import Client
+    from chatgptt.browser.shared import BrowserOptions
+
+__all__ = ["Target", "open_client"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is asked and how; the option of the same name says what each field means."""
+
+    site: str = field(repr=False)
+    is_demo: bool = False
+    replay: Path | None = None
+    bot: str = ""
+    proxy: str = field(default="", repr=False)
+    timeout: float
+    strategy: Strategy = "auto"
+    is_headed: bool = False
+    trace: Path | None = None
+
+
+@contextlib.contextmanager
+def open_client(target: Target) -> Iterator[Client]:
+    """A client for the block. The demo or a replay runs as long as it.
+
+    Raises:
+        ChatGpttError: for a case that cannot be read, and for arguments that cannot work.
+    """
+    from chatgptt._sync import Client
+
+    with (
+        _served(target) as (page, state_dir),
+        Client(
+            page.site,
+            bot=page.bot,
+            proxy=page.proxy,
+            timeout=page.timeout,
+            strategy=page.strategy,
+            state_dir=state_dir,
+            browser=_browser_options(page),
+        ) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _served(target: Target) -> Iterator[tuple[Target, StateDir | None]]:
+    """The target with the page to ask, and where its state is kept: nowhere for a site of this command."""
+    from chatgptt._client import StateDir
+
+    if target.is_demo and target.replay is not None:
+        from chatgptt._errors import InvalidInputError
+
+        raise InvalidInputError("--demo and --replay both name a page", hint="give one of them")
+    if target.is_demo:
+        from chatgptt.cli.local_sites import serve_demo
+
+        with serve_demo() as site:
+            yield replace(target, site=site), None
+    elif target.replay is not None:
+        from chatgptt.recordings import read_case, serve_case
+
+        case = read_case(target.replay)
+        with serve_case(case) as served:
+            strategy = case.strategy if target.strategy == "auto" else target.strategy
+            yield replace(target, site=served.page, bot=target.bot or case.bot, strategy=strategy), None
+    else:
+        yield target, StateDir.DEFAULT
+
+
+def _browser_options(target: Target) -> BrowserOptions | None:
+    if not target.is_headed and target.trace is None:
+        return None
+    from chatgptt.browser.shared import BrowserOptions  # here: it loads what runs a browser
+
+    return BrowserOptions(is_headed=target.is_headed, trace=target.trace)
