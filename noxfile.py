@@ -139,7 +139,7 @@ def fixtures(session: nox.Session) -> None:
 @nox.session
 def wordpress(session: nox.Session) -> None:
     """Ask a real WordPress, of Debian's packages, on loopback; installs what is missing where it is root."""
-    install(session, "test", "wordpress")
+    install(session, "test")
     session.run("python", "tests/wordpress/debian.py")
     session.run("pytest", "--wordpress", *(session.posargs or ["tests/wordpress"]))
 

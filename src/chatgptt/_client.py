@@ -6,13 +6,11 @@ The ladder gets the tokens, a stream sends the question and reads the answer.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import os
 import time
 import uuid
-import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +18,10 @@ from typing import TYPE_CHECKING, Self, TypedDict, get_args
 from urllib.parse import unquote, urlsplit
 
 import anyio
-import httpx
 
 from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
 from chatgptt._conversation import AsyncConversation, add_system, make_question
-from chatgptt._errors import ClosedError, InvalidInputError
+from chatgptt._errors import InvalidInputError
 from chatgptt._models import (
     ChatBox,
     MessageInput,
@@ -34,14 +31,14 @@ from chatgptt._models import (
 )
 from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.browser.on_demand import BrowserOnDemand
-from chatgptt.net.cookies import CookieRules, VisitorsCookies
+from chatgptt.net.clients import HandedInClient, OwnClients
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
-from chatgptt.net.loops import Loop, PerLoop, running_loop
+from chatgptt.net.loops import running_loop
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import check_message, fold, read_turns
-from chatgptt.protocols.urls import may_carry_credentials, page_url, without_credentials
+from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import find_site
 from chatgptt.sites.named import NamedSite
 from chatgptt.tokens.acquisition import Wanted
@@ -52,19 +49,17 @@ from chatgptt.tokens.static import HtmlRung, ScriptRung
 from chatgptt.tokens.store import TokenStore, default_folder
 
 if TYPE_CHECKING:
-    import ssl
+    import httpx
 
     from chatgptt.browser.shared import BrowserOptions
     from chatgptt.health.history import History
     from chatgptt.health.report import HealthReport, Level
-    from chatgptt.net.pool import Connections
 
 __all__ = [
     "DEFAULT_SITE",
     "AsyncClient",
     "ClientOptions",
     "StateDir",
-    "client_is_closed",
 ]
 
 DEFAULT_SITE = "https://chatgptt.me/"
@@ -145,7 +140,6 @@ class AsyncClient:
         check_kind("retry", retry, RetryPolicy, None, wanted="a RetryPolicy")
         check_kind("user_agent", user_agent, str, None, wanted="text")
         check_kind("state_dir", state_dir, str, os.PathLike, StateDir, None, wanted="the path of a folder")
-        check_kind("http_client", http_client, httpx.AsyncClient, None, wanted="an httpx.AsyncClient")
         _check_browser(browser)
         _check_bot(bot)
         named = find_site(site) or NamedSite(url=site)
@@ -155,28 +149,23 @@ class AsyncClient:
         self._bot = (named.bot if bot is None else str(bot)) or None
         self._timeouts = _read_timeouts(named.timeout if timeout is None else timeout)
         self._proxy = proxy or named.proxy or None
-        self._http = http_client
-        self._is_closed = False
         own_headers = check_headers(headers)
-        self._connections: PerLoop[Connections] | None = None
+        self._clients: OwnClients | HandedInClient
         if http_client is None:
-            self._cookies = VisitorsCookies(CookieRules())
-            make = functools.partial(self._make_http, own_headers.pop("cookie", ""))
-            unused = [make()]  # now, since a proxy may be one that cannot work
-            self._connections = PerLoop(lambda: _connections(unused.pop() if unused else make()))
+            cookies = own_headers.pop("cookie", "")
+            self._clients = OwnClients(Proxies(self._proxy), home=self.page, cookies=cookies)
+        else:
+            self._clients = HandedInClient(http_client)
         transport = Transport(
-            self._get_http,
+            self._clients,
             home=self.page,
             headers=own_headers,
             user_agent=check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
             auth=auth,
-            proxy=self._proxy,
             timeouts=self._timeouts,
             clock=time.time,
             endpoint=self._ajax_url,
             endpoint_auth=endpoint_auth,
-            keeps_cookies=http_client is None,
-            is_bounded=http_client is None,
         )
         policy = retry or RetryPolicy()
         self._folder = _folder(state_dir)
@@ -220,14 +209,12 @@ class AsyncClient:
 
         Connections that another event loop still uses end with that loop.
         """
-        self._is_closed = True
+        self._clients.is_closed = True
         if running_loop() is None:  # a generator that is collected after its loop: nothing can be awaited
             return
-        connections = None if self._connections is None else self._connections.maybe_get()
         with anyio.CancelScope(shield=True):
             try:
-                if connections is not None:
-                    await connections.close()
+                await self._clients.close()
             finally:  # asyncio's own cancellation ignores anyio's shields
                 await self._browser.close()
 
@@ -332,7 +319,7 @@ class AsyncClient:
         options = NamedSite(level=level, message=message, expect=expect, warn=warn, cert_days=cert_days)
         seconds = self._timeouts.total if timeout is None else check_seconds(timeout)
         plan = plan_of(options.over(self._named), timeout=seconds)
-        self._get_http()
+        self._clients.get()
         self._history = self._history or History(self._folder)
         report = await check_and_record(self._context, self._wanted(None), plan, history=self._history)
         return dataclasses.replace(report, name=self._named.name or None)
@@ -345,93 +332,6 @@ class AsyncClient:
             identity=self._identity,
             ajax_url=self._ajax_url,
         )
-
-    def _get_http(self) -> httpx.AsyncClient:
-        """What sends requests in the event loop that is running.
-
-        Raises:
-            InvalidInputError: where nothing can be sent.
-        """
-        if self._is_closed or (self._http is not None and self._http.is_closed):
-            raise client_is_closed()
-        if self._connections is None:
-            assert self._http is not None
-            _check_loop(self._http)
-            return self._http
-        http = self._connections.get().http
-        return self._connections.renew().http if http.is_closed else http  # its loop goes on after its end
-
-    def _make_http(self, cookies: str) -> httpx.AsyncClient:
-        Proxies(self._proxy).check()
-        self._cookies = self._cookies.of_this_process()
-        try:
-            return httpx.AsyncClient(
-                verify=_tls(os.getpid(), os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
-                proxy=self._proxy,
-                cookies=self._cookies,
-                event_hooks={"request": [_adds_cookies(cookies, self.page)] if cookies else []},
-                limits=httpx.Limits(
-                    max_connections=None,
-                    max_keepalive_connections=100,
-                    keepalive_expiry=3.0,  # Apache hangs up after 5 s: a message must not meet that
-                ),
-            )
-        except (ValueError, httpx.InvalidURL):  # its words may quote a password
-            raise InvalidInputError(
-                "cannot use the environment's settings for proxies", hint="check the variable NO_PROXY"
-            ) from None
-
-
-def _connections(http: httpx.AsyncClient) -> Connections:
-    from chatgptt.net.pool import Connections  # here: it loads httpcore, which not every client needs
-
-    return Connections(http)
-
-
-_loops: weakref.WeakKeyDictionary[httpx.AsyncClient, Loop] = weakref.WeakKeyDictionary()
-"""Where a client that was handed in was used first. Its idle connections belong to that event loop."""
-
-
-def _check_loop(http: httpx.AsyncClient) -> None:
-    here = running_loop()
-    if here is None or not isinstance(http._transport, httpx.AsyncHTTPTransport):  # without sockets, perhaps
-        return
-    if _loops.setdefault(http, here) != here:
-        raise InvalidInputError(
-            "the http_client was used in another event loop, and its connections belong to that loop",
-            hint="make an httpx.AsyncClient in each event loop, or leave http_client out",
-        )
-
-
-def client_is_closed() -> ClosedError:
-    """The error of a call on a closed client."""
-    return ClosedError("the client is closed", hint="make a new one; close it after the last call")
-
-
-@functools.cache
-def _tls(process: int, *named: str | None) -> ssl.SSLContext:
-    """What certificates are checked with. Loading it takes 30 ms, so that a process does it once.
-
-    httpx reads the variables in `named`; they are the key here. A forked child makes its own: another thread
-    of its parent may have held the locks in it.
-    """
-    return httpx.create_ssl_context()
-
-
-def _adds_cookies(named: str, home: str) -> Callable[[httpx.Request], Awaitable[None]]:
-    """Puts the caller's cookies beside those of the jar, at every hop (docs/protocols.md C2).
-
-    httpx sends a header or the jar, never both, and follows a redirect without the header.
-    """
-    names = {pair.partition("=")[0].strip() for pair in named.split(";")}
-
-    async def add(request: httpx.Request) -> None:
-        if may_carry_credentials(str(request.url), home):
-            kept = request.headers.get("cookie", "").split("; ")
-            others = [pair for pair in kept if pair and pair.partition("=")[0] not in names]
-            request.headers["cookie"] = "; ".join((named, *others))
-
-    return add
 
 
 def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:

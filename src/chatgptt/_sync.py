@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import anyio
 
-from chatgptt._client import DEFAULT_SITE, AsyncClient, ClientOptions, client_is_closed
+from chatgptt._client import DEFAULT_SITE, AsyncClient, ClientOptions
 from chatgptt._conversation import AsyncConversation
 from chatgptt._errors import ClosedError
 from chatgptt._models import ChatBox, MessageInput, Reply
 from chatgptt._stream import AsyncReplyStream
+from chatgptt.net.clients import client_is_closed
 from chatgptt.net.loops import call_in_child
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from chatgptt._models import Strategy, Timeouts
 from chatgptt.browser.rung import BrowserRung
 from chatgptt.browser.shared import BrowserOptions, SharedBrowser
 from chatgptt.browser.visitor import VisitorIdentity
+from chatgptt.net.clients import HandedInClient
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import DEFAULT_USER_AGENT, Transport
 from chatgptt.net.reach import Reach
@@ -39,12 +40,11 @@ class Acquiring:
         self._identity = identity or VisitorIdentity(user_agent=DEFAULT_USER_AGENT)
         self._http = httpx.AsyncClient()
         self.transport = Transport(
-            lambda: self._http,
+            HandedInClient(self._http),
             home="http://127.0.0.1/",
             headers=headers or {},
             user_agent=DEFAULT_USER_AGENT,
             auth=None,
-            proxy=None,
             timeouts=Timeouts(),
             clock=time.time,
         )

@@ -84,7 +84,7 @@ def test_the_cookies_are_the_same_in_each_loop(demo: DemoSite) -> None:
     client = client_of(demo.page("wpaicg/"))
 
     async def take_one() -> str | None:
-        cookies = client._get_http().cookies
+        cookies = client._clients.get().cookies
         before = cookies.get("kind")
         cookies.set("kind", "oat", domain="127.0.0.1")
         return before

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import anyio.to_thread
-import brotli
 import pytest
 from asking import client_of, failure, outcome
 from faults import (
@@ -36,13 +35,12 @@ from faults import (
     reply,
     serving,
 )
-from hostile.bombs import BOMBS, SIZE_BYTES, bomb
+from hostile.bombs import SIZE_BYTES, bomb
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatgptt import ChatGpttError, Reply
 from chatgptt.net.bodies import (
-    ACCEPT_ENCODING,
     MAX_BODY_BYTES,
     PIECE_BYTES,
     BodyDecoder,
@@ -257,26 +255,26 @@ def site_with(place: Place, body: bytes, encoding: str) -> Answer:
     return answer
 
 
-SOME = ("gzip", "br", "gzip, gzip, gzip")
-
-
-@pytest.mark.parametrize(
-    ("name", "encoding"),
-    [
-        (name, encoding)
-        for name, place in PLACES.items()
-        for encoding in (SOME if place.limit_bytes == MAX_BODY_BYTES else BOMBS)
-    ],
-)
-async def test_a_bomb_costs_no_more_than_its_limit(measured: Measured, name: str, encoding: str) -> None:
+@pytest.mark.parametrize("name", PLACES)
+async def test_a_bomb_costs_no_more_than_its_limit(measured: Measured, name: str) -> None:
     place = PLACES[name]
-    body = bomb(encoding, place.beginning, place.filler)
+    body = bomb("gzip", place.beginning, place.filler)
     assert len(body) < SIZE_BYTES // 400
-    async with serving(site_with(place, body, encoding)) as server:
+    async with serving(site_with(place, body, "gzip")) as server:
         found = await measured.ask(server.url)
         assert any(map(place.hit, server.got))
     assert (found.code, found.text) == (place.code, place.text[:100])
     assert found.peak_bytes < place.limit_bytes * MOST + AROUND_BYTES
+
+
+@pytest.mark.parametrize("name", PLACES)
+async def test_a_bomb_inside_of_another_is_not_opened(measured: Measured, name: str) -> None:
+    place = PLACES[name]
+    body = bomb("gzip, gzip", place.beginning, place.filler)
+    async with serving(site_with(place, body, "gzip, gzip")) as server:
+        found = await measured.ask(server.url)
+    assert found.text == ""
+    assert found.peak_bytes < AROUND_BYTES
 
 
 ENDLESS = {
@@ -322,49 +320,26 @@ async def test_an_event_just_below_the_limit_passes(measured: Measured, ending: 
 HTML = WPAICG_PAGE.format(nonce=NONCE).encode()
 
 
-def pack(encoding: str, data: bytes) -> bytes:
-    match encoding:
-        case "gzip" | "x-gzip":
-            return gzip.compress(data)
-        case "deflate":
-            return zlib.compress(data)
-        case "bare deflate":
-            return zlib.compress(data)[2:-4]
-        case "br":
-            return bytes(brotli.compress(data))
-        case _:
-            inner, _, outer = encoding.rpartition(", ")
-            return pack(outer, pack(inner, data)) if inner else data
-
-
-def name_of(encoding: str) -> str:
-    return encoding.replace("bare ", "")
-
-
-ENCODINGS = ["gzip", "x-gzip", "deflate", "bare deflate", "br", "gzip, br", "deflate, gzip, br"]
-
-
-@pytest.mark.parametrize("encoding", [*ENCODINGS, "", "identity", "utf-8", "none", "gzip, identity"])
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "", "identity", "utf-8", "none", "gzip, identity"])
 async def test_what_servers_write_as_their_encoding_is_read(encoding: str) -> None:
-    body = pack(encoding.replace(", identity", ""), HTML)
-    head = {"Content-Encoding": name_of(encoding)}
-    packed = pack(encoding.replace(", identity", ""), ANSWER)
+    body, packed = (gzip.compress(data) if "gzip" in encoding else data for data in (HTML, ANSWER))
+    head = {"Content-Encoding": encoding}
     message = always(reply(packed, kind="text/event-stream", headers=head))
     async with serving(chat(page=always(reply(body, headers=head)), message=message)) as server:
         result = await outcome(server.url, strategy="static")
         assert isinstance(result, Reply)
         assert result.text == "Hi there"
-        assert {got.headers["accept-encoding"] for got in server.got} == {"gzip, deflate, br"}
+        assert {got.headers["accept-encoding"] for got in server.got} == {"gzip"}
         assert server.counts == (1, 1)
 
 
-@pytest.mark.parametrize("encoding", ["zstd", "compress", "dcb", "gzip, zstd", ", ".join(["gzip"] * 6)])
+@pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "compress", "dcb", "gzip, zstd", "gzip, gzip"])
 async def test_an_encoding_that_was_not_asked_for_is_named(encoding: str) -> None:
     head = {"Content-Encoding": encoding}
     async with serving(chat(message=always(reply(b"abc", headers=head)))) as server:
         error = await failure(server.url, strategy="static")
         assert error.code == "connect_error"
-        assert "encoded" in error.message
+        assert f"encoded as {encoding!r}" in error.message
         assert server.counts == (1, 1)
 
 
@@ -376,13 +351,12 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, br"])
 @pytest.mark.parametrize("how", BROKEN)
-async def test_a_body_that_is_broken_is_a_failed_connection(how: str, encoding: str) -> None:
-    head = {"Content-Encoding": encoding}
-    page = reply(BROKEN[how](pack(encoding, HTML + b"<!-- more -->")), headers=head)
+async def test_a_body_that_is_broken_is_a_failed_connection(how: str) -> None:
+    head = {"Content-Encoding": "gzip"}
+    page = reply(BROKEN[how](gzip.compress(HTML + b"<!-- more -->")), headers=head)
     answered = b'{"status":"success","data":"Hi there, and a word more"}'
-    message = reply(BROKEN[how](pack(encoding, answered)), kind="application/json", headers=head)
+    message = reply(BROKEN[how](gzip.compress(answered)), kind="application/json", headers=head)
     async with serving(chat(page=always(page))) as server:
         assert (await failure(server.url, strategy="static")).code == "connect_error"
         assert server.counts == (3, 0)
@@ -399,26 +373,22 @@ async def test_a_body_that_is_broken_is_a_failed_connection(how: str, encoding: 
 # As it arrives
 
 
-def _flushing(encoding: str) -> Callable[[bytes], bytes]:
+def _flushing() -> Callable[[bytes], bytes]:
     """What packs a piece so that all of it can be read at once."""
-    if encoding == "br":
-        brotli_packer = brotli.Compressor()
-        return lambda data: brotli_packer.process(data) + brotli_packer.flush()
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     return lambda data: packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _encoded_head(encoding: str) -> bytes:
-    return CHUNKED.replace(b"\r\n\r\n", f"\r\nContent-Encoding: {encoding}\r\n\r\n".encode())
+ENCODED_HEAD = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
 
 
 @asynccontextmanager
-async def step_by_step(encoding: str, taken: asyncio.Semaphore) -> AsyncIterator[Server]:
+async def step_by_step(taken: asyncio.Semaphore) -> AsyncIterator[Server]:
     """A site that sends the next piece of its answer only when the one before it was taken."""
 
     async def answer(connection: Connection, got: Got) -> None:
-        pack = _flushing(encoding)
-        await connection.send(_encoded_head(encoding))
+        pack = _flushing()
+        await connection.send(ENCODED_HEAD)
         for frame in ANSWER.split(b"\n\n")[:-1]:
             await connection.send(chunk(pack(frame + b"\n\n")))
             if b'"content"' in frame:
@@ -429,12 +399,11 @@ async def step_by_step(encoding: str, taken: asyncio.Semaphore) -> AsyncIterator
         yield server
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
-async def test_an_answer_whose_compression_breaks_keeps_what_had_come(encoding: str) -> None:
+async def test_an_answer_whose_compression_breaks_keeps_what_had_come() -> None:
     taken = asyncio.Semaphore(0)
 
     async def breaks(connection: Connection, got: Got) -> None:
-        await connection.send(_encoded_head(encoding) + chunk(_flushing(encoding)(BEGINNING)))
+        await connection.send(ENCODED_HEAD + chunk(_flushing()(BEGINNING)))
         await taken.acquire()
         await connection.send(chunk(b"\xff" * 40))
         await connection.until_closed()
@@ -449,12 +418,11 @@ async def test_an_answer_whose_compression_breaks_keeps_what_had_come(encoding: 
         assert server.counts == (1, 1)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
-async def test_a_compressed_stream_is_given_out_as_it_arrives(encoding: str) -> None:
+async def test_a_compressed_stream_is_given_out_as_it_arrives() -> None:
     taken = asyncio.Semaphore(0)
     pieces = []
     async with (
-        step_by_step(encoding, taken) as server,
+        step_by_step(taken) as server,
         client_of(server.url) as client,
         client.stream("Hello") as stream,
     ):
@@ -535,7 +503,7 @@ def decode(encoding: str, pieces: list[bytes]) -> tuple[bytes, str]:
         decoder = BodyDecoder(encoding)
         for piece in pieces:
             while (data := decoder.take()) is not None:
-                assert len(data) <= 2 * PIECE_BYTES
+                assert len(data) <= PIECE_BYTES or encoding != "gzip"
                 found.append(data)
             decoder.feed(piece)
         while (data := decoder.take()) is not None:
@@ -546,23 +514,20 @@ def decode(encoding: str, pieces: list[bytes]) -> tuple[bytes, str]:
     return b"".join(found), ""
 
 
-@given(st.binary(max_size=400), st.sampled_from(ENCODINGS), st.data())
-def test_the_cuts_between_reads_change_nothing(text: bytes, encoding: str, data: st.DataObject) -> None:
-    body = pack(encoding, text * 300)
+@given(st.binary(max_size=400), st.data())
+def test_the_cuts_between_reads_change_nothing(text: bytes, data: st.DataObject) -> None:
+    body = gzip.compress(text * 300)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(body)), max_size=5)))
     pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True) if a != b]
-    assert decode(name_of(encoding), pieces) == (text * 300, "")
-    assert (
-        decode(name_of(encoding), [bytes([byte]) for byte in body[:2000]])[0]
-        == decode(name_of(encoding), [body[:2000]])[0]
-    )
+    assert decode("gzip", pieces) == (text * 300, "")
+    assert decode("gzip", [bytes([byte]) for byte in body[:2000]])[0] == decode("gzip", [body[:2000]])[0]
 
 
-@given(st.binary(max_size=200), st.sampled_from(ENCODINGS), st.integers(0, 100))
-def test_any_bytes_give_bytes_or_an_error_of_ours(noise: bytes, encoding: str, kept: int) -> None:
-    body = pack(encoding, HTML)[:kept] + noise
-    text, error = decode(name_of(encoding), [body])
-    pieces, same_error = decode(name_of(encoding), [bytes([byte]) for byte in body])
+@given(st.binary(max_size=200), st.integers(0, 100))
+def test_any_bytes_give_bytes_or_an_error_of_ours(noise: bytes, kept: int) -> None:
+    body = gzip.compress(HTML)[:kept] + noise
+    text, error = decode("gzip", [body])
+    pieces, same_error = decode("gzip", [bytes([byte]) for byte in body])
     assert error == same_error
     # What had been decoded of the read in which it breaks is lost with it.
     assert pieces.startswith(text)
@@ -575,9 +540,4 @@ def test_any_header_is_an_encoding_or_none(header: str) -> None:
 
 
 def test_what_follows_the_end_is_ignored_as_browsers_do() -> None:
-    for encoding in ("gzip", "deflate", "bare deflate"):
-        assert decode(name_of(encoding), [pack(encoding, HTML) + b"trailing", b"bytes"]) == (HTML, "")
-
-
-def test_only_what_can_be_bounded_is_asked_for() -> None:
-    assert ACCEPT_ENCODING == "gzip, deflate, br"
+    assert decode("gzip", [gzip.compress(HTML) + b"trailing", b"bytes"]) == (HTML, "")

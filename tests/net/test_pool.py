@@ -30,7 +30,9 @@ from faults import (
     stream_reply,
 )
 
-from chatgptt.net.pool import Connections
+from chatgptt.net.pool import Pool
+from chatgptt.net.proxies import Proxies
+from chatgptt.net.reach import Reach, Way
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = 60
@@ -38,11 +40,16 @@ AT_ONCE = 60
 
 @asynccontextmanager
 async def pooling(expiry: float = 60.0, most_idle: int = 100) -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=most_idle, keepalive_expiry=expiry)
-    async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=30.0) as http:
-        connections = Connections(http)
+    pool = Pool(Proxies(None), most_idle=most_idle, keepalive=expiry)
+    hooks = {"request": [go_anywhere]}
+    async with httpx.AsyncClient(transport=pool, timeout=30.0, event_hooks=hooks) as http:
         yield http
-    await connections.close()
+
+
+async def go_anywhere(request: httpx.Request) -> None:
+    url = request.url
+    reach = Reach(url.host)
+    request.extensions["way"] = Way(reach=reach, url=str(url), host=url.host, port=url.port or 80)
 
 
 class Together:

@@ -30,7 +30,10 @@ from proxies import http_proxy, socks5_proxy
 
 from chatgptt import AsyncClient, ChatGptt, InvalidInputError, PageError, StreamInterruptedError
 from chatgptt.demo import DemoSite
-from chatgptt.net.sockets import Network
+from chatgptt.net.clients import OwnClients
+from chatgptt.net.pool import Pool
+from chatgptt.net.proxies import Proxies
+from chatgptt.net.reach import Reach, Way
 
 SEED = 20_240_611
 MOMENTS = 8
@@ -108,11 +111,9 @@ def threads() -> tuple[int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/task"))
 
 
-def pools(client: AsyncClient) -> list[httpcore.AsyncConnectionPool]:
-    assert client._connections is not None
-    http = client._connections.get().http
-    transports = [http._transport, *http._mounts.values()]
-    return [transport._pool for transport in transports if isinstance(transport, httpx.AsyncHTTPTransport)]
+def pool_of(client: AsyncClient) -> Pool:
+    assert isinstance(client._clients, OwnClients)
+    return client._clients.get_pool()
 
 
 async def until(is_so: Callable[[], bool], what: Callable[[], object]) -> None:
@@ -123,8 +124,7 @@ async def until(is_so: Callable[[], bool], what: Callable[[], object]) -> None:
 
 
 def assert_nothing_checked_out(client: AsyncClient, where: str) -> None:
-    for pool in pools(client):
-        assert all(connection.is_idle() for connection in pool.connections), (where, pool.connections)
+    assert pool_of(client).busy_count == 0, where
 
 
 def assert_folder_is_whole(folder: Path, where: str) -> None:
@@ -218,7 +218,7 @@ async def test_nothing_is_left_of_a_cancelled_call(
         await cancel_each(f"{protocol} {name} {is_warm=}", length, one, look)
     finally:
         await client.close()
-    assert pools(client)[0].connections == []
+    assert (pool_of(client).busy_count, pool_of(client).idle_count) == (0, 0)
     await until(lambda: sockets() == open_before, lambda: (sockets(), open_before))
     assert children() == []
     now = threads()
@@ -292,12 +292,14 @@ async def test_a_connection_that_stands_while_the_client_is_closed_is_closed_too
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inner = OneSocket()
-    monkeypatch.setattr(httpcore, "AnyIOBackend", lambda: inner)
-    network = Network()
-    opening = asyncio.ensure_future(network.attempt(lambda: network.connect_tcp("127.0.0.1", 80)))
+    monkeypatch.setattr("chatgptt.net.sockets._backend", inner)
+    pool = Pool(Proxies(None))
+    way = Way(reach=Reach("127.0.0.1"), url="http://127.0.0.1/", host="127.0.0.1", port=80)
+    request = httpx.Request("GET", way.url, extensions={"way": way})
+    opening = asyncio.ensure_future(pool.handle_async_request(request))
     await anyio.wait_all_tasks_blocked()
     inner.may_stand.set()  # so that both happen in the same turn of the loop
-    await network.close()
+    await pool.aclose()
     with pytest.raises(InvalidInputError, match="the client was closed"):
         await opening
     assert inner.is_closed
@@ -334,9 +336,7 @@ async def test_nothing_is_left_of_a_cancelled_handshake(way: str, authority: tru
             async def look(where: str) -> None:
                 assert_nothing_checked_out(client, where)
                 # No connection but idle ones of the pool: the proxy's two ends count, and both of the site's.
-                most = open_before + sum(len(pool.connections) for pool in pools(client)) * (
-                    4 if proxy else 2
-                )
+                most = open_before + pool_of(client).idle_count * (4 if proxy else 2)
                 await until(lambda: sockets() <= most, lambda: (where, sockets(), most))
                 assert (await client.ask("Hello")).text == "Hi there", where
 

@@ -22,8 +22,6 @@ import socket
 import ssl
 from collections.abc import Coroutine
 
-import httpx
-
 from chatgptt._errors import ChatGpttError, ErrorCode, TransportError
 from chatgptt.browser.http_heads import (
     MOST_HEAD_BYTES,
@@ -42,9 +40,10 @@ from chatgptt.browser.upstream import (
     connect_through,
 )
 from chatgptt.net.failures import causes
+from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxy
 from chatgptt.net.reach import Inward, Reach
-from chatgptt.net.sockets import look_up
+from chatgptt.net.tls import tls_context
 from chatgptt.protocols.urls import origin
 
 __all__ = ["ProxyGate"]
@@ -88,7 +87,7 @@ class ProxyGate:
         self._proxy = proxy
         self._upstream = None if proxy is None else UpstreamProxy.of(proxy.url)
         is_tls = self._upstream is not None and self._upstream.scheme == "https"
-        self._tls = httpx.create_ssl_context() if is_tls else None
+        self._tls = tls_context() if is_tls else None
         self._reach: Reach | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()

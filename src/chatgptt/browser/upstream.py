@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from chatgptt.browser.http_heads import RequestHead, parse_reply_head
-from chatgptt.net.sockets import first_that_connects, look_up
+from chatgptt.net.lookup import look_up
+from chatgptt.net.sockets import connect_first
 
 __all__ = ["Link", "RefusedByProxy", "UpstreamProxy", "close_writer", "connect", "connect_through"]
 
@@ -80,7 +81,7 @@ async def connect(
             address, *await asyncio.open_connection(address, port, ssl=tls, server_hostname=server_name)
         )
 
-    return await first_that_connects(connect_to, addresses, close=Link.close)
+    return await connect_first(connect_to, addresses, close=Link.close)
 
 
 async def connect_through(proxy: UpstreamProxy, tls: ssl.SSLContext | None, head: RequestHead) -> Link:

@@ -56,5 +56,5 @@ def identity_for(
         own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
     agent = own.pop("user-agent", user_agent)
     return VisitorIdentity(
-        user_agent=agent, headers=tuple(sorted(own.items())), proxy=Proxies(proxy).maybe_for(page)
+        user_agent=agent, headers=tuple(sorted(own.items())), proxy=Proxies(proxy).find(page)
     )

@@ -14,8 +14,8 @@ import anyio
 import httpx
 
 from chatgptt._errors import InvalidInputError
+from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxies
-from chatgptt.net.sockets import look_up
 from chatgptt.protocols.addresses import Space, is_further_in, space_of
 from chatgptt.protocols.urls import has_host, origin
 
@@ -106,7 +106,7 @@ async def _call(http: httpx.AsyncClient, target: str, proxies: Proxies) -> int:
         request = response.next_request
         if request.url.scheme not in ("http", "https") or not request.url.host:
             raise _Astray("it redirects to an address that is not http or https")
-        is_proxied = proxies.maybe_for(str(request.url)) is not None
+        is_proxied = proxies.find(str(request.url)) is not None
         if await _leads_in(request.url.host, home, is_proxied=is_proxied):
             raise _Astray("it redirects further into this network than it is itself")
         # A login of the switch's own is in the headers by now, and goes to its own address alone.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
-from chatgptt.net.sockets import look_up
+from chatgptt.net.lookup import look_up
 from chatgptt.protocols.addresses import is_address
 
 __all__ = ["Connection", "Wire"]

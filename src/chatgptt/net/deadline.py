@@ -1,22 +1,16 @@
-"""The end of a call: how much time is left, and what a wait beyond it raises.
-
-A read or write of the network lies below httpx, which knows nothing of the call. `until` says there when
-the call ends.
-"""
+"""The end of a call: how much time is left, and the error for a wait beyond it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from typing import TypeVar
 
 import anyio
-import anyio.lowlevel
 
 from chatgptt._errors import TransportError
 
-__all__ = ["Deadline", "bounded", "in_time", "until"]
+__all__ = ["Deadline", "in_time"]
 
 _Value = TypeVar("_Value")
 
@@ -56,6 +50,16 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.seconds - self.elapsed())
 
+    def error(self, doing: str, *, url: str, is_sent: bool = False) -> TransportError:
+        """The error for a deadline that passed while `doing` something."""
+        return TransportError(
+            f"the {self.name} passed while {doing}",
+            code="timeout",
+            hint=self.hint,
+            url=url,
+            is_sent=is_sent,
+        )
+
 
 async def in_time(work: Awaitable[_Value], deadline: Deadline, *, doing: str, url: str) -> _Value:
     """The result of work within this machine, which may take longer than the call has.
@@ -67,35 +71,4 @@ async def in_time(work: Awaitable[_Value], deadline: Deadline, *, doing: str, ur
         with anyio.fail_after(deadline.remaining()):
             return await work
     except TimeoutError as error:
-        raise TransportError(
-            f"the {deadline.name} passed while {doing}", code="timeout", hint=deadline.hint, url=url
-        ) from error
-
-
-_left: ContextVar[Callable[[], float] | None] = ContextVar("left", default=None)
-
-
-class until:
-    """Within the block no read or write of a `Network` waits longer than what `remaining` says then.
-
-    A class, since a generator would take twice its time, which is spent for each piece of an answer.
-    """
-
-    __slots__ = ("_remaining", "_token")
-
-    def __init__(self, remaining: Callable[[], float]) -> None:
-        self._remaining = remaining
-
-    def __enter__(self) -> None:
-        self._token = _left.set(self._remaining)
-
-    def __exit__(self, *error: object) -> None:
-        _left.reset(self._token)
-
-
-def bounded(timeout: float | None) -> float | None:
-    """Seconds that a read or write may take; None for any."""
-    left = _left.get()
-    if left is None:
-        return timeout
-    return left() if timeout is None else min(timeout, left())
+        raise deadline.error(doing, url=url) from error

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-import anyio
-import anyio.lowlevel
 import httpx
 
 from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
 from chatgptt.net.bodies import UndecodableBodyError
-from chatgptt.net.deadline import Deadline, until
+from chatgptt.net.deadline import Deadline
 from chatgptt.net.proxies import Proxy
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["causes", "map_error", "mapped", "undecodable"]
+__all__ = ["call_network", "causes", "map_error", "refused_by", "undecodable"]
 
 _Value = TypeVar("_Value")
 
@@ -46,34 +45,17 @@ _DNS_HINT = "check the host name and this machine's network"
 _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
 
 
-async def mapped(
-    call: Callable[[], Awaitable[_Value]],
-    url: str,
-    deadline: Deadline,
-    *,
-    is_bounded: bool = False,
-    proxy: Proxy | None = None,
+async def call_network(
+    call: Callable[[], Awaitable[_Value]], url: str, deadline: Deadline, *, proxy: Proxy | None = None
 ) -> _Value:
-    """The result of one awaited call on the network, with its exceptions mapped.
-
-    It runs under the deadline, unless it `is_bounded` to end by then by itself.
-    """
+    """The result of one awaited call on the network, under the deadline and with its exceptions mapped."""
     try:
-        with until(deadline.remaining):
-            if is_bounded:
-                return await call()
-            with anyio.fail_after(deadline.remaining()):
-                return await call()
+        async with asyncio.timeout(deadline.remaining()):
+            return await call()
     except (TimeoutError, httpx.TimeoutException) as error:
         if isinstance(error, httpx.TimeoutException) and deadline.remaining() > 0.0:
             raise map_error(error, url, proxy) from error
-        raise TransportError(
-            f"the {deadline.name} passed while talking to {origin(url)}",
-            code="timeout",
-            hint=deadline.hint,
-            url=url,
-            is_sent=True,
-        ) from error
+        raise deadline.error(f"talking to {origin(url)}", url=url, is_sent=True) from error
     except httpx.TooManyRedirects as error:
         raise PageError(
             "the page redirects in a circle", hint="check the page's address in a browser", url=url
@@ -97,6 +79,7 @@ async def mapped(
 
 
 def refused_by(proxy: Proxy, url: str) -> TransportError:
+    """The error for a proxy that does not take the login."""
     return TransportError(
         f"cannot reach {origin(url)} through {proxy}: it wants another login (HTTP 407)",
         code="connect_error",

@@ -13,38 +13,26 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from anyio.lowlevel import RunVar
-
 __all__ = ["Loop", "PerLoop", "ThreadLock", "call_in_child", "is_over", "running_loop"]
 
 _Value = TypeVar("_Value")
 
-Loop = tuple[int, object]
+Loop = tuple[int, asyncio.AbstractEventLoop]
 """A process, and a loop in it: a child may go on with the loop object of its parent."""
-
-_mark: RunVar[object] = RunVar("mark")
 
 
 def running_loop() -> Loop | None:
     """The loop that is running here, None where none is."""
     try:
-        return os.getpid(), asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    try:  # another kind of loop: anyio has no public word for it that all its versions know
-        mark = _mark.get(None)
-        if mark is None:
-            mark = object()
-            _mark.set(mark)
+        return _process, asyncio.get_running_loop()
     except RuntimeError:
         return None
-    return os.getpid(), mark
 
 
 def is_over(loop: Loop) -> bool:
     """Whether nothing can run in a loop any more, as far as this process is concerned."""
     process, here = loop
-    return process != os.getpid() or (isinstance(here, asyncio.AbstractEventLoop) and here.is_closed())
+    return process != _process or here.is_closed()
 
 
 class PerLoop(Generic[_Value]):
@@ -74,7 +62,7 @@ class PerLoop(Generic[_Value]):
         """Another value for the loop that is running."""
         for loop in list(self._values):
             # Those of the parent are kept, untouched: to end them in the child would disturb the parent.
-            if loop is not None and loop[0] == os.getpid() and is_over(loop):
+            if loop is not None and loop[0] == _process and is_over(loop):
                 self._values.pop(loop, None)
         value = self._values[running_loop()] = self._make()
         return value
@@ -84,6 +72,18 @@ def call_in_child(renew: Callable[[], None]) -> None:
     """Has `renew` called in each forked child, before anything else runs in it."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=renew)
+
+
+_process = os.getpid()
+"""Kept: each piece of an answer asks for the running loop, and a system call takes longer than the rest."""
+
+
+def _note_process() -> None:
+    global _process
+    _process = os.getpid()
+
+
+call_in_child(_note_process)
 
 
 class ThreadLock:

@@ -1,169 +1,270 @@
 """The connections of a client in one event loop, for hundreds of requests at once.
 
-httpcore's own pool asks the system about each idle connection's socket whenever a request begins or ends. It
-counts all connections for each of them, and gives one idle connection to all requests that wait. With 200
-messages at once this takes more time than everything else. In this pool no request waits: it gets the
-connection that was used last, or a new one, and the system is asked about that one socket.
+httpcore's pool compares all requests with all connections whenever a request begins or ends. It also asks
+the system about the socket of each idle connection. With 200 messages at once this takes more time than
+everything else. So each connection has an httpcore pool of its own, which serves one request at a time. A
+request takes the connection that was used last, or a new one, and never waits for another request.
 
-A connection serves another request only after a whole answer with nothing behind it. In all other cases (a
-cancelled task, a generator that two tasks close at once) it is closed.
+A connection serves another request only after a whole answer with nothing behind it. In all other cases
+(a cancelled task, a generator that two tasks close at once) it is closed.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 
+import anyio
 import httpcore
 import httpx
-from httpcore._async.http11 import HTTP11ConnectionByteStream
 
-from chatgptt.net.sockets import Network
+from chatgptt._errors import ClosedError
+from chatgptt.net.lookup import Lookups
+from chatgptt.net.proxies import Proxies, Proxy
+from chatgptt.net.reach import Way
+from chatgptt.net.sockets import ConnectionSockets
+from chatgptt.net.tls import tls_context
 
-__all__ = ["Connections", "Pool"]
+__all__ = ["Pool"]
+
+_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
+    httpcore.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    httpcore.PoolTimeout: httpx.PoolTimeout,
+    httpcore.ConnectError: httpx.ConnectError,
+    httpcore.ReadError: httpx.ReadError,
+    httpcore.WriteError: httpx.WriteError,
+    httpcore.ProxyError: httpx.ProxyError,
+    httpcore.UnsupportedProtocol: httpx.UnsupportedProtocol,
+    httpcore.LocalProtocolError: httpx.LocalProtocolError,
+    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+"""What httpcore raises, and what httpx raises in its place."""
 
 
-class Pool(httpcore.AsyncConnectionPool):
+class Pool(httpx.AsyncBaseTransport):
     """As many connections as there are requests at once; some are kept for a while.
 
+    Each request has its `Way` among its extensions, as `way`.
+
     Args:
-        network: opens them.
-        model: a pool that was not used yet; it says where they lead, through a proxy perhaps.
+        proxies: which proxy a request is sent through.
+        most_idle: connections that are kept for later requests.
+        keepalive: seconds that an idle connection is kept. Apache hangs up after 5 s, and no message must
+            meet that.
     """
 
-    def __init__(self, network: Network, model: httpcore.AsyncConnectionPool) -> None:
-        super().__init__(max_connections=None, max_keepalive_connections=model._max_keepalive_connections)
-        model._network_backend = network
-        self.create_connection = model.create_connection  # type: ignore[method-assign]
-        self._network = network
-        self._idle: list[httpcore.AsyncConnectionInterface] = []
+    def __init__(self, proxies: Proxies, *, most_idle: int = 100, keepalive: float = 3.0) -> None:
+        self._proxies = proxies
+        self._most_idle = most_idle
+        self._keepalive = keepalive
+        self._lookups = Lookups()
+        self._busy: set[_Connection] = set()
+        self._idle: list[_Connection] = []
+        self.is_closed = False
+        # A loop that ends closes the generators that were begun in it. Nothing else says that it ends.
+        self._open_until_loop_ends = self._close_with_loop()
+        with contextlib.suppress(StopIteration):
+            self._open_until_loop_ends.__anext__().send(None)
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """See httpcore.AsyncConnectionPool."""
-        if request.url.scheme not in (b"http", b"https"):
-            raise httpcore.UnsupportedProtocol(f"no requests are made over {request.url.scheme!r}")
-        closing = self._take_surplus()
-        connection = _maybe_usable(self._idle, request.url.origin, closing)
-        if connection is None:
-            connection = self.create_connection(request.url.origin)
-            self._connections.append(connection)
+    @property
+    def busy_count(self) -> int:
+        """How many connections serve a request."""
+        return len(self._busy)
+
+    @property
+    def idle_count(self) -> int:
+        """How many connections are kept for later requests."""
+        return len(self._idle)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """See httpx.AsyncBaseTransport."""
+        if request.url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol(f"no requests are made over {request.url.scheme!r}")
+        surplus = self._take_surplus()
+        connection = self._take(request.url)
+        self._busy.add(connection)
         try:
-            await self._drop(closing)
-            response = await self._network.attempt(lambda: connection.handle_async_request(request))
+            await _close_all(surplus)
+            with self.errors_of_httpx():
+                response = await connection.send(request)
         except BaseException:
-            await self._drop([connection])
+            await self._discard(connection)
             raise
-        stream = response.stream
-        assert isinstance(stream, HTTP11ConnectionByteStream)
-        return httpcore.Response(
-            status=response.status,
+        return httpx.Response(
+            response.status,
             headers=response.headers,
-            content=_Body(stream, connection, self),
+            stream=_Body(response, connection, self),
             extensions=response.extensions,
         )
 
-    async def take_back(self, connection: httpcore.AsyncConnectionInterface, *, is_clean: bool) -> None:
-        """Keeps a connection for another request, if it `is_clean` and its answer was read to the end."""
-        if is_clean and connection.is_idle() and not connection.is_closed():
-            self._idle.append(connection)
-            await self._drop(self._take_surplus())
-        else:
-            await self._drop([connection])
+    @contextlib.contextmanager
+    def errors_of_httpx(self) -> Iterator[None]:
+        """Within the block, errors of httpcore are turned into those of httpx."""
+        try:
+            yield
+        except tuple(_ERRORS) as error:
+            if self.is_closed:  # whether a connection broke or was closed here, the error does not say
+                raise _closed_meanwhile() from error
+            raise _ERRORS[type(error)](str(error)) from error
+
+    async def take_back(self, connection: _Connection) -> None:
+        """Keeps a connection whose answer was read to its end; closes any other."""
+        if self.is_closed or not connection.is_idle:
+            await self._discard(connection)
+            return
+        self._busy.discard(connection)
+        self._idle.append(connection)
+        await _close_all(self._take_surplus())
 
     async def aclose(self) -> None:
-        """See httpcore.AsyncConnectionPool."""
+        """Ends what is open or about to be."""
+        self.is_closed = True
+        connections = [*self._busy, *self._idle]
         self._idle.clear()
-        await super().aclose()
+        self._busy.clear()
+        try:
+            await _close_all(connections)
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop may be closing it right now
+                await self._open_until_loop_ends.aclose()
 
-    def _take_surplus(self) -> list[httpcore.AsyncConnectionInterface]:
-        """Those that are too many or too old; the last ones are used first, so they are in front."""
+    def _take(self, url: httpx.URL) -> _Connection:
+        """The idle connection for a URL that was used last, or a new one."""
+        proxy = self._proxies.find(str(url))
+        route = (proxy, url.scheme, url.host, url.port)
+        for connection in reversed(self._idle):
+            if connection.route == route:
+                self._idle.remove(connection)
+                return connection
+        return _Connection(route, self._lookups, self._keepalive)
+
+    def _take_surplus(self) -> list[_Connection]:
+        """Idle connections that are too many or too old. Those that are used first are at the end."""
         surplus = []
-        idle = self._idle
-        while idle and (len(idle) > self._max_keepalive_connections or idle[0].has_expired()):
-            surplus.append(idle.pop(0))
+        while self._idle and (len(self._idle) > self._most_idle or self._idle[0].has_expired):
+            surplus.append(self._idle.pop(0))
         return surplus
 
-    async def _drop(self, connections: list[httpcore.AsyncConnectionInterface]) -> None:
-        for connection in connections:
-            if connection in self._connections:
-                self._connections.remove(connection)
-        await self._close_connections(connections)
+    async def _discard(self, connection: _Connection) -> None:
+        self._busy.discard(connection)
+        with anyio.CancelScope(shield=True):
+            await connection.close()
+
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.aclose()
 
 
-def _maybe_usable(
-    idle: list[httpcore.AsyncConnectionInterface],
-    origin: httpcore.Origin,
-    closing: list[httpcore.AsyncConnectionInterface],
-) -> httpcore.AsyncConnectionInterface | None:
-    """Takes a connection to `origin` out of `idle`; what turns out to be dead on the way is to be closed."""
-    for place in reversed(range(len(idle))):
-        if idle[place].can_handle_request(origin):
-            connection = idle.pop(place)
-            if not connection.has_expired():
-                return connection
-            closing.append(connection)
-    return None
-
-
-class _Body(AsyncIterable[bytes]):
-    """The body of an answer; closing it gives its connection back."""
+class _Connection:
+    """One connection, which is opened by its first request, and again where the server has closed it."""
 
     def __init__(
-        self, stream: HTTP11ConnectionByteStream, connection: httpcore.AsyncConnectionInterface, pool: Pool
+        self, route: tuple[Proxy | None, str, str, int | None], lookups: Lookups, keepalive: float
     ) -> None:
-        self._stream = stream
+        self.route = route
+        self._sockets = ConnectionSockets(lookups)
+        proxy, scheme, *_ = route
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls_context() if scheme == "https" else None,
+            proxy=None if proxy is None else _read_proxy(proxy),
+            max_connections=1,
+            keepalive_expiry=keepalive,
+            network_backend=self._sockets,
+        )
+        self._sending = anyio.CancelScope()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may serve another request."""
+        return any(connection.is_idle() for connection in self._pool.connections)
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether it was idle for too long, or was closed by the server."""
+        return all(connection.has_expired() for connection in self._pool.connections)
+
+    async def send(self, request: httpx.Request) -> httpcore.Response:
+        """The head of the answer to a request.
+
+        Raises:
+            ClosedError: where the connection is closed meanwhile.
+        """
+        way = request.extensions.get("way")
+        assert isinstance(way, Way)
+        self._sockets.way = way
+        url = request.url
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        with anyio.CancelScope() as self._sending:
+            return await self._pool.handle_async_request(
+                httpcore.Request(
+                    request.method,
+                    target,
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        raise _closed_meanwhile()
+
+    async def close(self) -> None:
+        """Ends its request, and closes its sockets."""
+        self._sending.cancel()
+        await self._sockets.close()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer; closing it gives its connection back."""
+
+    def __init__(self, response: httpcore.Response, connection: _Connection, pool: Pool) -> None:
+        self._response = response
         self._connection = connection
         self._pool = pool
         self._is_closed = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self._response.stream, AsyncIterable)
+        with self._pool.errors_of_httpx():
+            async for piece in self._response.stream:
+                yield piece
 
     async def aclose(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
         try:
-            await self._stream.aclose()
+            await self._response.aclose()
         finally:  # asyncio's own cancellation ignores anyio's shields
-            # httpcore has no public word on bytes behind an answer, and would read them as the next one.
-            behind, _ = self._stream._connection._h11_state.trailing_data
-            await self._pool.take_back(self._connection, is_clean=not behind)
+            await self._pool.take_back(self._connection)
 
 
-class Connections:
-    """The connections of one client in the event loop that runs now; closed with it at the latest.
+def _read_proxy(proxy: Proxy) -> httpcore.Proxy:
+    """A proxy in the form that httpcore takes."""
+    read = httpx.Proxy(proxy.url)
+    url = read.url
+    return httpcore.Proxy(
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        auth=read.raw_auth,
+        ssl_context=tls_context() if url.scheme == "https" else None,
+    )
 
-    Args:
-        http: a client that has sent nothing yet.
-    """
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
-        self._network = Network()
-        # httpx has no argument for it.
-        for transport in (http._transport, *http._mounts.values()):
-            if isinstance(transport, httpx.AsyncHTTPTransport):
-                assert isinstance(transport._pool, httpcore.AsyncConnectionPool)
-                transport._pool = Pool(self._network, transport._pool)
-        # A loop that ends closes the generators that were begun in it. Nothing else says that it ends.
-        self._until_the_end = _until_the_end(http, self._network)
-        with contextlib.suppress(StopIteration):
-            self._until_the_end.__anext__().send(None)
+def _closed_meanwhile() -> ClosedError:
+    return ClosedError(
+        "the client was closed while a call was under way", hint="close it after the last call"
+    )
 
-    async def close(self) -> None:
-        """Ends what is open or about to be."""
+
+async def _close_all(connections: list[_Connection]) -> None:
+    interruption: BaseException | None = None
+    for connection in connections:
         try:
-            await self._network.close()
-        finally:
-            await self.http.aclose()
-            with contextlib.suppress(RuntimeError):  # the loop may be closing it right now
-                await self._until_the_end.aclose()
-
-
-async def _until_the_end(http: httpx.AsyncClient, network: Network) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        await network.close()
-        await http.aclose()
+            await connection.close()
+        except BaseException as error:  # noqa: BLE001 - raised when the others are closed too
+            interruption = error
+    if interruption is not None:
+        raise interruption

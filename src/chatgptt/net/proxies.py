@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -69,34 +69,52 @@ class Proxy:
 
 
 class Proxies:
-    """The proxy that the caller named, else those of the environment, read once as httpx does."""
+    """The proxy that the caller named, else those of the environment, read once."""
 
     def __init__(self, named: str | None) -> None:
         self._named = None if named is None else Proxy(url=named)
-        self._by_scheme = {} if named is not None else _of_environment()
+        settings = {} if named is not None else getproxies()
+        self._by_scheme = {
+            # A scheme with one slash is left to be refused: httpx would take it for a host.
+            scheme: Proxy(url=url if ":/" in url else f"http://{url}", source=_source_of(f"{scheme}_proxy"))
+            for scheme in ("http", "https", "all")
+            if (url := settings.get(scheme))
+        }
+        self._exceptions = [entry for entry in settings.get("no", "").split(",") if "://" in entry]
 
-    def maybe_for(self, url: str) -> Proxy | None:
+    def find(self, url: str) -> Proxy | None:
         """What a request to `url` is sent through; None for nothing."""
-        if self._named is not None:
+        if self._named is not None or not self._by_scheme:
             return self._named
         parts = urlsplit(url)
         proxy = self._by_scheme.get(parts.scheme) or self._by_scheme.get("all")
-        return None if proxy is None or proxy_bypass(parts.hostname or "") else proxy
+        return None if proxy is None or self._is_excepted(parts) else proxy
 
     def check(self) -> None:
-        """See `Proxy.check`, for each of them: httpx makes them all ready at once."""
+        """See `Proxy.check`, for each of them.
+
+        Raises:
+            InvalidInputError: for exceptions that cannot be read, too.
+        """
         for proxy in (self._named, *self._by_scheme.values()):
             if proxy is not None:
                 proxy.check()
+        try:
+            for entry in self._exceptions:
+                urlsplit(entry)
+        except ValueError:  # its words may quote a password
+            raise InvalidInputError(
+                "cannot use the environment's settings for proxies", hint="check the variable NO_PROXY"
+            ) from None
 
-
-def _of_environment() -> dict[str, Proxy]:
-    return {
-        # A scheme with one slash is left to be refused: httpx would take it for a host.
-        scheme: Proxy(url=url if ":/" in url else f"http://{url}", source=_source_of(f"{scheme}_proxy"))
-        for scheme, url in getproxies().items()
-        if scheme in ("http", "https", "all")
-    }
+    def _is_excepted(self, parts: SplitResult) -> bool:
+        """Whether the environment or the system says that a host is reached without a proxy."""
+        host = parts.hostname or ""
+        if proxy_bypass(host) or (parts.port is not None and proxy_bypass(f"{host}:{parts.port}")):
+            return True
+        # httpx, and so this project's first versions, take `http://host` as well.
+        named = [urlsplit(entry.strip()) for entry in self._exceptions]
+        return any(one.hostname == host and one.scheme in (parts.scheme, "all") for one in named)
 
 
 def _source_of(variable: str) -> str:

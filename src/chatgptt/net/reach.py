@@ -12,14 +12,13 @@ alone; its server names them in a header of each reply.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 from chatgptt._errors import PageError
 from chatgptt.protocols.addresses import Space, is_further_in, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["REPLAY_PORTS", "Inward", "Lookup", "Reach", "Way", "way_taken"]
+__all__ = ["REPLAY_PORTS", "Inward", "Lookup", "Reach", "Way"]
 
 REPLAY_PORTS = "x-chatgptt-replay-ports"
 """The header by which a replayed case names the ports of loopback that belong to it."""
@@ -29,23 +28,6 @@ _REPLAY_HOSTS = (_REPLAY_ADDRESS, "localhost")
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a host, for a port; OSError where it has none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """Where one request may be connected to.
-
-    Attributes:
-        find: the addresses of a host and port that may be tried, by way of a lookup.
-        check: raises where a connection that was made, to a host and at an address, may not be used.
-    """
-
-    find: Callable[[str, int, Lookup], Awaitable[list[str]]]
-    check: Callable[[str, str], None]
-
-
-way_taken: ContextVar[Way | None] = ContextVar("way_taken", default=None)
-"""The way of the request that is being sent."""
 
 
 class Inward(Exception):
@@ -161,3 +143,55 @@ class Reach:
                 homes = []
             self._space = max(map(space_of, homes), default=Space.PUBLIC)
         return self._space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Where one request may be connected to: to its own host within `reach`, or to a proxy.
+
+    Attributes:
+        url: the request's, for the error.
+        host: the request's own, as connections are made to it.
+    """
+
+    reach: Reach
+    url: str
+    host: str
+    port: int
+
+    def check_name(self) -> None:
+        """See `Reach.judge_name`.
+
+        Raises:
+            PageError: where the request leads further in than home.
+        """
+        try:
+            self.reach.judge_name(self.host, self.port)
+        except Inward as error:
+            raise error.error(self.url) from error
+
+    async def find_addresses(self, host: str, port: int, look_up: Lookup) -> list[str]:
+        """The addresses that may be connected to: those of the request's host, or of a proxy.
+
+        Raises:
+            PageError: where the request leads further in than home.
+            OSError: where there is no address.
+        """
+        if host != self.host:
+            return await look_up(host, port)
+        try:
+            return await self.reach.find(host, port, look_up)
+        except Inward as error:
+            raise error.error(self.url) from error
+
+    def check_connection(self, host: str, address: str) -> None:
+        """Judges a connection to the request's host; a proxy may be anywhere.
+
+        Raises:
+            PageError: where the connection leads further in than home.
+        """
+        try:
+            if host == self.host:
+                self.reach.judge_connection(host, address)
+        except Inward as error:
+            raise error.error(self.url) from error

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from chatgptt._errors import ChatBoxNotFoundError, Finding
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
+from chatgptt.net.clients import Trace
 from chatgptt.net.deadline import Deadline
-from chatgptt.net.http import Trace
 from chatgptt.protocols.page import Page
 
 __all__ = [
