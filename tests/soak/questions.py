@@ -1,7 +1,7 @@
-"""The questions of a soak run, and what has to become of each: drawn from a seed, told in the question itself.
+"""The questions of a soak run, drawn from a seed, and the outcome that each must have.
 
-A question names its number and its fault in its own text. So the site needs no plan to play the fault, counts
-each question by its number, and an answer or an error that got to another question than its own is seen.
+A question begins with the scripted word of the demo that plays its fault, and holds its own number. So the
+site counts each question by its number, and an answer that belongs to another question shows.
 """
 
 from __future__ import annotations
@@ -10,116 +10,109 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-__all__ = [
-    "FAULTS",
-    "FAULT_SHARE",
-    "FINE",
-    "PART",
-    "Fault",
-    "Question",
-    "Step",
-    "draw_questions",
-    "read_question",
-]
+__all__ = ["FAULT_SHARE", "FINE", "PART", "Fault", "Question", "draw_questions", "read_number"]
 
 FAULT_SHARE = 0.05
 
 PART = 2_000
-"""After so many questions the client is let come to rest."""
+"""Questions between two rests of the client."""
 
-Step = Literal["message", "upload", "stream"]
-"""Where a fault strikes: the one request of 1.x, or the first or second of 2.x."""
+ECHO = "This answer is made up by the demo, no AI was asked. You wrote: "
 
-Words = Literal["", "own", "part"]
-"""What of the question an error must hold: nothing, its number, or the beginning of its answer."""
+WORDS = "".join(f"w{n} " for n in range(10))
+"""The text before the demo breaks an answer off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong and what has to come of it: an error's code, "" for the answer all the same.
+    """A scripted word and its outcome: an error's code, or "" for the answer.
 
-    `taken` is how often the site takes the question on: never a second time, whatever happened, and not at
-    all where it was too busy to the end (docs/errors.md, "What is repeated").
+    `asked` is how often the AI gets the question: never twice, whatever happens. `sent` is how often the
+    client sends it, without the times at which its nonce was rejected (docs/errors.md, "What is repeated").
+    `part` begins with the text that a broken answer has.
     """
 
-    name: str
-    step: Step
+    word: str
     code: str = ""
-    words: Words = ""
-    taken: int = 1
+    asked: int = 1
+    sent: int = 1
+    part: str = ""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether only the client's limit for silence ends it."""
+        return self.word.endswith(" 60")
+
+    @property
+    def is_about_nonces(self) -> bool:
+        """Whether the site rejects its nonce."""
+        return self.word.startswith("NONCE")
 
 
-FINE = Fault(name="fine", step="message")
+FINE = Fault(word="")
 
-# By name: the code for a message of 1.x, for the first and for the second request of 2.x; None where it
-# cannot happen there.
-_ERRORS: dict[str, tuple[str | None, str | None, str | None]] = {
-    "reset before the head": ("connect_error", "connect_error", "connect_error"),
-    "closed before the head": ("connect_error", "connect_error", "connect_error"),
-    "reset after the head": ("connect_error", "connect_error", "connect_error"),
-    "silence before the head": ("timeout", "timeout", "timeout"),
-    **{f"HTTP {status}": ("http_error",) * 3 for status in (408, 500, 502, 503, 504, 520, 403)},
-    "challenge": ("challenge", "challenge", "challenge"),
-    "garbage": ("unreadable_answer", "unreadable_answer", "unreadable_answer"),
-    "empty": ("empty_answer", "empty_answer", "empty_answer"),
-    "refusal": ("refused", "refused", "refused"),
-    "provider": ("provider_error", None, "provider_error"),
-    "provider in words": ("provider_error", None, None),
-    "reset after some text": ("stream_interrupted", None, "stream_interrupted"),
-    "cut after some text": ("stream_interrupted", None, "stream_interrupted"),
-    "shorter than it says": ("stream_interrupted", None, "stream_interrupted"),
-    "silence after some text": ("stream_interrupted", None, "stream_interrupted"),
-    "busy for ever": ("rate_limited", "rate_limited", "rate_limited"),
-    # and those that the client gets over
-    "HTTP 429": ("", "", ""),
-    "HTTP 429 for 0 s": ("", "", ""),
-    "HTTP 429 for 1 s": ("", "", ""),
-    "rejected nonce": ("", "", ""),
-    "lost message": (None, None, ""),
-    "slow": ("", None, ""),
-    "garbage behind the end": ("", None, ""),
-}
-_STEPS: tuple[Step, ...] = ("message", "upload", "stream")
-
-
-def _words(name: str, code: str) -> Words:
-    if code in ("refused", "provider_error"):
-        return "own"
-    return "part" if code == "stream_interrupted" else ""
-
-
-FAULTS = tuple(
-    Fault(
-        name=name, step=step, code=code, words=_words(name, code), taken=0 if name == "busy for ever" else 1
-    )
-    for name, codes in _ERRORS.items()
-    for step, code in zip(_STEPS, codes, strict=True)
-    if code is not None
+_BOTH = (
+    Fault(word="EMPTY", code="empty_answer"),
+    Fault(word="CUT", code="stream_interrupted", part=WORDS),
+    Fault(word="DROP", code="stream_interrupted", part=WORDS),
+    Fault(word="RESET", code="stream_interrupted", part=WORDS),
+    Fault(word="SLOW 60", code="timeout"),
+    Fault(word="SLOWWORDS 60", code="stream_interrupted", part=ECHO),
+    Fault(word="MIDERROR", code="provider_error", part=WORDS),
+    Fault(word="PROVIDER401", code="provider_error"),
+    Fault(word="PROVIDER500", code="provider_error"),
+    Fault(word="PROVIDERQUOTE", code="provider_error"),
+    Fault(word="DROPFIRST", code="connect_error", asked=0),
+    Fault(word="QUOTA", code="refused", asked=0),
+    Fault(word="MODERATION", code="refused", asked=0),
+    Fault(word="ERR500", code="http_error", asked=0),
+    Fault(word="ERR502ONCE", code="http_error", asked=0),
+    Fault(word="BUSYLONG", code="rate_limited", asked=0),
+    Fault(word="NONCE", code="token_rejected", asked=0, sent=0),
+    # The client gets over these.
+    Fault(word="NONCEONCE"),
+    Fault(word="BUSY", sent=3),
+    Fault(word="PHPWARNING"),
+    Fault(word="GARBAGE"),
+    Fault(word="CRLF"),
+    Fault(word="CHUNKS 7"),
+    Fault(word="SLOWWORDS 0.05"),
 )
-_BY_WORDS = {(fault.step, fault.name): fault for fault in (*FAULTS, FINE)}
+FAULTS = {
+    "wpaicg": (
+        *_BOTH,
+        Fault(word="PROVIDERDOWN", code="empty_answer"),
+        Fault(word="BANWORD", code="refused"),
+    ),
+    "aipkit": (
+        *_BOTH,
+        Fault(word="PROVIDERDOWN", code="provider_error"),
+        Fault(word="BANWORD", code="refused", asked=0),
+        Fault(word="GUESTS", code="refused", asked=0),
+        Fault(word="NONCESTREAMONCE", sent=2),
+        Fault(word="KEYLOST", code="token_rejected", asked=0, sent=2),
+        Fault(word="KEYLOSTONCE", sent=2),
+        Fault(word="KEYEXPIREDONCE", sent=2),
+    ),
+}
+"""The faults of each page of the demo: one has a box of 1.x, the other one of 2.x."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question; `is_new` says which generation of the plugin is asked, `is_streamed` how."""
+    """One question: the page that it goes to, and whether its answer is read as a stream."""
 
     number: int
     fault: Fault
-    is_new: bool
+    page: str
     is_streamed: bool
     text: str
 
     @property
     def answer(self) -> str:
-        """What the site answers to it."""
-        return f"You asked: {self.text}"
-
-    @property
-    def mark(self) -> str:
-        """What the site's own words about it hold, where they are an error."""
-        return f"question {self.number} "
+        """The answer of the demo."""
+        return f"{ECHO}{self.text}"
 
 
 def draw_questions(seed: int) -> Iterator[Question]:
@@ -128,22 +121,23 @@ def draw_questions(seed: int) -> Iterator[Question]:
     number = 0
     while True:
         number += 1
-        is_new = dice.random() < 0.5
+        page = dice.choice(tuple(FAULTS))
         fault = FINE
         if dice.random() < FAULT_SHARE:
-            is_early = (number - 1) % PART < PART / 2  # silence is over before the part is
+            # Silence has to end within the part. At its beginning all nonces are stale, and the site rejects each
+            # question's nonce once: a second rejection would be final.
+            is_early = (number - 1) % PART < PART / 4
             fault = dice.choice(
                 [
                     fault
-                    for fault in FAULTS
-                    if (fault.step != "message") == is_new
-                    and (is_early or not fault.name.startswith("silence"))
+                    for fault in FAULTS[page]
+                    if not (fault.is_about_nonces if is_early else fault.is_silent)
                 ]
             )
         secret = f"{dice.getrandbits(64):016x}"
         words = " ".join(dice.choices(_VOCABULARY, k=dice.randint(0, 40)))
-        text = f"Question {number} ({fault.step}: {fault.name}) {secret} {words}".strip()
-        yield Question(number=number, fault=fault, is_new=is_new, is_streamed=dice.random() < 0.5, text=text)
+        text = f"{fault.word} Question {number} {secret} {words}".strip()
+        yield Question(number=number, fault=fault, page=page, is_streamed=dice.random() < 0.5, text=text)
 
 
 _VOCABULARY = [
@@ -165,10 +159,9 @@ _VOCABULARY = [
 ]
 
 
-def read_question(text: str) -> tuple[int, Fault]:
-    """A question's number and its fault."""
-    found = re.match(r"Question (\d+) \((\w+): ([^)]*)\) ", f"{text} ")
+def read_number(text: str) -> int:
+    """The number of a question."""
+    found = re.match(r"(?:[A-Z0-9]+ (?:[\d.]+ )?)?Question (\d+) ", f"{text} ")
     if found is None:
         raise ValueError(f"this is no question of the run: {text[:80]!r}")
-    step: Step = next(step for step in _STEPS if step == found[2])
-    return int(found[1]), _BY_WORDS[step, found[3]]
+    return int(found[1])
