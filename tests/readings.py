@@ -10,7 +10,7 @@ import pytest
 from wire import head
 
 from chatgptt._errors import ChatGpttError, RefusedError, TokenRejectedError
-from chatgptt._models import Ending, ReplyHead
+from chatgptt._models import ReplyEnding, ReplyHead
 from chatgptt.protocols import aipkit, wpaicg
 
 READERS: dict[str, type[wpaicg.ReplyReader] | type[aipkit.ReplyReader]] = {
@@ -32,7 +32,7 @@ class Outcome:
     url: str | None = None
     is_stale: bool = False
     is_key_lost: bool = False
-    ending: Ending | None = None
+    ending: ReplyEnding | None = None
     is_stream: bool = False
 
 

@@ -12,7 +12,8 @@ from chatgptt._arguments import check_kind, check_seconds
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import Question, Reply, Tokens, Turn
 from chatgptt._stream import AsyncReplyStream, Context, Turns
-from chatgptt.protocols.prompt import check_message, fold, read_turns
+from chatgptt.protocols.generations import PROTOCOLS
+from chatgptt.protocols.prompt import check_message, read_turns
 from chatgptt.protocols.text import without_surrogates
 from chatgptt.tokens.acquisition import Wanted
 
@@ -88,7 +89,8 @@ class AsyncConversation:
         )
 
     def _make_question(self, turn: Turn, tokens: Tokens) -> Question:
-        if tokens.box.protocol == "aipkit" and self._turns and self._kept_by_site == len(self._turns):
+        keeps_history = PROTOCOLS[tokens.box.protocol].KEEPS_HISTORY
+        if keeps_history and self._turns and self._kept_by_site == len(self._turns):
             return Question(text=turn.content, conversation_id=self._id)
         turns = add_system((*self._turns, turn), self._system)
         return make_question(turns, tokens, conversation_id=self._id, thread_id=self._thread_id)
@@ -96,7 +98,7 @@ class AsyncConversation:
     def _add(self, turn: Turn, reply: Reply) -> None:
         self._turns = (*self._turns, turn, Turn(role="assistant", content=reply.text))
         self._thread_id = reply.thread_id or self._thread_id
-        if reply.protocol == "aipkit":
+        if PROTOCOLS[reply.protocol].KEEPS_HISTORY:
             self._kept_by_site = len(self._turns)
 
 
@@ -115,10 +117,6 @@ def add_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
 def make_question(
     turns: tuple[Turn, ...], tokens: Tokens, *, conversation_id: str, thread_id: str = ""
 ) -> Question:
-    """The turns in the form that the box's protocol carries: 1.x takes a history, 2.x a single prompt."""
-    if tokens.box.protocol == "wpaicg" and turns[-1].role == "user":
-        system = tuple(turn for turn in turns if turn.role == "system")
-        history = tuple(turn for turn in turns[:-1] if turn.role != "system" and turn.content.strip())
-        text = fold((*system, turns[-1]))
-        return Question(text=text, history=history, thread_id=thread_id)
-    return Question(text=fold(turns), conversation_id=conversation_id)
+    """The turns in the form that the box's protocol carries."""
+    protocol = PROTOCOLS[tokens.box.protocol]
+    return protocol.build_question(turns, conversation_id=conversation_id, thread_id=thread_id)

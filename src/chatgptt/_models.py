@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "BoxKind",
     "ChatBox",
-    "Ending",
-    "Kind",
     "Level",
     "MessageInput",
-    "Protocol",
+    "PluginGeneration",
     "Question",
     "Reply",
+    "ReplyEnding",
     "ReplyHead",
     "Request",
     "Role",
@@ -28,12 +28,13 @@ __all__ = [
     "Timeouts",
     "Tokens",
     "Turn",
+    "VisitorIds",
 ]
 
-Protocol = Literal["wpaicg", "aipkit"]
+PluginGeneration = Literal["wpaicg", "aipkit"]
 """The two generations of the plugin: 1.x up to 2.2, and 2.x from 2.3 on."""
 
-Kind = Literal["shortcode", "widget", "inline", "popup"]
+BoxKind = Literal["shortcode", "widget", "inline", "popup"]
 """How a box sits on its page: the first two are 1.x, the last two 2.x."""
 
 Rung = Literal["cache", "html", "script", "endpoint", "browser"]
@@ -63,8 +64,8 @@ class ChatBox:
     `name` is the bot's name where the page tells it, else "".
     """
 
-    protocol: Protocol
-    kind: Kind
+    protocol: PluginGeneration
+    kind: BoxKind
     bot_id: int
     post_id: int | None
     ajax_url: str
@@ -114,6 +115,14 @@ class Tokens:
     user_agent: str = ""
     """The user agent that acquired them, "" for the client's own."""
     cookies: tuple[StoredCookie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitorIds:
+    """Who we are to a site, for ever: the 1.x client id and the 2.x session id."""
+
+    client_id: str = field(repr=False)
+    session_id: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +177,7 @@ class ReplyHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class ReplyEnding:
     """How a reply ended: properly, or a reader would have raised instead."""
 
     thread_id: str = field(default="", repr=False)
@@ -190,7 +199,7 @@ class Reply:
     text: str
     site: str
     page: str
-    protocol: Protocol
+    protocol: PluginGeneration
     bot_id: int
     tokens_from: Rung
     is_streamed: bool

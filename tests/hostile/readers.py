@@ -14,7 +14,7 @@ from pathlib import Path
 from wire import AJAX, PAGE, head
 
 from chatgptt._errors import ChatGpttError
-from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, Turn
+from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
 from chatgptt.browser.observations import PageObservations
 from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.protocols import aipkit, wpaicg
@@ -78,7 +78,7 @@ def _wide_text(data: bytes) -> str:
 
 def read_reply(
     protocol: str, reply_head: ReplyHead, pieces: Iterable[bytes]
-) -> tuple[list[str], list[str], Ending]:
+) -> tuple[list[str], list[str], ReplyEnding]:
     """A reply, as the client reads it."""
     kinds: Mapping[str, type[wpaicg.ReplyReader] | type[aipkit.ReplyReader]] = {
         "wpaicg": wpaicg.ReplyReader,

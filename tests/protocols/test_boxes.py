@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from wire import AJAX, NONCE, PAGE, aipkit_box, page, params, wpaicg_box
 
 from chatgptt._errors import ChatBoxNotFoundError
-from chatgptt._models import ChatBox, Kind
+from chatgptt._models import BoxKind, ChatBox
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
 from chatgptt.protocols.page import Page
 
 
-def box(bot_id: int, kind: Kind, name: str = "") -> ChatBox:
+def box(bot_id: int, kind: BoxKind, name: str = "") -> ChatBox:
     return ChatBox(
         protocol="wpaicg" if kind in ("shortcode", "widget") else "aipkit",
         kind=kind,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire import AJAX, FRESH_NONCE, NONCE, PAGE
 
-from chatgptt._models import ChatBox, Kind, Question, Request, Turn
+from chatgptt._models import BoxKind, ChatBox, Question, Request, Turn
 from chatgptt.protocols.wpaicg import build_message
 
 BOX = ChatBox(
@@ -95,7 +95,7 @@ def test_a_message_is_one_form() -> None:
     ],
     ids=["shortcode", "shortcode of a bot", "widget", "widget of a bot"],
 )
-def test_the_kind_of_box_decides_the_action(kind: Kind, bot_id: int, action: str, identity: str) -> None:
+def test_the_kind_of_box_decides_the_action(kind: BoxKind, bot_id: int, action: str, identity: str) -> None:
     sent = fields(Question(text="Hi"), replace(BOX, kind=kind, bot_id=bot_id))
     assert (sent["action"], sent["chatbot_identity"], sent["bot_id"]) == (action, identity, str(bot_id))
 

@@ -45,7 +45,16 @@ from faults import (
 from proxies import Proxy, http_proxy
 
 from chatgptt import ChatGpttError, HealthReport, Reply
-from chatgptt._models import ChatBox, Ending, Question, ReplyHead, Request, StoredCookie, Tokens
+from chatgptt._models import (
+    ChatBox,
+    Question,
+    ReplyEnding,
+    ReplyHead,
+    Request,
+    StoredCookie,
+    Tokens,
+    VisitorIds,
+)
 from chatgptt.browser.upstream import UpstreamProxy
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.cli.health_check import HealthOptions
@@ -56,7 +65,7 @@ from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
 from chatgptt.tokens.acquisition import Acquired
-from chatgptt.tokens.store import Visitor, _Change, _Site
+from chatgptt.tokens.store import _Change, _Site
 
 NONCE = "5ec4e7ab1e"
 CACHE_KEY = "aipkit_sse_s3cretkey"
@@ -468,7 +477,7 @@ def test_no_secret_is_in_the_repr_of_a_value() -> None:
     tokens = Tokens(
         box=box, nonce=NONCE, page="https://site.example/", rung="html", acquired_at=0.0, cookies=(cookie,)
     )
-    visitor = Visitor(client_id="CL13NTid00", session_id="s3ssion-id")
+    visitor = VisitorIds(client_id="CL13NTid00", session_id="s3ssion-id")
     question = Question(text="Hello", conversation_id="c0nversation", thread_id=THREAD)
     request: list[Request] = [
         aipkit.build_upload(box, NONCE, "Hello", message_id="x"),
@@ -492,7 +501,7 @@ def test_no_secret_is_in_the_repr_of_a_value() -> None:
             question,
             request,
             head,
-            Ending(thread_id=THREAD),
+            ReplyEnding(thread_id=THREAD),
             Acquired(tokens=tokens, requests=1, findings=()),
             _Site(visitor=visitor, tokens={"key": tokens}),
             _Change(added={"key": tokens}, dropped=("key", NONCE)),

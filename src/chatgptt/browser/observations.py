@@ -31,6 +31,7 @@ from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox
 from chatgptt.protocols import wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_sites
+from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects
 from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
@@ -279,7 +280,7 @@ class PageObservations:
                 yield other.nonce, NonceSource.BOX
         yield self._nonces.get(NonceSource.REQUEST), NonceSource.REQUEST
         own = self._own_frames()
-        if box.protocol == "wpaicg":
+        if PROTOCOLS[box.protocol].PARAMS:
             for one in [*([frame] if frame else []), *own]:
                 yield one.nonce, NonceSource.GLOBAL
         for one in own:

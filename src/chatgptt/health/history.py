@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from chatgptt._errors import InvalidInputError
-from chatgptt._models import Protocol, Rung
+from chatgptt._models import PluginGeneration, Rung
 from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
 from chatgptt.health.trends import Check, PhaseSeen
 from chatgptt.net.loops import ThreadLock
@@ -42,7 +42,7 @@ some 250 MB, a check every five minutes of four pages for more than a year.
 """
 
 _RUNGS: tuple[Rung, ...] = get_args(Rung)
-_PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+_PROTOCOLS: tuple[PluginGeneration, ...] = get_args(PluginGeneration)
 _LEVELS: tuple[Level, ...] = get_args(Level)
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _STATUSES: tuple[Status, ...] = get_args(Status)
@@ -86,7 +86,7 @@ class Remembered:
     """What is known of a page: how its tokens lately came without a browser, and what it last spoke."""
 
     static_rung: Rung | None = None
-    protocol: Protocol | None = None
+    protocol: PluginGeneration | None = None
 
 
 class History:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from chatgptt._errors import ChatGpttError, ErrorCode
-from chatgptt._models import Level, Protocol, Rung
+from chatgptt._models import Level, PluginGeneration, Rung
 
 __all__ = [
     "EXIT_CODES",
@@ -109,7 +109,7 @@ class HealthReport:
     phases: tuple[Phase, ...]
     level: Level = "full"
     bot: str = ""
-    protocol: Protocol | None = None
+    protocol: PluginGeneration | None = None
     rung: Rung | None = None
     certificate_expires_at: float | None = field(default=None, repr=False)
     name: str | None = None

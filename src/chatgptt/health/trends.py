@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from chatgptt._models import Protocol, Rung
+from chatgptt._models import PluginGeneration, Rung
 from chatgptt.health.report import PHASES, Level, PhaseName, Status, Verdict, iso
 
 __all__ = [
@@ -47,7 +47,7 @@ class Check:
     code: str
     summary: str
     elapsed: float
-    protocol: Protocol | None
+    protocol: PluginGeneration | None
     rung: Rung | None
     phases: Mapping[PhaseName, PhaseSeen]
 

@@ -22,7 +22,7 @@ from chatgptt._errors import (
     RefusedError,
     TokenRejectedError,
 )
-from chatgptt._models import ChatBox, Ending, ReplyHead, Request
+from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
 from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     empty_answer,
@@ -39,7 +39,9 @@ from chatgptt.protocols.failures import (
     unreadable_frames,
     words_of,
 )
+from chatgptt.protocols.interface import Message, Step
 from chatgptt.protocols.page import MAX_NAME_CHARACTERS, Page, has_class, maybe_nonce
+from chatgptt.protocols.prompt import fold
 from chatgptt.protocols.sse import Event, EventDecoder
 from chatgptt.protocols.text import (
     SurrogateJoiner,
@@ -52,14 +54,29 @@ from chatgptt.protocols.text import (
 from chatgptt.protocols.urls import is_same_site, origin, without_credentials
 
 __all__ = [
+    "KEEPS_HISTORY",
+    "PARAMS",
+    "VERSIONS",
     "ReplyReader",
     "build_nonce_request",
+    "build_question",
     "build_stream_request",
     "build_upload",
+    "check_text",
     "find_boxes",
+    "find_page_nonce",
+    "find_script_nonce",
+    "first_step",
+    "foreign_ajax_urls",
+    "foreign_embeds",
+    "may_be_rejection",
     "maybe_fresh_nonce",
     "read_cache_key",
 ]
+
+VERSIONS = "2.x"
+KEEPS_HISTORY = True
+PARAMS = ""
 
 _BOXES = "div.aipkit_chat_container, div.aipkit_popup_wrapper"
 
@@ -110,6 +127,14 @@ def foreign_ajax_urls(page: Page) -> list[str]:
         _read_config(node.attributes.get("data-config") or "").get("ajaxUrl") for node in page.select(_BOXES)
     ]
     return [url for url in named if isinstance(url, str) and page.is_foreign(url)]
+
+
+def find_page_nonce(page: Page) -> None:
+    """See Protocol. 2.x keeps no nonce in scripts."""
+
+
+def find_script_nonce(script: str) -> None:
+    """See Protocol."""
 
 
 _EMBED = "embed-bootstrap"
@@ -228,6 +253,38 @@ _TRIMMED = "\0" + "".join(character for character in map(chr, range(0x3001)) if 
 
 
 # The requests
+
+
+def build_question(turns: tuple[Turn, ...], *, conversation_id: str, thread_id: str) -> Question:
+    """The turns as a single prompt; the site keeps what follows under the conversation's id (A3)."""
+    return Question(text=fold(turns), conversation_id=conversation_id)
+
+
+def first_step(message: Message) -> Step:
+    """Hands the text in. The next step fetches the answer to it."""
+    box, question, now_ms = message.box, message.question, message.now_ms
+    check_text(box, question.text)
+    message_id = f"aipkit-client-msg-{box.bot_id}-{now_ms}-{message.random_word}"
+
+    def fetch_answer(head: ReplyHead, body: str) -> Step:
+        return Step(
+            request=build_stream_request(
+                box,
+                message.nonce,
+                cache_key=read_cache_key(head, body),
+                session_id=message.visitor.session_id,
+                conversation_id=question.conversation_id,
+                now_ms=now_ms,
+            )
+        )
+
+    upload = build_upload(box, message.nonce, question.text, message_id=message_id)
+    return Step(request=upload, then=fetch_answer)
+
+
+def may_be_rejection(reason: RefusalReason, version: str) -> bool:
+    """See Protocol. A rejection has a code, or comes before the stream's first event (A5)."""
+    return False
 
 
 def build_upload(box: ChatBox, nonce: str, text: str, *, message_id: str) -> Request:
@@ -442,7 +499,7 @@ class ReplyReader:
             return []
         return self._read_events(self._decoder.receive(data))
 
-    def end(self) -> tuple[list[str], Ending]:
+    def end(self) -> tuple[list[str], ReplyEnding]:
         """The last pieces and how the reply ended.
 
         Raises:
@@ -462,7 +519,7 @@ class ReplyReader:
         if error is not None:
             error.partial_text = self.text
             raise error
-        return pieces, Ending(message_id=self._message_id, unreadable_frames=self._unreadable_frames)
+        return pieces, ReplyEnding(message_id=self._message_id, unreadable_frames=self._unreadable_frames)
 
     def _read_events(self, events: Iterable[Event]) -> list[str]:
         count = len(self._pieces)

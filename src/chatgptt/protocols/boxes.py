@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox
-from chatgptt.protocols import aipkit, wpaicg
+from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import site_of
 
@@ -24,22 +24,20 @@ def find_boxes(page: Page, endpoint: str = "") -> tuple[ChatBox, ...]:
         endpoint: where the caller wants messages to go, "" where the page says it. A box that names another
             site is listed only if the caller does.
     """
-    return (*wpaicg.find_boxes(page, endpoint), *aipkit.find_boxes(page, endpoint))
+    return tuple(box for protocol in PROTOCOLS.values() for box in protocol.find_boxes(page, endpoint))
 
 
 def foreign_ajax_urls(page: Page) -> tuple[str, ...]:
     """Message endpoints on other sites that the page names; nothing is ever posted there."""
-    urls = aipkit.foreign_ajax_urls(page)
-    named = page.find_script_object(wpaicg.PARAMS).get("ajax_url")
-    if page.is_foreign(named):
-        urls.append(str(named))
+    urls = [url for protocol in PROTOCOLS.values() for url in protocol.foreign_ajax_urls(page)]
     return tuple(dict.fromkeys(urls))
 
 
 def foreign_sites(page: Page) -> tuple[str, ...]:
     """The other sites whose boxes the page shows, or embeds by their snippet."""
     endpoints = (page.absolute(url) for url in foreign_ajax_urls(page))
-    return tuple(dict.fromkeys((*map(site_of, endpoints), *aipkit.foreign_embeds(page))))
+    embeds = [site for protocol in PROTOCOLS.values() for site in protocol.foreign_embeds(page)]
+    return tuple(dict.fromkeys((*map(site_of, endpoints), *embeds)))
 
 
 def box_elsewhere(sites: tuple[str, ...], url: str) -> ChatBoxNotFoundError:

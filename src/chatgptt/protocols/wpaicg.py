@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable
 
 from chatgptt._errors import AnswerError, ChatGpttError, RefusalReason
-from chatgptt._models import ChatBox, Ending, Kind, Question, ReplyHead, Request, Turn
+from chatgptt._models import BoxKind, ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
 from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     empty_answer,
@@ -32,6 +32,7 @@ from chatgptt.protocols.failures import (
     unreadable_frames,
     words_of,
 )
+from chatgptt.protocols.interface import Message, Step
 from chatgptt.protocols.page import (
     MAX_NAME_CHARACTERS,
     MAX_PAGE_BYTES,
@@ -40,10 +41,30 @@ from chatgptt.protocols.page import (
     maybe_nonce,
     read_assigned_object,
 )
+from chatgptt.protocols.prompt import fold
 from chatgptt.protocols.sse import BEGINNING, Event, EventDecoder
 from chatgptt.protocols.text import SurrogateJoiner, find_objects, lines_of, loads_frame
 
-__all__ = ["PARAMS", "ReplyReader", "build_message", "find_boxes", "find_page_nonce", "find_script_nonce"]
+__all__ = [
+    "KEEPS_HISTORY",
+    "PARAMS",
+    "VERSIONS",
+    "ReplyReader",
+    "build_message",
+    "build_nonce_request",
+    "build_question",
+    "find_boxes",
+    "find_page_nonce",
+    "find_script_nonce",
+    "first_step",
+    "foreign_ajax_urls",
+    "foreign_embeds",
+    "may_be_rejection",
+    "maybe_fresh_nonce",
+]
+
+VERSIONS = "1.x"
+KEEPS_HISTORY = False
 
 PARAMS = "wpaicgParams"
 """The script object on every page of the site; its `search_nonce` is the chat's own nonce (W7)."""
@@ -66,7 +87,7 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
         attributes = node.attributes
         if not any(name in attributes for name in _OWN_ATTRIBUTES):
             continue
-        kind: Kind = "shortcode" if has_class(attributes, "wpaicg-chat-shortcode") else "widget"
+        kind: BoxKind = "shortcode" if has_class(attributes, "wpaicg-chat-shortcode") else "widget"
         if attributes.get("data-type") in ("shortcode", "widget"):
             kind = "shortcode" if attributes["data-type"] == "shortcode" else "widget"
         boxes.append(
@@ -89,14 +110,33 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
     return boxes
 
 
+def foreign_ajax_urls(page: Page) -> list[str]:
+    """See Protocol."""
+    named = page.find_script_object(PARAMS).get("ajax_url")
+    return [str(named)] if page.is_foreign(named) else []
+
+
+def foreign_embeds(page: Page) -> list[str]:
+    """See Protocol. 1.x has no snippet for other sites."""
+    return []
+
+
 def find_script_nonce(script: str) -> str | None:
-    """The same from the text of one script that an optimiser moved out of the page (C3)."""
+    """See Protocol."""
     return maybe_nonce(read_assigned_object(script, PARAMS).get("search_nonce"))
 
 
 def find_page_nonce(page: Page) -> str | None:
     """The chat's nonce from `wpaicgParams.search_nonce`, a script on every page of a 1.x site (W7)."""
     return maybe_nonce(page.find_script_object(PARAMS).get("search_nonce"))
+
+
+def build_nonce_request(box: ChatBox) -> None:
+    """See Protocol. 1.x hands out no nonces."""
+
+
+def maybe_fresh_nonce(head: ReplyHead, body: str) -> None:
+    """See Protocol."""
 
 
 def _digits(text: str | None) -> int | None:
@@ -106,6 +146,28 @@ def _digits(text: str | None) -> int | None:
 
 
 # The request
+
+
+def build_question(turns: tuple[Turn, ...], *, conversation_id: str, thread_id: str) -> Question:
+    """The last message with the earlier ones as its history (W3)."""
+    if turns[-1].role != "user":
+        return Question(text=fold(turns), conversation_id=conversation_id)
+    system = tuple(turn for turn in turns if turn.role == "system")
+    history = tuple(turn for turn in turns[:-1] if turn.role != "system" and turn.content.strip())
+    return Question(text=fold((*system, turns[-1])), history=history, thread_id=thread_id)
+
+
+def first_step(message: Message) -> Step:
+    """See Protocol."""
+    return Step(
+        request=build_message(
+            message.box,
+            message.nonce,
+            message.question,
+            client_id=message.visitor.client_id,
+            chat_id=message.chat_id,
+        )
+    )
 
 
 def build_message(box: ChatBox, nonce: str, question: Question, *, client_id: str, chat_id: int) -> Request:
@@ -231,7 +293,7 @@ class ReplyReader:
         self.is_finished = self._stream.is_finished
         return pieces
 
-    def end(self) -> tuple[list[str], Ending]:
+    def end(self) -> tuple[list[str], ReplyEnding]:
         """The last pieces and how the reply ended.
 
         Raises:
@@ -247,7 +309,7 @@ class ReplyReader:
             rest, ending = self._stream.end()
             return pieces + rest, ending
         self._answer, thread_id = _read_body(self.head, body)
-        return [self._answer], Ending(thread_id=thread_id)
+        return [self._answer], ReplyEnding(thread_id=thread_id)
 
 
 def _has_field(body: bytes | bytearray) -> bool:
@@ -474,7 +536,7 @@ class _StreamReader:
             self._fail(error)
         return self._pieces[count:]
 
-    def end(self) -> tuple[list[str], Ending]:
+    def end(self) -> tuple[list[str], ReplyEnding]:
         pieces = [] if self.is_finished else self._read_events(self._decoder.end())
         rest = self._joiner.end()
         if rest:
@@ -484,7 +546,7 @@ class _StreamReader:
         if error is not None:
             error.partial_text = self.text
             raise error
-        return pieces, Ending(thread_id=self._thread_id, unreadable_frames=self._unreadable_frames)
+        return pieces, ReplyEnding(thread_id=self._thread_id, unreadable_frames=self._unreadable_frames)
 
     def _read_event(self, event: Event) -> None:
         match event.name:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
 from chatgptt._errors import ChatGpttError, ErrorCode
-from chatgptt._models import ChatBox, Protocol, Rung, Strategy
+from chatgptt._models import ChatBox, PluginGeneration, Rung, Strategy
 
 __all__ = [
     "OUTCOMES",
@@ -142,7 +142,10 @@ class Case:
             return box.protocol
         actions = [exchange.action for exchange in self.exchanges if exchange.by == "client"]
         spoken = (
-            str(one) for action in actions for one in get_args(Protocol) if action.startswith(f"{one}_")
+            str(one)
+            for action in actions
+            for one in get_args(PluginGeneration)
+            if action.startswith(f"{one}_")
         )
         return next(spoken, "")
 

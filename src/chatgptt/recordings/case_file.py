@@ -18,7 +18,7 @@ from typing import TypeVar, get_args
 import tomlkit
 from tomlkit.items import Table
 
-from chatgptt._models import ChatBox, Kind, Protocol, Rung, Strategy
+from chatgptt._models import BoxKind, ChatBox, PluginGeneration, Rung, Strategy
 from chatgptt.recordings.case import OUTCOMES, Ask, Case, Chunk, Exchange, Framing, ReplyEnding, Sender
 
 __all__ = ["CASE_FILE", "MAX_TEXT_CHARACTERS", "TomlTable", "files_of", "parse_case", "parse_toml"]
@@ -133,8 +133,8 @@ def _parse_ask(table: TomlTable) -> Ask:
 def _parse_box(table: TomlTable) -> ChatBox:
     post_id = table.take("post_id", int, -1)
     return ChatBox(
-        protocol=table.choose("protocol", get_args(Protocol)),
-        kind=table.choose("kind", get_args(Kind)),
+        protocol=table.choose("protocol", get_args(PluginGeneration)),
+        kind=table.choose("kind", get_args(BoxKind)),
         bot_id=table.take("bot_id", int),
         post_id=None if post_id < 0 else post_id,
         ajax_url=table.take("ajax_url", str),

@@ -22,10 +22,10 @@ from chatgptt._errors import (
     PageError,
     TokenRejectedError,
 )
-from chatgptt._models import ChatBox, Rung, Tokens
-from chatgptt.protocols import aipkit, wpaicg
+from chatgptt._models import ChatBox, Request, Rung, Tokens
 from chatgptt.protocols.boxes import find_boxes
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, read_failure
+from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
 from chatgptt.tokens.pages import PageReader, refuse_walled
 
@@ -59,6 +59,7 @@ class _Search:
         self._reader = reader
         self._facts = facts
         self._box = box
+        self._protocol = PROTOCOLS[box.protocol]
         self._acquisition = acquisition
 
     async def run(self) -> Outcome:
@@ -101,11 +102,11 @@ class _Search:
         assert self._facts.page is not None
         page, home = self._facts.page.url, self._facts.page.home
         places: list[tuple[str, Callable[[], Awaitable[str | None]]]] = []
-        if self._box.protocol == "aipkit":
+        if self._protocol.build_nonce_request(self._box) is not None:
             places.append(("the nonce action", self._ask_action))
         if not self._acquisition.rejected:  # else the page was fetched past caches already
             places.append(("the page past caches", lambda: self._ask_page(page)))
-        if self._box.protocol == "wpaicg":
+        if self._protocol.PARAMS:
             unknown = f"{home}{secrets.token_hex(8)}/"
             places.append(("an unknown page of the site", lambda: self._ask_page(unknown)))
             places.append(("the site's front page", lambda: self._ask_page(home)))
@@ -116,7 +117,8 @@ class _Search:
         guesses = self._box.ajax_guesses or (self._box.ajax_url,)
         for url in guesses:
             try:
-                nonce = await self._ask_action_at(replace(self._box, ajax_url=url))
+                request = self._protocol.build_nonce_request(replace(self._box, ajax_url=url))
+                nonce = None if request is None else await self._send(request)
             except PageError as error:
                 if error.status != 404 or url == guesses[-1]:
                     raise
@@ -125,8 +127,7 @@ class _Search:
             return nonce
         return None
 
-    async def _ask_action_at(self, box: ChatBox) -> str | None:
-        request = aipkit.build_nonce_request(box)
+    async def _send(self, request: Request) -> str | None:
         acquisition = self._acquisition
 
         async def send() -> str | None:
@@ -135,7 +136,7 @@ class _Search:
                 request, page=acquisition.wanted.page, deadline=acquisition.deadline
             ) as reply:
                 body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
-            nonce = aipkit.maybe_fresh_nonce(reply.head, body)
+            nonce = self._protocol.maybe_fresh_nonce(reply.head, body)
             if nonce is None:
                 failure = read_failure(reply.head, body, is_endpoint=True)
                 if not isinstance(failure, AnswerError):  # most versions do not know the action, and say so
@@ -146,10 +147,9 @@ class _Search:
 
     async def _ask_page(self, url: str) -> str | None:
         page, head = await self._reader.fetch(url, self._acquisition, is_fresh=True, accepts_errors=True)
-        if self._box.protocol == "wpaicg":
-            nonce = await self._reader.search(page, self._acquisition, wpaicg.find_page_nonce)
-            if nonce is not None:
-                return nonce
+        nonce = await self._reader.search(page, self._acquisition, self._protocol.find_page_nonce)
+        if nonce is not None:
+            return nonce
         boxes = await self._reader.search(page, self._acquisition, find_boxes)
         if not boxes:
             refuse_walled(head, page.beginning)

@@ -26,7 +26,7 @@ from chatgptt._errors import (
     RateLimitedError,
     TokensNotFoundError,
 )
-from chatgptt._models import ChatBox, Protocol, Rung, Strategy, Tokens
+from chatgptt._models import ChatBox, PluginGeneration, Rung, Strategy, Tokens
 from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.loops import Loop, running_loop
 from chatgptt.protocols.urls import origin
@@ -211,7 +211,7 @@ class Ladder:
         facts = collected.facts
         if facts.missing is not None and not facts.boxes:
             raise facts.missing.error(tuple(collected.findings))
-        completed: dict[Protocol, ChatBox] = {}
+        completed: dict[PluginGeneration, ChatBox] = {}
         for box in facts.boxes:
             if box.nonce is None and box.protocol not in completed:
                 completed[box.protocol] = await self._complete(replace(facts, box=box), box, acquisition)

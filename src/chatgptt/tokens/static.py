@@ -6,7 +6,8 @@ from functools import partial
 
 from chatgptt._errors import ChatGpttError, Finding
 from chatgptt._models import ChatBox, Rung
-from chatgptt.protocols import wpaicg
+from chatgptt.protocols.generations import PROTOCOLS
+from chatgptt.protocols.interface import Protocol
 from chatgptt.protocols.page import Page
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts, foreign_box
 from chatgptt.tokens.pages import PageReader
@@ -64,23 +65,24 @@ class ScriptRung:
         if facts.box is None or facts.page is None:
             return Outcome(facts=facts)
         findings: list[Finding] = []
+        protocol = PROTOCOLS[facts.box.protocol]
         nonce = _maybe_shared_nonce(facts, facts.box, acquisition)
-        if nonce is None and facts.box.protocol == "aipkit":
-            findings.append(Finding(rung=self.name, saw="2.x keeps no nonce in scripts"))
-            return Outcome(facts=facts, findings=tuple(findings))
+        if nonce is None and protocol.PARAMS:
+            nonce = await self._find_in_scripts(protocol, facts.page, acquisition, findings)
         if nonce is None:
-            nonce = await self._reader.search(facts.page, acquisition, wpaicg.find_page_nonce)
-        if nonce is None:
-            nonce = await self._find_in_files(facts.page, acquisition, findings)
-        if nonce is None:
-            saw = f"no script of the page holds {wpaicg.PARAMS} with a usable nonce"
+            saw = f"no script of the page holds {protocol.PARAMS} with a usable nonce"
+            if not protocol.PARAMS:
+                saw = f"{protocol.VERSIONS} keeps no nonce in scripts"
             findings.append(Finding(rung=self.name, saw=saw))
             return Outcome(facts=facts, findings=tuple(findings))
         return _outcome(self._reader, facts, acquisition, nonce, self.name, tuple(findings))
 
-    async def _find_in_files(
-        self, page: Page, acquisition: Acquisition, findings: list[Finding]
+    async def _find_in_scripts(
+        self, protocol: Protocol, page: Page, acquisition: Acquisition, findings: list[Finding]
     ) -> str | None:
+        nonce = await self._reader.search(page, acquisition, protocol.find_page_nonce)
+        if nonce is not None:
+            return nonce
         scripts = await self._reader.search(page, acquisition, lambda page: page.combined_scripts)
         for url in scripts[:_MAX_SCRIPTS]:
             try:
@@ -89,7 +91,7 @@ class ScriptRung:
                 saw = f"a combined script could not be read: {error.message}"
                 findings.append(Finding(rung=self.name, saw=saw))
                 continue
-            find = partial(wpaicg.find_script_nonce, script)
+            find = partial(protocol.find_script_nonce, script)
             nonce = await self._reader.aside(find, len(script), acquisition)
             if nonce is not None:
                 return nonce

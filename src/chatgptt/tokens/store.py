@@ -35,7 +35,7 @@ from typing import TypeGuard, get_args
 import anyio
 import anyio.to_thread
 
-from chatgptt._models import ChatBox, Kind, Protocol, Rung, StoredCookie, Tokens
+from chatgptt._models import BoxKind, ChatBox, PluginGeneration, Rung, StoredCookie, Tokens, VisitorIds
 from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.urls import is_same_site
@@ -48,7 +48,6 @@ __all__ = [
     "MAX_AGE",
     "UNUSABLE",
     "TokenStore",
-    "Visitor",
     "check_owner",
     "default_folder",
 ]
@@ -83,17 +82,9 @@ _dice = random.SystemRandom()
 _changing = ThreadLock()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
-    """Who we are to a site, for ever: the 1.x client id and the 2.x session id."""
-
-    client_id: str = field(repr=False)
-    session_id: str = field(repr=False)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Site:
-    visitor: Visitor
+    visitor: VisitorIds
     tokens: dict[str, Tokens] = field(default_factory=dict)
     needs_browser: dict[str, float] = field(default_factory=dict)
     """When it was learned, in Unix time, for what key."""
@@ -141,7 +132,7 @@ class TokenStore:
         """Sites whose file is not ours to touch."""
         self._patience = MAX_LOCK_WAIT
 
-    async def visitor(self, site: str) -> Visitor:
+    async def visitor(self, site: str) -> VisitorIds:
         """Our ids at `site` (an origin), made on the first call ever."""
         known = self._sites.get(site)
         if known is None:
@@ -286,9 +277,9 @@ def _in_order(at: float, now: float) -> float:
     return at if at <= now + _SKEW else -math.inf
 
 
-def _new_visitor() -> Visitor:
+def _new_visitor() -> VisitorIds:
     alphabet = string.ascii_letters + string.digits
-    return Visitor(client_id="".join(_dice.choices(alphabet, k=10)), session_id=str(uuid.uuid4()))
+    return VisitorIds(client_id="".join(_dice.choices(alphabet, k=10)), session_id=str(uuid.uuid4()))
 
 
 def _file_name(site: str) -> str:
@@ -416,7 +407,7 @@ def _read(path: Path, site: str) -> _Site | None:
     if number != _FORMAT:
         return None
     try:
-        visitor = Visitor(client_id=record["client_id"], session_id=record["session_id"])
+        visitor = VisitorIds(client_id=record["client_id"], session_id=record["session_id"])
         if (
             not re.fullmatch(r"[A-Za-z0-9]{10}", visitor.client_id)
             or str(uuid.UUID(visitor.session_id)) == ""
@@ -457,8 +448,8 @@ def _maybe_tokens(record: object) -> Tokens | None:
         return None
     is_sane = (
         all(isinstance(getattr(box, name), kind) for name, kind in _BOX_TYPES.items())
-        and box.protocol in get_args(Protocol)
-        and box.kind in get_args(Kind)
+        and box.protocol in get_args(PluginGeneration)
+        and box.kind in get_args(BoxKind)
         and isinstance(tokens.page, str)
         and tokens.rung in get_args(Rung)
         and _is_time(tokens.acquired_at)
