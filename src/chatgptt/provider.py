@@ -1,13 +1,16 @@
 """`ChatGptt`, a provider class in the form that gpt4free's async-generator providers have.
 
-It translates and decides nothing: a model's name is checked and then of no further use, since the sites
-choose the model themselves; all messages become one prompt; text comes as it streams.
+It translates and decides nothing. The sites choose the model, so a model's name has no effect. All messages become
+one prompt. Text comes as it streams.
+
+It imports nothing of gpt4free: gpt4free looks names up on a provider and checks no type. docs/gpt4free.md says
+which of its parts take the class as it is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import ClassVar
 
 import httpx
@@ -24,7 +27,7 @@ __all__ = ["ChatGptt"]
 
 
 class _Working:
-    """Looks the last verdict up whenever it is asked for, on the class or on an instance."""
+    """Looks the last verdict up at each access, on the class or on an instance."""
 
     def __get__(self, instance: ChatGptt | None, owner: type[ChatGptt]) -> bool:
         from chatgptt.health.history import History  # here, since importing a provider should cost little
@@ -44,22 +47,55 @@ class ChatGptt:
     """The site's admin-ajax URL. A subclass that sets its own has messages posted there."""
     working = _Working()
     """Whether the last full health check on this machine found `url` working; False before any."""
+    live: ClassVar[int] = 0
+    """gpt4free counts here: one up for a call with an answer, one down for a failure."""
     needs_auth: ClassVar[bool] = False
     supports_stream: ClassVar[bool] = True
     supports_system_message: ClassVar[bool] = True
     supports_message_history: ClassVar[bool] = True
+    use_stream_timeout: ClassVar[bool] = True
+    """gpt4free bounds the wait for each piece by its `stream_timeout`; `timeout` bounds the whole call here."""
     default_model: ClassVar[str] = "gpt-4o"
     models: ClassVar[list[str]] = ["gpt-4", "gpt-4o", "gpt-4o-mini"]
+    model_aliases: ClassVar[dict[str, str]] = {}
+    image_models: ClassVar[list[str]] = []
+    vision_models: ClassVar[list[str]] = []
+    video_models: ClassVar[list[str]] = []
 
     @classmethod
-    def get_model(cls, model: str | None = "") -> str:
-        """The model's name as the provider knows it; the default for an empty one.
+    def get_dict(cls) -> dict[str, str | None]:
+        """The provider's name, address and label, which gpt4free adds to its answers."""
+        return {"name": cls.__name__, "url": cls.url, "label": cls.label}
+
+    @classmethod
+    def get_parent(cls) -> str:
+        """The name under which gpt4free keeps API keys; the sites take none."""
+        return cls.__name__
+
+    @classmethod
+    def get_models(cls, api_key: str | None = None, **ignored: object) -> list[str]:
+        """The names of the models. No request is sent.
+
+        Args:
+            api_key: not used, as all other arguments.
+            ignored: arguments of other providers.
+        """
+        return list(cls.models)
+
+    @classmethod
+    def get_model(cls, model: str | None = "", **ignored: object) -> str:
+        """The model's name as the provider knows it; the default for an empty one and for `auto`.
+
+        Args:
+            model: a name of `models` or a key of `model_aliases`.
+            ignored: arguments of other providers.
 
         Raises:
             InvalidInputError: also a ValueError; for an unknown model, with the list of known ones.
         """
-        if not model:
+        if not model or model == "auto":
             return cls.default_model
+        model = cls.model_aliases.get(model, model)
         if model not in cls.models:
             raise InvalidInputError(
                 f"unknown model {model!r}; the models are: {', '.join(cls.models)}",
@@ -70,7 +106,7 @@ class ChatGptt:
     @classmethod
     async def create_async_generator(
         cls,
-        model: str,
+        model: str | None,
         messages: MessageInput,
         proxy: str | None = None,
         *,
@@ -83,16 +119,17 @@ class ChatGptt:
         user_agent: str | None = None,
         state_dir: str | os.PathLike[str] | StateDir | None = StateDir.DEFAULT,
         http_client: httpx.AsyncClient | None = None,
+        media: Sequence[object] | None = None,
         **ignored: object,
     ) -> AsyncGenerator[str, None]:
         """The pieces of the answer's text, as they arrive.
 
         Args:
-            model: one of `models`, or empty.
+            model: any name, or none: the site chooses the model itself.
             messages: as `[{"role": "user", "content": "..."}]`; one is sent verbatim, several as one
                 prompt of `Role: text` lines.
             proxy: for every request.
-            site: the page to ask instead of `url`.
+            site: the page to ask instead of `url`, or the name of a site.
             bot: see AsyncClient.
             timeout: see AsyncClient.
             strategy: see AsyncClient.
@@ -101,14 +138,16 @@ class ChatGptt:
             user_agent: see AsyncClient.
             state_dir: see AsyncClient.
             http_client: see AsyncClient.
-            ignored: whatever else gpt4free hands to its providers (`stream`, `api_key`, ...).
+            media: images and files, which the sites do not take.
+            ignored: all other arguments of gpt4free (`stream`, `api_key`, `max_tokens`, ...).
 
         Raises:
             RuntimeError: where the page's tokens cannot be found (`TokensNotFoundError`).
             ChatGpttError: for everything else.
         """
-        cls.get_model(model)
         check_kind("site", site, str, None, wanted="the page's address")
+        if media:
+            raise InvalidInputError("media[0] cannot be sent", hint="only text can be sent: leave media out")
         prompt = fold(read_turns(messages))
         async with AsyncClient(
             site or cls.url,
