@@ -1,10 +1,10 @@
 """`ChatGptt`, a provider class in the form that gpt4free's async-generator providers have.
 
-It translates and decides nothing. The sites choose the model, so a model's name has no effect. All messages become
-one prompt. Text comes as it streams.
+It translates and decides nothing. The sites choose the model, so a model's name has no effect. All messages
+become one prompt. Text comes as it streams.
 
-It imports nothing of gpt4free: gpt4free looks names up on a provider and checks no type. docs/gpt4free.md says
-which of its parts take the class as it is.
+It imports nothing of gpt4free, whose clients and lists look names up on a provider and check no type
+(docs/gpt4free.md).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ChatGptt:
     supports_system_message: ClassVar[bool] = True
     supports_message_history: ClassVar[bool] = True
     use_stream_timeout: ClassVar[bool] = True
-    """gpt4free bounds the wait for each piece by its `stream_timeout`; `timeout` bounds the whole call here."""
+    """gpt4free's own bound is `stream_timeout`, for each piece; `timeout` bounds the whole call here."""
     default_model: ClassVar[str] = "gpt-4o"
     models: ClassVar[list[str]] = ["gpt-4", "gpt-4o", "gpt-4o-mini"]
     model_aliases: ClassVar[dict[str, str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator
+from typing import ClassVar
 
 import pytest
 from asking import ECHO
@@ -32,6 +33,28 @@ def test_get_model_gives_the_default_for_none_and_lists_the_models_for_an_unknow
     assert ChatGptt.get_model("gpt-4") == "gpt-4"
     with pytest.raises(ValueError, match="unknown model 'gpt-9'; the models are: gpt-4, gpt-4o, gpt-4o-mini"):
         ChatGptt.get_model("gpt-9")
+
+
+def test_get_model_takes_auto_and_a_subclass_s_aliases() -> None:
+    class Aliased(ChatGptt):
+        model_aliases: ClassVar[dict[str, str]] = {"four": "gpt-4"}
+
+    assert Aliased.get_model("auto", provider="x") == "gpt-4o"
+    assert Aliased.get_model("four") == "gpt-4"
+
+
+def test_it_has_the_names_that_gpt4free_looks_up() -> None:
+    assert ChatGptt.get_dict() == {"name": "ChatGptt", "url": "https://chatgptt.me", "label": "ChatGptt"}
+    assert at("https://site.example").get_dict()["name"] == at("https://site.example").get_parent() == "There"
+    assert ChatGptt.get_models(api_key="x", timeout=5) == ChatGptt.models
+    assert (ChatGptt.live, ChatGptt.use_stream_timeout, ChatGptt.model_aliases) == (0, True, {})
+    assert [*ChatGptt.image_models, *ChatGptt.vision_models, *ChatGptt.video_models] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("model", ["claude-9", "", None])
+async def test_any_model_is_asked_for_since_the_site_chooses_it(model: str | None, demo: DemoSite) -> None:
+    assert await drain(at(demo.page("wpaicg/")).create_async_generator(model, USER)) == f"{ECHO}Hello"
 
 
 def at(page: str) -> type[ChatGptt]:
@@ -102,13 +125,12 @@ async def test_no_tokens_is_a_runtime_error(demo: DemoSite) -> None:
 @pytest.mark.anyio
 async def test_bad_input_is_an_error_at_the_first_piece_and_reaches_nobody(demo: DemoSite) -> None:
     there = at(demo.page("wpaicg/"))
-    for model, messages in (
-        ("gpt-9", USER),
-        ("gpt-4o", []),
-        ("gpt-4o", [{"role": "system", "content": "x"}]),
-    ):
+    no_user: list[dict[str, object]] = [{"role": "system", "content": "x"}]
+    for messages in ([], no_user):
         with pytest.raises(InvalidInputError):
-            await drain(there.create_async_generator(model, messages))
+            await drain(there.create_async_generator("gpt-4o", messages))
+    with pytest.raises(InvalidInputError, match=r"^media\[0\] cannot be sent"):
+        await drain(there.create_async_generator("gpt-4o", USER, media=[(b"x", "x.png")]))
     with pytest.raises(ChatGpttError):
         await drain(there.create_async_generator("gpt-4o", "QUOTA"))
     assert len(demo.requests) == 2

@@ -40,3 +40,8 @@ def python_of(package: str) -> Path:
 @pytest.fixture(scope="session")
 def llm_python() -> Path:
     return python_of("llm")
+
+
+@pytest.fixture(scope="session")
+def g4f_python() -> Path:
+    return python_of("g4f")
