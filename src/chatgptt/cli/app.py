@@ -24,7 +24,7 @@ _INTERRUPTED = 130
 class _Commands(click.Group):
     """The commands, each imported when it is needed. Its name is that of its module."""
 
-    names = ("ask", "chat", "inspect", "health-check", "record", "replay", "install-browser", "demo")
+    names = ("ask", "chat", "inspect", "health-check", "sites", "record", "replay", "install-browser", "demo")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the help."""
@@ -69,7 +69,8 @@ def _install_completion(ctx: click.Context, _: click.Parameter, is_wanted: bool)
     cls=_Commands,
     epilog=(
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C. "
-        "Environment: CHATGPTT_SITE is the page to ask, "
+        "Environment: CHATGPTT_SITE is the page to ask, or a site's name, "
+        "CHATGPTT_SITES the file of the names, "
         "CHATGPTT_STATE_DIR the folder for tokens and visitor ids, "
         "CHATGPTT_LOG=info or debug says what is done."
     ),

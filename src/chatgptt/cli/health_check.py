@@ -76,7 +76,7 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
 
 
 @click.command("health-check", cls=_MonitorCommand)
-@click.argument("urls", metavar="[URL]...", nargs=-1)
+@click.argument("urls", metavar="[URL|NAME]...", nargs=-1)
 @click.option(
     "--site",
     envvar="CHATGPTT_SITE",
@@ -133,7 +133,7 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
 def command(checks: HealthOptions, as_json: bool) -> int:
     """Check whether sites work, and if not, which step fails; 0 ok, 1 warning, 2 critical, 3 unknown.
 
-    Each URL is a page to check.
+    Each URL or NAME is a page to check. Without any, all sites with a name are checked. See sites.
     """
     from chatgptt.cli.health_rounds import run_checks
 

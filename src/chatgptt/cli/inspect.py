@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from chatgptt.cli import options, terminal
-from chatgptt.cli.target import Target, open_client
+from chatgptt.cli.target import Target, open_client, with_named_site
 
 if TYPE_CHECKING:
     from chatgptt._models import ChatBox
 
-__all__ = ["command"]
+__all__ = ["as_dict", "command", "print_boxes"]
 
 
 @click.command("inspect")
@@ -24,17 +24,19 @@ def command(target: Target, as_json: bool) -> None:
     """Show the chat boxes of a page and how each was found."""
     from chatgptt.protocols.boxes import choose_box
 
+    target = with_named_site(target)
     with open_client(target) as client:
         boxes = client.find_boxes()
         default = choose_box(boxes, target.bot or None, client.page)
         shown = (default,) if target.bot else boxes
         if as_json:
-            terminal.print_json({"page": client.page, "boxes": [_as_dict(box) for box in shown]})
+            terminal.print_json({"page": client.page, "boxes": [as_dict(box) for box in shown]})
         else:
-            _print_boxes(client.page, shown, default)
+            print_boxes(client.page, shown, default)
 
 
-def _as_dict(box: ChatBox) -> dict[str, object]:
+def as_dict(box: ChatBox) -> dict[str, object]:
+    """A box as `--json` prints it."""
     return {
         "protocol": box.protocol,
         "kind": box.kind,
@@ -47,7 +49,7 @@ def _as_dict(box: ChatBox) -> dict[str, object]:
     }
 
 
-def _print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
+def print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
     """Prints the boxes of a page; `default` is the one that is asked."""
     lines = [f"page: {terminal.on_one_line(page)}"]
     for url in dict.fromkeys(box.ajax_url for box in boxes):

@@ -23,6 +23,7 @@ __all__ = [
     "replay",
     "reporting",
     "site",
+    "sites",
     "strategy",
     "system",
     "target",
@@ -43,12 +44,11 @@ def path(*names: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as 
 
 
 def timeout(seconds: float) -> Decorator:
-    """`--timeout`, with its default in seconds."""
+    """`--timeout`; its default holds where a named site's table has none."""
     return click.option(
         "--timeout",
         type=float,
-        default=seconds,
-        show_default=True,
+        show_default=f"{seconds:g}",
         metavar="SECONDS",
         help="Limit for each message, waits included.",
     )
@@ -72,8 +72,9 @@ site = click.option(
     default="https://chatgptt.me/",
     show_default=True,
     metavar="URL",
-    help="The page that shows the chat box.",
+    help="The page that shows the chat box, or a site's name.",
 )
+sites = path("--sites", "sites_file", metavar="FILE", help="Look for names in this file. See sites.")
 bot = click.option(
     "--bot", default="", metavar="BOT", help="A bot of the page by number, name or kind of box."
 )
@@ -86,8 +87,7 @@ proxy = click.option(
 strategy = click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),
-    default="auto",
-    show_default=True,
+    show_default="auto",
     help="Which ways to the page's tokens may be tried.",
 )
 demo = click.option(
@@ -114,8 +114,8 @@ def target(seconds: float, *more: Decorator) -> Decorator:
     """
 
     def decorate(function: _Function) -> _Function:
-        options: tuple[Decorator, ...] = (site, *more, bot, proxy, timeout(seconds), strategy)
-        decorated = gathered("target", Target)(function)
+        options: tuple[Decorator, ...] = (site, sites, *more, bot, proxy, timeout(seconds), strategy)
+        decorated = gathered("target", Target, default_timeout=seconds)(function)
         for option in reversed(options):
             decorated = option(decorated)
         return decorated
@@ -123,15 +123,15 @@ def target(seconds: float, *more: Decorator) -> Decorator:
     return decorate
 
 
-def gathered(name: str, kind: type) -> Decorator:
-    """Gives a command the options that `kind` has fields for as one value, its argument `name`."""
+def gathered(name: str, kind: type, **fixed: object) -> Decorator:
+    """Gives a command the options that `kind` has fields for, and what is fixed, as its argument `name`."""
     fields = kind.__annotations__.keys()
 
     def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
         def command(**values: object) -> int | None:
             own = {field: values.pop(field) for field in fields & values.keys()}
-            return function(**{name: kind(**own)}, **values)
+            return function(**{name: kind(**own, **fixed)}, **values)
 
         return command
 

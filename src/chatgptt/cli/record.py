@@ -11,7 +11,7 @@ import click
 
 from chatgptt._errors import InvalidInputError
 from chatgptt.cli import options, terminal
-from chatgptt.cli.target import Target
+from chatgptt.cli.target import Target, with_named_site
 
 if TYPE_CHECKING:
     from chatgptt.recordings import Recorded
@@ -52,10 +52,10 @@ def command(
                 "--check asks what the case asked, and writes nothing",
                 hint="leave out --output, --message, --fault, --note and --bot",
             )
-        return _check(check, target, as_json=as_json)
+        return _check(check, with_named_site(target), as_json=as_json)
     if output is None:
         raise InvalidInputError("no folder was given for the case", hint="name one: -o fixtures/NAME")
-    _record(output, target, messages, faults, note=note, as_json=as_json)
+    _record(output, with_named_site(target), messages, faults, note=note, as_json=as_json)
     return 0
 
 
@@ -78,8 +78,8 @@ def _record(
         bot=target.bot,
         note=note,
         proxy=target.proxy,
-        timeout=target.timeout,
-        strategy=target.strategy,
+        timeout=target.seconds,
+        strategy=target.strategy or "auto",
     )
     if as_json:
         terminal.print_json(as_dict(output, recorded))
@@ -101,7 +101,7 @@ def _print_recorded(folder: Path, recorded: Recorded) -> None:
 def _check(folder: Path, target: Target, *, as_json: bool) -> int:
     from chatgptt.cli.recordings import check_case
 
-    drift = check_case(folder, target.site, proxy=target.proxy, timeout=target.timeout)
+    drift = check_case(folder, target.site, proxy=target.proxy, timeout=target.seconds)
     print_drift(folder, drift, as_json=as_json)
     return 1 if drift else 0
 

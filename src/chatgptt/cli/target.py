@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chatgptt._sync import Client
     from chatgptt.browser.shared import BrowserOptions
 
-__all__ = ["Target", "open_client"]
+__all__ = ["Target", "open_client", "with_named_site"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +23,21 @@ class Target:
     """What is asked and how; the option of the same name says what each field means."""
 
     site: str = field(repr=False)
+    sites_file: Path | None = None
     is_demo: bool = False
     replay: Path | None = None
     bot: str = ""
     proxy: str = field(default="", repr=False)
-    timeout: float
-    strategy: Strategy = "auto"
+    timeout: float | None = None
+    default_timeout: float
+    strategy: Strategy | None = None
     is_headed: bool = False
     trace: Path | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The limit that holds."""
+        return self.default_timeout if self.timeout is None else self.timeout
 
 
 @contextlib.contextmanager
@@ -48,7 +55,7 @@ def open_client(target: Target) -> Iterator[Client]:
             page.site,
             bot=page.bot,
             proxy=page.proxy,
-            timeout=page.timeout,
+            timeout=page.seconds,
             strategy=page.strategy,
             state_dir=state_dir,
             browser=_browser_options(page),
@@ -76,10 +83,33 @@ def _served(target: Target) -> Iterator[tuple[Target, StateDir | None]]:
 
         case = read_case(target.replay)
         with serve_case(case) as served:
-            strategy = case.strategy if target.strategy == "auto" else target.strategy
+            strategy = case.strategy if target.strategy in (None, "auto") else target.strategy
             yield replace(target, site=served.page, bot=target.bot or case.bot, strategy=strategy), None
     else:
-        yield target, StateDir.DEFAULT
+        yield with_named_site(target), StateDir.DEFAULT
+
+
+def with_named_site(target: Target) -> Target:
+    """The target with the page and the options of the site that it names, where it names one.
+
+    Raises:
+        InvalidInputError: for an unknown name.
+    """
+    from chatgptt.sites.file import find_site
+
+    named = None
+    if not target.is_demo and target.replay is None:
+        named = find_site(target.site, target.sites_file)
+    if named is None:
+        return target
+    return replace(
+        target,
+        site=named.url,
+        bot=target.bot or named.bot,
+        proxy=target.proxy or named.proxy,
+        timeout=named.timeout if target.timeout is None else target.timeout,
+        strategy=target.strategy or named.strategy,
+    )
 
 
 def _browser_options(target: Target) -> BrowserOptions | None:

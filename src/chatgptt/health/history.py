@@ -170,6 +170,18 @@ class History:
 
         return self._use(ask, [])
 
+    def latest(self, site: str, bot: str = "") -> Check | None:
+        """The last check of a bot's page, None before any."""
+
+        def ask(database: sqlite3.Connection) -> Check | None:
+            row = database.execute(
+                f"SELECT {_COLUMNS} FROM checks WHERE site = ? AND bot = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - constants
+                (site, bot),
+            ).fetchone()
+            return None if row is None else _as_check(row)
+
+        return self._use(ask, None)
+
     def read(self, site: str, since: float, until: float = math.inf) -> list[Check]:
         """The checks of a page from `since` to `until` (Unix times), oldest first."""
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from chatgptt._errors import InvalidInputError
-from chatgptt.protocols.urls import without_credentials
+from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import find_site, parse_sites, read_text, sites_path
 from chatgptt.sites.named import NamedSite, is_name
 from chatgptt.state.files import replace_file
 
-__all__ = ["add_site", "remove_site"]
+__all__ = ["add_site", "check_addition", "remove_site"]
+
+
+def check_addition(site: NamedSite, file: Path | None = None) -> None:
+    """Raises what `add_site` would, as far as that can be told without writing."""
+    _with_site(site, sites_path(file))
 
 
 def add_site(site: NamedSite, file: Path | None = None) -> Path:
@@ -23,9 +28,15 @@ def add_site(site: NamedSite, file: Path | None = None) -> Path:
         InvalidInputError: for a name that is taken or cannot be one, for an option that cannot work, and for
             a file that cannot be read or written.
     """
+    path = sites_path(file)
+    _write(path, _with_site(site, path))
+    return path
+
+
+def _with_site(site: NamedSite, path: Path) -> str:
+    """The file's text with one more site."""
     import tomlkit  # here, since reading does without: it takes longer to load than to read the file
 
-    path = sites_path(file)
     text = read_text(path) or ""
     if any(known.name == site.name for known in parse_sites(text, path)):
         raise InvalidInputError(
@@ -37,8 +48,10 @@ def add_site(site: NamedSite, file: Path | None = None) -> Path:
     if text:
         document.add(tomlkit.nl())
     document.add(site.name, table)
-    _write(path, tomlkit.dumps(document))
-    return path
+    changed = tomlkit.dumps(document)
+    parse_sites(changed, path)
+    page_url(site.url)
+    return changed
 
 
 def remove_site(name: str, file: Path | None = None) -> Path:
