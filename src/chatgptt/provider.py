@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import ClassVar
-
-import httpx
+from typing import TYPE_CHECKING, ClassVar
 
 from chatgptt._arguments import check_kind
 from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
@@ -22,6 +20,9 @@ from chatgptt._models import MessageInput, Strategy, Timeouts
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import fold, read_turns
 from chatgptt.tokens.store import default_folder
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["ChatGptt"]
 

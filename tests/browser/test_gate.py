@@ -221,7 +221,7 @@ async def test_a_replay_leads_to_its_own_ports_alone() -> None:
 
 async def test_a_public_site_gains_nothing_by_calling_itself_a_replay() -> None:
     reach = Reach("shop.example")
-    reach.heed("shop.example", {REPLAY_PORTS: "80"})
+    reach.note_reply("shop.example", {REPLAY_PORTS: "80"})
     async with serving(once(reply("Hidden"))) as hidden, opened(reach) as (gate, port):
         assert await say(port, f"GET http://127.0.0.1:{hidden.port}/ HTTP/1.1", login=gate.login) == b""
         assert hidden.connections == 0

@@ -32,7 +32,7 @@ from faults import (
 
 from chatgptt.net.pool import Pool
 from chatgptt.net.proxies import Proxies
-from chatgptt.net.reach import Reach, Way
+from chatgptt.net.reach import Destination, Reach
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = 60
@@ -49,7 +49,7 @@ async def pooling(expiry: float = 60.0, most_idle: int = 100) -> AsyncIterator[h
 async def go_anywhere(request: httpx.Request) -> None:
     url = request.url
     reach = Reach(url.host)
-    request.extensions["way"] = Way(reach=reach, url=str(url), host=url.host, port=url.port or 80)
+    request.extensions["destination"] = Destination(reach=reach, host=url.host, port=url.port or 80)
 
 
 class Together:

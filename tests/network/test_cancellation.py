@@ -33,7 +33,7 @@ from chatgptt.demo import DemoSite
 from chatgptt.net.clients import OwnClients
 from chatgptt.net.pool import Pool
 from chatgptt.net.proxies import Proxies
-from chatgptt.net.reach import Reach, Way
+from chatgptt.net.reach import Destination, Reach
 
 SEED = 20_240_611
 MOMENTS = 8
@@ -124,7 +124,7 @@ async def until(is_so: Callable[[], bool], what: Callable[[], object]) -> None:
 
 
 def assert_nothing_checked_out(client: AsyncClient, where: str) -> None:
-    assert pool_of(client).busy_count == 0, where
+    assert not pool_of(client).busy, where
 
 
 def assert_folder_is_whole(folder: Path, where: str) -> None:
@@ -218,7 +218,7 @@ async def test_nothing_is_left_of_a_cancelled_call(
         await cancel_each(f"{protocol} {name} {is_warm=}", length, one, look)
     finally:
         await client.close()
-    assert (pool_of(client).busy_count, pool_of(client).idle_count) == (0, 0)
+    assert not [*pool_of(client).busy, *pool_of(client).idle]
     await until(lambda: sockets() == open_before, lambda: (sockets(), open_before))
     assert children() == []
     now = threads()
@@ -294,8 +294,8 @@ async def test_a_connection_that_stands_while_the_client_is_closed_is_closed_too
     inner = OneSocket()
     monkeypatch.setattr("chatgptt.net.sockets._backend", inner)
     pool = Pool(Proxies(None))
-    way = Way(reach=Reach("127.0.0.1"), url="http://127.0.0.1/", host="127.0.0.1", port=80)
-    request = httpx.Request("GET", way.url, extensions={"way": way})
+    destination = Destination(reach=Reach("127.0.0.1"), host="127.0.0.1", port=80)
+    request = httpx.Request("GET", "http://127.0.0.1/", extensions={"destination": destination})
     opening = asyncio.ensure_future(pool.handle_async_request(request))
     await anyio.wait_all_tasks_blocked()
     inner.may_stand.set()  # so that both happen in the same turn of the loop
@@ -336,7 +336,7 @@ async def test_nothing_is_left_of_a_cancelled_handshake(way: str, authority: tru
             async def look(where: str) -> None:
                 assert_nothing_checked_out(client, where)
                 # No connection but idle ones of the pool: the proxy's two ends count, and both of the site's.
-                most = open_before + pool_of(client).idle_count * (4 if proxy else 2)
+                most = open_before + len(pool_of(client).idle) * (4 if proxy else 2)
                 await until(lambda: sockets() <= most, lambda: (where, sockets(), most))
                 assert (await client.ask("Hello")).text == "Hi there", where
 

@@ -42,7 +42,7 @@ from chatgptt.browser.upstream import (
 from chatgptt.net.failures import causes
 from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxy
-from chatgptt.net.reach import Inward, Reach
+from chatgptt.net.reach import OutOfReachError, Reach
 from chatgptt.net.tls import tls_context
 from chatgptt.protocols.urls import origin
 
@@ -64,7 +64,7 @@ _ASK_FOR_LOGIN = (
 )
 _NO_TUNNEL = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-_ConnectionEnds = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, RefusedByProxy, Inward)
+_ConnectionEnds = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, RefusedByProxy, OutOfReachError)
 """Why a connection ends or is not made."""
 
 
@@ -191,7 +191,7 @@ class ProxyGate:
             if status == 407 and self._upstream is not None:
                 self._note_failure(head, RefusedByProxy("the proxy refused the login"))
                 return  # without an answer, since the browser would take it for the gate's
-            self._reach.heed(head.place[0], headers)
+            self._reach.note_reply(head.place[0], headers)
             writer.write(reply)
         await _copy(link.reader, writer)
 
@@ -214,14 +214,14 @@ class ProxyGate:
         host, port = head.place
         reach = self._reach
         if reach is None:
-            raise Inward
+            raise OutOfReachError
         if self._upstream is not None:
-            reach.judge_name(host, port)
+            reach.check_name(host, port)
             return await connect_through(self._upstream, self._tls, head)
-        link = await connect(await reach.find(host, port, look_up), port)
+        link = await connect(await reach.find_addresses(host, port, look_up), port)
         try:
-            reach.judge_connection(host, link.address)
-        except Inward:
+            reach.check_connection(host, link.address)
+        except OutOfReachError:
             close_writer(link.writer)
             raise
         return link
@@ -229,7 +229,7 @@ class ProxyGate:
     def _note_failure(self, head: RequestHead, error: Exception) -> None:
         url, host = head.url, head.place[0]
         self.failures.pop(host, None)
-        if isinstance(error, Inward):
+        if isinstance(error, OutOfReachError):
             self.failures[host] = error.error(url)
             return
         cause = next((one for one in causes(error) if isinstance(one, OSError)), error)

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import httpcore
-import httpx
-
+from chatgptt.net.http import host_and_port
 from chatgptt.net.lookup import look_up
+from chatgptt.net.sockets import find_peer, find_tls
 from chatgptt.protocols.addresses import is_address
 
 __all__ = ["Connection", "Wire"]
@@ -56,8 +55,7 @@ class Wire:
     """
 
     def __init__(self, page: str, clock: Callable[[], float]) -> None:
-        url = httpx.URL(page)
-        self._site = (url.raw_host.decode("ascii"), url.port or {"https": 443}.get(url.scheme, 80))
+        self._site = host_and_port(page)
         self._clock = clock
         self._started = 0.0
         self.connections: list[Connection] = []
@@ -101,16 +99,12 @@ class Wire:
 
     def _connected(self, connection: Connection, stream: object) -> None:
         connection.tcp = self._clock() - self._started
-        if isinstance(stream, httpcore.AsyncNetworkStream):
-            peer = stream.get_extra_info("server_addr")
-            connection.peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        connection.peer = find_peer(stream)
 
     def _secured(self, connection: Connection, stream: object) -> None:
         connection.tls = self._clock() - self._started
-        if not isinstance(stream, httpcore.AsyncNetworkStream):
-            return
-        tls = stream.get_extra_info("ssl_object")
-        if isinstance(tls, ssl.SSLObject | ssl.SSLSocket):
+        tls = find_tls(stream)
+        if tls is not None:
             connection.tls_version = tls.version() or ""
             ends = (tls.getpeercert() or {}).get("notAfter")
             if isinstance(ends, str):

@@ -119,6 +119,9 @@ class HandedInClient:
             )
         return self._http
 
+    def find_proxy(self, url: str) -> None:
+        """None: which proxy the client uses is not known."""
+
     def note_loop(self, trace: Trace | None) -> Trace:
         """Notes the event loop in which the client opens its first connection; hands events on to `trace`."""
 

@@ -23,11 +23,18 @@ from chatgptt.net.clients import HandedInClient, OwnClients, Trace
 from chatgptt.net.cookies import drop_cookies, make_cookie
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.failures import call_network, refused_by, undecodable
-from chatgptt.net.proxies import Proxy
-from chatgptt.net.reach import Reach, Way
+from chatgptt.net.reach import Destination, OutOfReachError, Reach
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
-__all__ = ["CREDENTIALS", "DEFAULT_USER_AGENT", "MAX_REDIRECTS", "OpenReply", "Trace", "Transport"]
+__all__ = [
+    "CREDENTIALS",
+    "DEFAULT_USER_AGENT",
+    "MAX_REDIRECTS",
+    "OpenReply",
+    "Trace",
+    "Transport",
+    "host_and_port",
+]
 
 _log = logging.getLogger("chatgptt.transport")
 
@@ -169,7 +176,8 @@ class Transport:
     ) -> None:
         self._clients = clients
         self._home = home
-        self.reach = Reach(_host(home), [_host(endpoint)] if endpoint else [])
+        named = [host_and_port(endpoint)[0]] if endpoint else []
+        self.reach = Reach(host_and_port(home)[0], named)
         self._headers = dict(headers)
         self._user_agent = user_agent
         self._auth = httpx.BasicAuth(*auth) if auth else None
@@ -311,7 +319,7 @@ class Transport:
                 response = await self._send_hop(response.next_request, trace)
             return response
 
-        proxy = self._find_proxy(url)
+        proxy = self._clients.find_proxy(url)
         response = await call_network(send, without_credentials(url), deadline, proxy=proxy)
         if response.status_code == 407 and proxy is not None:
             await _close(response)
@@ -333,23 +341,28 @@ class Transport:
             raise undecodable(error, head.url) from error
         return OpenReply(response, head, deadline, decoder)
 
-    def _find_proxy(self, url: str) -> Proxy | None:
-        return self._clients.find_proxy(url) if isinstance(self._clients, OwnClients) else None
-
     async def _send_hop(self, request: httpx.Request, trace: Trace | None) -> httpx.Response:
         """The reply to one request, which leads no further than a page may."""
         url = str(request.url)
         if (request.url.port or 0) > 65535:  # httpx lets that pass, and sockets don't
             raise httpx.InvalidURL(f"there is no port {request.url.port}")
-        way = Way(reach=self.reach, url=url, host=_host(url), port=_port(url))
+        host, port = host_and_port(url)
+        destination = Destination(reach=self.reach, host=host, port=port)
         if isinstance(self._clients, HandedInClient):
-            trace = self._clients.note_loop(trace)
-            way.check_name()
-        elif self._find_proxy(url) is not None:
-            way.check_name()
-        request.extensions = {**request.extensions, "way": way} | ({} if trace is None else {"trace": trace})
-        response = await self._send_with_login(request)
-        self.reach.heed(way.host, {name.lower(): value for name, value in response.headers.items()})
+            is_looked_up_elsewhere, trace = True, self._clients.note_loop(trace)
+        else:
+            is_looked_up_elsewhere = self._clients.find_proxy(url) is not None
+        request.extensions = {**request.extensions, "destination": destination}
+        if trace is not None:
+            request.extensions["trace"] = trace
+        try:
+            if is_looked_up_elsewhere:
+                destination.check_name()
+            response = await self._send_with_login(request)
+        except OutOfReachError as error:
+            raise error.error(url) from error
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self.reach.note_reply(host, headers)
         return response
 
     async def _send_with_login(self, request: httpx.Request) -> httpx.Response:
@@ -371,15 +384,10 @@ _EVERYBODYS = frozenset({"accept", "accept-encoding", "connection", "user-agent"
 """Headers that do not identify the visitor."""
 
 
-def _host(url: str) -> str:
-    """The host as connections are made to it, lower case."""
-    return httpx.URL(url).raw_host.decode("ascii")
-
-
-def _port(url: str) -> int:
-    """The port that connections are made to."""
+def host_and_port(url: str) -> tuple[str, int]:
+    """Where connections for a URL are made to; the host in lower case."""
     parts = httpx.URL(url)
-    return parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.raw_host.decode("ascii"), parts.port or (443 if parts.scheme == "https" else 80)
 
 
 async def _close(response: httpx.Response) -> None:

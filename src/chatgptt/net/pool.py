@@ -21,7 +21,7 @@ import httpx
 from chatgptt._errors import ClosedError
 from chatgptt.net.lookup import Lookups
 from chatgptt.net.proxies import Proxies, Proxy
-from chatgptt.net.reach import Way
+from chatgptt.net.reach import Destination
 from chatgptt.net.sockets import ConnectionSockets
 from chatgptt.net.tls import tls_context
 
@@ -46,13 +46,17 @@ _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
 class Pool(httpx.AsyncBaseTransport):
     """As many connections as there are requests at once; some are kept for a while.
 
-    Each request has its `Way` among its extensions, as `way`.
+    Each request has its `Destination` among its extensions, as `destination`.
 
     Args:
         proxies: which proxy a request is sent through.
         most_idle: connections that are kept for later requests.
         keepalive: seconds that an idle connection is kept. Apache hangs up after 5 s, and no message must
             meet that.
+
+    Attributes:
+        busy: the connections that serve a request.
+        idle: the connections that wait for one, those that were used last at the end.
     """
 
     def __init__(self, proxies: Proxies, *, most_idle: int = 100, keepalive: float = 3.0) -> None:
@@ -60,23 +64,13 @@ class Pool(httpx.AsyncBaseTransport):
         self._most_idle = most_idle
         self._keepalive = keepalive
         self._lookups = Lookups()
-        self._busy: set[_Connection] = set()
-        self._idle: list[_Connection] = []
+        self.busy: set[_Connection] = set()
+        self.idle: list[_Connection] = []
         self.is_closed = False
         # A loop that ends closes the generators that were begun in it. Nothing else says that it ends.
         self._open_until_loop_ends = self._close_with_loop()
         with contextlib.suppress(StopIteration):
             self._open_until_loop_ends.__anext__().send(None)
-
-    @property
-    def busy_count(self) -> int:
-        """How many connections serve a request."""
-        return len(self._busy)
-
-    @property
-    def idle_count(self) -> int:
-        """How many connections are kept for later requests."""
-        return len(self._idle)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx.AsyncBaseTransport."""
@@ -84,7 +78,7 @@ class Pool(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol(f"no requests are made over {request.url.scheme!r}")
         surplus = self._take_surplus()
         connection = self._take(request.url)
-        self._busy.add(connection)
+        self.busy.add(connection)
         try:
             await _close_all(surplus)
             with self.errors_of_httpx():
@@ -114,16 +108,16 @@ class Pool(httpx.AsyncBaseTransport):
         if self.is_closed or not connection.is_idle:
             await self._discard(connection)
             return
-        self._busy.discard(connection)
-        self._idle.append(connection)
+        self.busy.discard(connection)
+        self.idle.append(connection)
         await _close_all(self._take_surplus())
 
     async def aclose(self) -> None:
         """Ends what is open or about to be."""
         self.is_closed = True
-        connections = [*self._busy, *self._idle]
-        self._idle.clear()
-        self._busy.clear()
+        connections = [*self.busy, *self.idle]
+        self.idle.clear()
+        self.busy.clear()
         try:
             await _close_all(connections)
         finally:
@@ -134,21 +128,21 @@ class Pool(httpx.AsyncBaseTransport):
         """The idle connection for a URL that was used last, or a new one."""
         proxy = self._proxies.find(str(url))
         route = (proxy, url.scheme, url.host, url.port)
-        for connection in reversed(self._idle):
+        for connection in reversed(self.idle):
             if connection.route == route:
-                self._idle.remove(connection)
+                self.idle.remove(connection)
                 return connection
         return _Connection(route, self._lookups, self._keepalive)
 
     def _take_surplus(self) -> list[_Connection]:
         """Idle connections that are too many or too old. Those that are used first are at the end."""
         surplus = []
-        while self._idle and (len(self._idle) > self._most_idle or self._idle[0].has_expired):
-            surplus.append(self._idle.pop(0))
+        while self.idle and (len(self.idle) > self._most_idle or self.idle[0].has_expired):
+            surplus.append(self.idle.pop(0))
         return surplus
 
     async def _discard(self, connection: _Connection) -> None:
-        self._busy.discard(connection)
+        self.busy.discard(connection)
         with anyio.CancelScope(shield=True):
             await connection.close()
 
@@ -193,9 +187,9 @@ class _Connection:
         Raises:
             ClosedError: where the connection is closed meanwhile.
         """
-        way = request.extensions.get("way")
-        assert isinstance(way, Way)
-        self._sockets.way = way
+        destination = request.extensions.get("destination")
+        assert isinstance(destination, Destination)
+        self._sockets.destination = destination
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         assert isinstance(request.stream, httpx.AsyncByteStream)

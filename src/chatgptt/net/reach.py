@@ -18,7 +18,7 @@ from chatgptt._errors import PageError
 from chatgptt.protocols.addresses import Space, is_further_in, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["REPLAY_PORTS", "Inward", "Lookup", "Reach", "Way"]
+__all__ = ["REPLAY_PORTS", "Destination", "Lookup", "OutOfReachError", "Reach"]
 
 REPLAY_PORTS = "x-chatgptt-replay-ports"
 """The header by which a replayed case names the ports of loopback that belong to it."""
@@ -30,7 +30,7 @@ Lookup = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a host, for a port; OSError where it has none."""
 
 
-class Inward(Exception):
+class OutOfReachError(Exception):
     """A page leads further in than where its site was found, or out of a replay."""
 
     def __init__(self, *, is_replay: bool = False) -> None:
@@ -65,24 +65,24 @@ class Reach:
         self._space: Space | None = None
         self._replay_ports: frozenset[int] | None = None
 
-    def judge_name(self, host: str, port: int) -> None:
+    def check_name(self, host: str, port: int) -> None:
         """By what a host says by itself: all there is where a proxy looks names up.
 
         Raises:
-            Inward: where it lies further in than home.
+            OutOfReachError: where it lies further in than home.
         """
-        self._judge_replay(host, port)
+        self._check_replay(host, port)
         if host not in self._named and is_further_in(host, self._home):
-            raise Inward
+            raise OutOfReachError
 
-    async def find(self, host: str, port: int, look_up: Lookup) -> list[str]:
+    async def find_addresses(self, host: str, port: int, look_up: Lookup) -> list[str]:
         """The addresses of a host that may be connected to.
 
         Raises:
-            Inward: where there is none.
+            OutOfReachError: where there is none.
             OSError: where it has no address at all.
         """
-        self._judge_replay(host, port)
+        self._check_replay(host, port)
         addresses = await look_up(host, port)
         if host == self._home:
             allowed = [one for one in addresses if self._space is None or space_of(one) >= self._space]
@@ -94,24 +94,24 @@ class Reach:
         if self._replay_ports is not None:
             allowed = [one for one in allowed if one == _REPLAY_ADDRESS]
         if not allowed:
-            raise Inward
+            raise OutOfReachError
         return allowed
 
-    def judge_connection(self, host: str, address: str) -> None:
+    def check_connection(self, host: str, address: str) -> None:
         """Judges a connection that stands. Those to home say where the site was found.
 
         Raises:
-            Inward: where it may not be used.
+            OutOfReachError: where it may not be used.
         """
         space = space_of(address)
         if host in self._named:
             return
         if self._space is not None and space < self._space:
-            raise Inward
+            raise OutOfReachError
         if host == self._home:
             self._space = space
 
-    def heed(self, host: str, headers: Mapping[str, str]) -> None:
+    def note_reply(self, host: str, headers: Mapping[str, str]) -> None:
         """Takes in the head of a reply: from home, on this machine, it may be that of a replay.
 
         Args:
@@ -130,10 +130,10 @@ class Reach:
         is_here = Space.LOOPBACK in (self._space, space_of_name(self._home))
         return is_here and self._replay_ports is None
 
-    def _judge_replay(self, host: str, port: int) -> None:
+    def _check_replay(self, host: str, port: int) -> None:
         ports = self._replay_ports
         if ports is not None and host not in self._named and not (host in _REPLAY_HOSTS and port in ports):
-            raise Inward(is_replay=True)
+            raise OutOfReachError(is_replay=True)
 
     async def _find_space(self, look_up: Lookup) -> Space:
         if self._space is None:
@@ -146,52 +146,23 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """Where one request may be connected to: to its own host within `reach`, or to a proxy.
-
-    Attributes:
-        url: the request's, for the error.
-        host: the request's own, as connections are made to it.
-    """
+class Destination:
+    """Where one request goes: to its own host and port, within `reach`, and perhaps through a proxy."""
 
     reach: Reach
-    url: str
     host: str
     port: int
 
     def check_name(self) -> None:
-        """See `Reach.judge_name`.
-
-        Raises:
-            PageError: where the request leads further in than home.
-        """
-        try:
-            self.reach.judge_name(self.host, self.port)
-        except Inward as error:
-            raise error.error(self.url) from error
+        """See `Reach.check_name`."""
+        self.reach.check_name(self.host, self.port)
 
     async def find_addresses(self, host: str, port: int, look_up: Lookup) -> list[str]:
-        """The addresses that may be connected to: those of the request's host, or of a proxy.
-
-        Raises:
-            PageError: where the request leads further in than home.
-            OSError: where there is no address.
-        """
-        if host != self.host:
-            return await look_up(host, port)
-        try:
-            return await self.reach.find(host, port, look_up)
-        except Inward as error:
-            raise error.error(self.url) from error
+        """See `Reach.find_addresses`; a proxy may be anywhere."""
+        is_own = host == self.host
+        return await (self.reach.find_addresses(host, port, look_up) if is_own else look_up(host, port))
 
     def check_connection(self, host: str, address: str) -> None:
-        """Judges a connection to the request's host; a proxy may be anywhere.
-
-        Raises:
-            PageError: where the connection leads further in than home.
-        """
-        try:
-            if host == self.host:
-                self.reach.judge_connection(host, address)
-        except Inward as error:
-            raise error.error(self.url) from error
+        """See `Reach.check_connection`; a proxy may be anywhere."""
+        if host == self.host:
+            self.reach.check_connection(host, address)

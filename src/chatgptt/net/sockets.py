@@ -2,7 +2,7 @@
 
 This backend
 
-- connects only where the request's `Way` allows it, and looks each name up once;
+- connects only where the request's `Destination` allows it, and looks each name up once;
 - remembers each socket until it is closed. httpcore loses a socket when a TLS or proxy handshake fails or is
   cancelled;
 - notices bytes behind an answer. httpcore would read them as the next answer.
@@ -21,9 +21,9 @@ import httpcore
 
 from chatgptt.net.lookup import Lookups
 from chatgptt.net.loops import call_in_child
-from chatgptt.net.reach import Way
+from chatgptt.net.reach import Destination
 
-__all__ = ["ConnectionSockets", "connect_first"]
+__all__ = ["ConnectionSockets", "connect_first", "find_peer", "find_tls"]
 
 _Value = TypeVar("_Value")
 
@@ -37,11 +37,11 @@ class ConnectionSockets(httpcore.AsyncNetworkBackend):
     """The sockets that are opened for one connection.
 
     Attributes:
-        way: where the request that is being sent may be connected to.
+        destination: where the request that is being sent goes.
     """
 
     def __init__(self, lookups: Lookups) -> None:
-        self.way: Way | None = None
+        self.destination: Destination | None = None
         self._lookups = lookups
         self._streams: list[_Stream] = []
 
@@ -54,23 +54,23 @@ class ConnectionSockets(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """See httpcore.AsyncNetworkBackend."""
-        assert self.way is not None
+        assert self.destination is not None
 
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
             return await _backend.connect_tcp(address, port, None, local_address, socket_options)
 
         try:
             with anyio.fail_after(timeout):
-                addresses = await self.way.find_addresses(host, port, self._lookups.look_up)
+                addresses = await self.destination.find_addresses(host, port, self._lookups.look_up)
                 stream = _Stream(await connect_first(connect, addresses, close=_close))
                 self._streams.append(stream)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-        peer = stream.get_extra_info("server_addr")  # none where it has been reset already
-        if isinstance(peer, tuple):
-            self.way.check_connection(host, str(peer[0]))
+        peer = find_peer(stream)
+        if peer:  # else it has been reset already
+            self.destination.check_connection(host, peer)
         return stream
 
     async def sleep(self, seconds: float) -> None:
@@ -215,6 +215,18 @@ async def connect_first(
     if not found:
         raise ConnectionError("no address answers") from ExceptionGroup("each address", errors)
     return found[0]
+
+
+def find_peer(stream: object) -> str:
+    """The address at the other end of a connection, from a trace event; "" where it is not known."""
+    peer = stream.get_extra_info("server_addr") if isinstance(stream, httpcore.AsyncNetworkStream) else None
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+
+
+def find_tls(stream: object) -> ssl.SSLObject | ssl.SSLSocket | None:
+    """The TLS of a connection, from a trace event; None where it has none."""
+    tls = stream.get_extra_info("ssl_object") if isinstance(stream, httpcore.AsyncNetworkStream) else None
+    return tls if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
 
 
 async def _close(stream: httpcore.AsyncNetworkStream) -> None:
