@@ -129,6 +129,20 @@ def ecosystem(session: nox.Session) -> None:
 
 
 @nox.session
+def httpx2(session: nox.Session) -> None:
+    """Test with httpx2, which continues httpx, in its place; it needs the alias that httpx2 makes for that."""
+    install(session, "test", extras="demo,socks")
+    session.install("httpx2[socks]")
+    packages = session.run(
+        "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True
+    )
+    # In a .pth file, since tests start programs of their own.
+    alias = "import httpx2; httpx2.alias_httpx()\n"
+    (Path(str(packages).strip()) / "httpx2_alias.pth").write_text(alias, encoding="utf-8")
+    session.run("pytest", *(session.posargs or ["tests/net", "tests/client", *RELIABILITY]))
+
+
+@nox.session
 def fixtures(session: nox.Session) -> None:
     """Replay every recorded case through the whole client, and print the catalogue."""
     install(session, "test", extras="demo,socks")

@@ -14,8 +14,9 @@ import anyio.to_thread
 
 from chatgptt._errors import ChatBoxNotFoundError, PageError
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
+from chatgptt.net.clients import Trace
 from chatgptt.net.deadline import in_time
-from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Trace, Transport
+from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Transport
 from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error
