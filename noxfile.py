@@ -139,7 +139,7 @@ def httpx2(session: nox.Session) -> None:
     # In a .pth file, since tests start programs of their own.
     alias = "import httpx2; httpx2.alias_httpx()\n"
     (Path(str(packages).strip()) / "httpx2_alias.pth").write_text(alias, encoding="utf-8")
-    session.run("pytest", *(session.posargs or ["tests/net", "tests/client", *RELIABILITY]))
+    session.run("pytest", *(session.posargs or ["--ignore=tests/wordpress", "--ignore=tests/browser"]))
 
 
 @nox.session
