@@ -1,12 +1,12 @@
-"""Recorded visits: record a page once, test against it offline for ever, see when the site has changed.
+"""Recorded visits: record a page once, test against it offline, and see what changed at the site.
 
     from chatgptt.recordings import read_case, serve_case
 
     with serve_case(read_case(Path("fixtures/wpaicg-stream"))) as site:
         chatgptt.ask(site.messages[0], site.page, state_dir=None)
 
-`record` makes cases, `scrub` takes out of them what is nobody's business, `serve_case` plays them on
-loopback, and `find_drift` says what has changed since. pytest finds the fixture `chat_site` by itself. See
+`record` makes a case without the secrets of the visit, `serve_case` replays it on loopback, and `find_drift`
+lists the differences between two recordings. pytest finds the fixture `chat_site` by itself. See
 docs/fixtures.md.
 """
 

@@ -23,7 +23,7 @@ from chatgptt.recordings.trim import is_needed_script, trim_page, trim_script
 __all__ = ["MADE_ANEW", "Cleaner", "any_escaping"]
 
 MADE_ANEW = frozenset({"chat_id", "_ts", "user_client_message_id", "nocache"})
-"""Parameters that are made up for each request and that nothing refers to; a case has `*` in their place."""
+"""Parameters that are made for each request and that nothing refers to. A case has `*` as their value."""
 
 _KEPT_HEADERS = frozenset(
     {
@@ -46,11 +46,11 @@ _KEPT_HEADERS = frozenset(
         "x-vercel-mitigated",
     }
 )
-"""Headers that the client or a browser acts on, or that tell whose reply it is (docs/protocols.md C1, C4)."""
+"""Headers that the client or a browser acts on, or that show who replies (docs/protocols.md C1, C4)."""
 
 
 class Cleaner:
-    """Replaces the secrets of one recording, wherever they are."""
+    """Replaces the secrets of one recording, and counts what it does."""
 
     def __init__(self, recording: Recording, secrets: Iterable[Secret]) -> None:
         self.places: Counter[str] = Counter()
@@ -85,7 +85,7 @@ class Cleaner:
         )
 
     def clean_exchange(self, exchange: Exchange) -> Exchange:
-        """The exchange, without secrets and without what a fixture has no use for."""
+        """The exchange without secrets, and without what a case does not need."""
         headers = tuple(
             (name, self.clean_text(value))
             for name, value in exchange.headers
@@ -125,7 +125,7 @@ class Cleaner:
         return body, cut(chunks, edits)
 
     def _clean_loaded(self, exchange: Exchange) -> bytes:
-        """A script as a page has to get it: whole, or none of it."""
+        """A script for a page that runs: whole, or empty."""
         if self._keeps_scripts or is_needed_script(exchange.path, exchange.body):
             return self._clean(exchange.body)[0]
         self.removed["scripts"] += bool(exchange.body)
@@ -137,7 +137,7 @@ class Cleaner:
         return apply(page, trim_page(page, self.removed, is_run=is_run))
 
     def clean_text(self, text: str) -> str:
-        """A text of ours: a URL, a field, an answer."""
+        """A text without secrets: a URL, a field, an answer."""
         return self._clean(text.encode("utf-8", "surrogatepass"))[0].decode("utf-8", "replace")
 
     def _clean(self, data: bytes) -> tuple[bytes, list[Edit]]:
@@ -163,19 +163,19 @@ class Cleaner:
         return apply(data, edits), edits
 
     def _with_scheme(self, found: bytes, stand_in: bytes) -> bytes:
-        """An address of the site takes the page's scheme, since a replayed case has only one."""
+        """The stand-in, with the page's scheme if the address had one: a replay has one scheme."""
         before = _ADDRESS.match(found)
         return stand_in if before is None else self._scheme + before["between"] + stand_in
 
 
 _LOG = re.compile(rb'("log":"?)\d{1,7}(?="?[,}])')
-"""1.x numbers its log entries, and says so in each JSON reply (docs/protocols.md W4)."""
+"""The number of a log entry, which each JSON reply of 1.x holds (docs/protocols.md W4)."""
 
 _ADDRESS = re.compile(rb"https?(?P<between>" + BETWEEN + rb")", re.I)
 
 
 def _in_one(body: bytes, chunks: tuple[Chunk, ...]) -> tuple[bytes, tuple[Chunk, ...]]:
-    """A body that nobody reads in pieces, in one chunk: where the network cut a page means nothing."""
+    """A body in one chunk. Where the network cut a page means nothing."""
     delay = sum(chunk.delay for chunk in chunks)
     return body, (Chunk(size_bytes=len(body), delay=delay),) if body else ()
 
@@ -183,11 +183,11 @@ def _in_one(body: bytes, chunks: tuple[Chunk, ...]) -> tuple[bytes, tuple[Chunk,
 _PLAIN = ""
 _FOREIGN_HOST = r"(?:www\.)?"
 _OWN_HOST = f"(?:https?{BETWEEN.decode()})?{_FOREIGN_HOST}"
-"""Text that may precede a value. Hosts are searched in lower case."""
+"""The text that may precede a value. Hosts are searched in lower case."""
 
 
 def any_escaping(secret: Secret, name: str) -> Word:
-    """A value however its characters are escaped."""
+    """A word that matches a value in any escaping."""
     end = f"(?P<{name}>)"
     if secret.kind == "host":
         end += "(?![0-9])" if secret.value[-1:].isdecimal() else "(?![a-z0-9-])"

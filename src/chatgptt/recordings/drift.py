@@ -1,8 +1,8 @@
-"""What has changed between a case and a fresh recording of the same page, in words.
+"""Drift: the differences between a case and a new recording of the same page, in words. Pure.
 
-Pure. It looks at what the client relies on: the protocol, the boxes with their attributes, the way to the
-tokens, the form of the replies, the outcome. Not at texts and nonces, which differ from day to day, nor at
-how a reply was cut.
+It compares what the client relies on: the protocol, the boxes with their attributes, the rung of the tokens,
+the form of the replies, the outcome. It does not compare texts, nonces and chunks, which differ from day to
+day.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_DEPTH = 6
 
 
 def find_drift(before: Case, now: Case) -> list[str]:
-    """What is different now, a sentence each; empty where nothing is that matters."""
+    """The differences, a sentence each; empty where none matters."""
     return [
         *_protocol(before, now),
         *_boxes(before.boxes, now.boxes),
@@ -37,7 +37,7 @@ def _protocol(before: Case, now: Case) -> Iterator[str]:
     if has_boxes and before.protocol != now.protocol:
         yield f"the site speaks another protocol: {before.protocol} before, {now.protocol} now"
     if has_boxes and before.plugin_version != now.plugin_version:
-        yield f"the plugin's version: {_said(before.plugin_version)} before, {_said(now.plugin_version)} now"
+        yield f"the plugin's version: {_text(before.plugin_version)} before, {_text(now.plugin_version)} now"
     was, is_ = before.served, now.served
     if was is not None and is_ is not None and was.status != is_.status:
         yield f"the page answers with HTTP {is_.status}, before with {was.status}"
@@ -47,16 +47,16 @@ def _boxes(before: tuple[ChatBox, ...], now: tuple[ChatBox, ...]) -> Iterator[st
     old, new = _by_place(before), _by_place(now)
     for place in dict.fromkeys((*old, *new)):
         if place not in new:
-            yield f"the {_named(old[place])} is gone"
+            yield f"the {_describe(old[place])} is gone"
         elif place not in old:
-            yield f"there is a new box: the {_named(new[place])}"
+            yield f"there is a new box: the {_describe(new[place])}"
     for place, box in old.items():
         if place in new:
             yield from _attributes(box, new[place])
 
 
 def _by_place(boxes: tuple[ChatBox, ...]) -> dict[tuple[str, str, int, int], ChatBox]:
-    """Boxes by what they are; equal ones are told apart by their order."""
+    """Boxes by protocol, kind and bot, and by their order where these are equal."""
     found: dict[tuple[str, str, int, int], ChatBox] = {}
     for box in boxes:
         turn = sum(1 for place in found if place[:3] == (box.protocol, box.kind, box.bot_id))
@@ -64,12 +64,12 @@ def _by_place(boxes: tuple[ChatBox, ...]) -> dict[tuple[str, str, int, int], Cha
     return found
 
 
-def _named(box: ChatBox) -> str:
+def _describe(box: ChatBox) -> str:
     return f"{box.kind} box of bot {box.bot_id} ({box.protocol})"
 
 
 def _attributes(old: ChatBox, new: ChatBox) -> Iterator[str]:
-    name = _named(old)
+    name = _describe(old)
     if (old.nonce is None) != (new.nonce is None):
         yield f"the {name} shows {'no usable nonce any more' if new.nonce is None else 'its nonce now'}"
     if (old.consent == "") != (new.consent == ""):
@@ -85,7 +85,7 @@ def _attributes(old: ChatBox, new: ChatBox) -> Iterator[str]:
     )
     for words, was, is_ in pairs:
         if was != is_:
-            yield f"the {name} {words}: {_said(was)} before, {_said(is_)} now"
+            yield f"the {name} {words}: {_text(was)} before, {_text(is_)} now"
 
 
 def _asks(before: Case, now: Case) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _asks(before: Case, now: Case) -> Iterator[str]:
         if _outcome(old) != _outcome(new):
             yield f"{which} comes to {_outcome(new)}, before to {_outcome(old)}"
         elif old.rung != new.rung:
-            yield f"the tokens for {which} come from {_said(new.rung)}, before from {_said(old.rung)}"
+            yield f"the tokens for {which} come from {_text(new.rung)}, before from {_text(old.rung)}"
         if old.outcome == new.outcome == "answered" and old.is_streamed != new.is_streamed:
             yield f"the answer to {which} {'is a stream now' if new.is_streamed else 'is no stream any more'}"
 
@@ -106,7 +106,7 @@ def _outcome(ask: Ask) -> str:
     return " ".join(filter(None, (ask.outcome, ask.reason)))
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     match value:
         case None | "":
             return "none"
@@ -133,7 +133,7 @@ def _replies(before: Case, now: Case) -> Iterator[str]:
 def _by_action(case: Case) -> dict[str, list[Exchange]]:
     found: dict[str, list[Exchange]] = {}
     for exchange in case.exchanges:
-        if exchange.action and exchange.by == "client":  # what a page asks for besides is its own affair
+        if exchange.action and exchange.by == "client":  # the page's other requests do not matter
             found.setdefault(exchange.action, []).append(exchange)
     return found
 
@@ -141,28 +141,28 @@ def _by_action(case: Case) -> dict[str, list[Exchange]]:
 def _forms(action: str, old: list[Exchange], new: list[Exchange]) -> Iterator[str]:
     was, is_ = ([one.status for one in some] for some in (old, new))
     if was != is_:
-        yield f"{action} is answered with HTTP {_listed(is_)}, before with {_listed(was)}"
+        yield f"{action} is answered with HTTP {_join(is_)}, before with {_join(was)}"
     kinds_before, kinds_now = ({one.media_type for one in some} for some in (old, new))
     if kinds_before != kinds_now:
-        kinds = f"as {_listed(sorted(kinds_now))}, before as {_listed(sorted(kinds_before))}"
+        kinds = f"as {_join(sorted(kinds_now))}, before as {_join(sorted(kinds_before))}"
         yield f"{action} is answered {kinds}"
-        return  # of another kind, nothing else is the same either
+        return  # the parts of another kind cannot be compared
     parts_before, parts_now = (set().union(*map(_parts, some)) for some in (old, new))
     if gone := parts_before - parts_now:
-        yield f"the reply to {action} lacks: {_listed(sorted(gone))}"
+        yield f"the reply to {action} lacks: {_join(sorted(gone))}"
     if fresh := parts_now - parts_before:
-        yield f"the reply to {action} has in addition: {_listed(sorted(fresh))}"
+        yield f"the reply to {action} has in addition: {_join(sorted(fresh))}"
     ended, ends = ([one.ending for one in some] for some in (old, new))
     if set(ended) != set(ends):
-        yield f"the reply to {action} is {_listed(ends)}, before {_listed(ended)}"
+        yield f"the reply to {action} is {_join(ends)}, before {_join(ended)}"
 
 
-def _listed(values: Iterable[str | int]) -> str:
+def _join(values: Iterable[str | int]) -> str:
     return ", ".join(dict.fromkeys(map(str, values))) or "nothing"
 
 
 def _parts(exchange: Exchange) -> set[str]:
-    """The events of a stream and the keys of its JSON, whatever they hold."""
+    """The events of a stream and the keys of its JSON, without their values."""
     text = exchange.body.decode("utf-8", "replace")
     if exchange.media_type != "text/event-stream":
         return {path for found in find_objects(text) for path in _paths(found, "", 0)}
@@ -172,11 +172,11 @@ def _parts(exchange: Exchange) -> set[str]:
     for event in events:
         name = f"event {event.name or 'message'}"
         value = loads(event.data)
-        found |= {f"{name}: {path}" for path in _paths(value, "", 0)} or {f"{name}: {_sort_of(event.data)}"}
+        found |= {f"{name}: {path}" for path in _paths(value, "", 0)} or {f"{name}: {_data_form(event.data)}"}
     return found | ({"lines that are no event"} if decoder.stray.strip() else set())
 
 
-def _sort_of(data: str) -> str:
+def _data_form(data: str) -> str:
     return data if re.fullmatch(r"\[[A-Z]{2,20}\]", data) else "text" if data else "nothing"
 
 

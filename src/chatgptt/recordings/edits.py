@@ -1,7 +1,7 @@
-"""Replacing parts of a body without losing where its chunks were cut.
+"""Edits of a body that keep its chunks. Pure.
 
-Pure. An edit is a span of the old bytes and what stands there now. A cut inside of an edited span stays
-where it was as far as the new bytes reach, so that a nonce that came in two chunks still does.
+An edit is a span of the old bytes, and the new bytes in its place. A chunk that ends inside the span ends
+there still, as far as the new bytes reach: a nonce that came in two chunks still does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Edit:
 
 
 def sub(pattern: re.Pattern[bytes], make: Callable[[re.Match[bytes]], bytes], old: bytes) -> list[Edit]:
-    """The edits that replace each match by what `make` makes of it; none for those that stay as they are."""
+    """The edits that replace each match by the result of `make`; no edit where the result is the same."""
     edits = []
     for found in pattern.finditer(old):
         new = make(found)
@@ -49,7 +49,7 @@ def apply(old: bytes, edits: Iterable[Edit]) -> bytes:
 
 
 def cut(chunks: tuple[Chunk, ...], edits: Iterable[Edit]) -> tuple[Chunk, ...]:
-    """The chunks of a body after its edits; those of which nothing is left are gone."""
+    """The chunks of a body after its edits, without those that became empty."""
     ordered = sorted(edits, key=lambda edit: edit.start)
     found: list[Chunk] = []
     old_at = new_at = shift = index = 0
@@ -76,8 +76,8 @@ _BLOB = re.compile(rb"(?<![A-Za-z0-9+/_-])()([A-Za-z0-9+/]{12,}={0,2})(?![A-Za-z
 
 
 def base64_texts(old: bytes) -> Iterator[tuple[int, int, bytes, bytes, bytes]]:
-    """Every run of base64 that holds text: start, end, the head of its `data:` URI, itself, its text."""
-    starts: list[int] = []  # of the URIs, in their order, and their ends
+    """Each run of base64 that holds text: start, end, the head of its `data:` URI, the run, its text."""
+    starts: list[int] = []  # the starts and ends of the URIs, in order
     ends: list[int] = []
     for pattern in (_DATA_URI, _BLOB):
         for found in pattern.finditer(old):

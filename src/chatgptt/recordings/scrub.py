@@ -30,7 +30,7 @@ __all__ = ["ScrubReport", "check", "scrub"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrubReport:
-    """What was replaced and what was left out.
+    """The counts of what was replaced and left out.
 
     Attributes:
         values: how many different values of each kind were found.
@@ -61,10 +61,10 @@ def _counted(number: int, noun: str) -> str:
 
 
 def scrub(recording: Recording) -> tuple[Case, ScrubReport]:
-    """The recording as a case that can be shown to anybody, and what was done to it.
+    """The recording as a case that can be published, and the report.
 
     Raises:
-        CaseError: where a value would be left, or the page would not show the same boxes any more.
+        CaseError: where a secret would remain, or the page would show other boxes.
     """
     secrets = find_secrets(recording)
     cleaner = Cleaner(recording, secrets)
@@ -99,7 +99,7 @@ def scrub(recording: Recording) -> tuple[Case, ScrubReport]:
 
 
 def boxes_of(case: Case) -> tuple[ChatBox, ...]:
-    """The boxes that the case's page shows as it was served, by extraction alone."""
+    """The boxes in the page as the site sent it, by extraction alone."""
     served = case.served
     if served is None or served.status >= 400 or served.media_type not in ("", "text/html", "text/plain"):
         return ()
@@ -107,12 +107,12 @@ def boxes_of(case: Case) -> tuple[ChatBox, ...]:
 
 
 def rendered_boxes_of(case: Case) -> tuple[ChatBox, ...]:
-    """The boxes of the page's document as the browser left it, by extraction alone."""
+    """The boxes in the document that the browser made of the page, by extraction alone."""
     return tuple(find_boxes(Page(case.rendered, case.page))) if case.rendered else ()
 
 
 def _plain(box: ChatBox, cleaner: Cleaner) -> tuple[object, ...]:
-    """What of a box scrubbing may not change, its texts cleaned on both sides."""
+    """The parts of a box that scrubbing must not change, with cleaned texts."""
     texts = (box.ajax_url, box.nonce or "", box.name, box.page_url, box.consent)
     return (
         *(cleaner.clean_text(text) for text in texts),
@@ -127,10 +127,10 @@ def _clean_ask(ask: Ask, cleaner: Cleaner) -> Ask:
 
 
 def check(case: Case, secrets: Iterable[Secret]) -> None:
-    """Searches everything that would be written for every value, in every escaping.
+    """Searches the files of a case for every secret, in every escaping.
 
     Raises:
-        CaseError: naming file and kind of what is left, never the value.
+        CaseError: with file and kind of the secrets that remain, never their value.
     """
     wanted = {secret.value.lower(): secret.kind for secret in secrets if secret.kind != "time"}
     if not wanted:
@@ -158,7 +158,7 @@ def check(case: Case, secrets: Iterable[Secret]) -> None:
 
 
 def _in_base64(value: str) -> Iterator[bytes]:
-    """The characters that a value has in base64 at each of its three alignments, whatever is around it."""
+    """The characters of a value in base64, at each of the three alignments."""
     data = value.encode("utf-8", "surrogatepass")
     for before in range(3):
         code = base64.b64encode(b"\0" * before + data)

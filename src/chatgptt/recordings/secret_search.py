@@ -39,30 +39,30 @@ _SAFE_HOSTS = re.compile(
     r"cloudflare\.com|jsdelivr\.net|cloudflare\.net|aipower\.org|example\.(?:com|org|net))$",
     re.I,
 )
-"""Hosts that every WordPress page names; they tell nothing about one."""
+"""Hosts that every WordPress page names. They say nothing about the site."""
 
 _MOST_TEXT = 60
-"""Characters of one searched value; longer ones are searched in pieces, as each may be escaped."""
+"""Characters of one searched value. A longer one is searched in pieces, since it may be escaped anywhere."""
 
 _LEAST = 6
-"""Characters below which a value is not searched for: it would be found everywhere."""
+"""Characters of a value at least. A shorter one would be found everywhere."""
 
 _WHOLE: frozenset[SecretKind] = frozenset({"host", "e-mail address"})
-"""Values that are replaced as a whole, however long they are: a part of one cannot be recognised."""
+"""Kinds whose values are replaced whole, however long: a part of one cannot be recognised."""
 
 _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A value that must not be told."""
+    """A value that must not be published."""
 
     kind: SecretKind
     value: str = field(repr=False)
 
 
 def find_secrets(recording: Recording) -> list[Secret]:
-    """Every value of the recording that must not be told, in the order in which they appear."""
+    """The secrets of a recording, in the order of their first places."""
     found: dict[str, Secret] = {}
 
     def add(kind: SecretKind, value: str) -> None:
@@ -91,14 +91,14 @@ def find_secrets(recording: Recording) -> list[Secret]:
         for text in (exchange.path, *_texts(exchange)):
             for view in unwrapped(text):
                 _search(view, recording, add)
-    for text in (recording.page, recording.rendered.decode("utf-8", "replace"), *_asked(recording)):
+    for text in (recording.page, recording.rendered.decode("utf-8", "replace"), *_call_texts(recording)):
         for view in unwrapped(text):
             _search(view, recording, add)
     return list(found.values())
 
 
 def names_of_host(host: str, *, has_parent: bool = True) -> Iterator[str]:
-    """A host with its port and without, less its `www.`, and the domain that it belongs to."""
+    """A host without `www.`, with its port and without, and its parent domain."""
     name = host.lower().removeprefix("www.")
     yield name
     bare = re.sub(r":\d+$", "", name)
@@ -114,12 +114,12 @@ def _texts(exchange: Exchange) -> Iterator[str]:
     yield exchange.body.decode("utf-8", "surrogateescape")
     for _, value in (*exchange.headers, *exchange.query, *exchange.fields):
         yield value
-    if exchange.by == "browser":  # a page's own requests, where a name may tell what its value is
+    if exchange.by == "browser":  # in a page's own requests a name may show what its value is
         for name, value in (*exchange.query, *exchange.fields):
             yield f"{name}={value}"
 
 
-def _asked(recording: Recording) -> Iterator[str]:
+def _call_texts(recording: Recording) -> Iterator[str]:
     yield recording.note
     for ask in recording.asks:
         yield ask.message or ""

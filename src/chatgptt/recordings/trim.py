@@ -1,13 +1,12 @@
-"""What of a page is left out: styles, pictures, scripts that have nothing to do with the chat, long texts.
+"""Trimming: leaves styles, pictures, scripts without a link to the chat, and long texts out of a page. Pure.
 
-Pure. The page is cut up by a pattern and never printed anew by a parser, since what a fixture is good for is
-the very markup: quotes that are missing, elements that are never closed, boxes that are commented out. So
-this is no parser, and may misjudge a page that is bad enough; whoever trims checks afterwards that the page
-still shows the same boxes.
+A pattern cuts the page up, and no parser prints it again: the markup itself is what a case is for, with its
+missing quotes, unclosed elements and commented boxes. The pattern may misread a very bad page, so `scrub`
+checks that the page still shows the same boxes.
 
-A page that a browser has to run keeps its scripts, since what one of them is for shows only when it is run.
+A page that a browser has to run keeps its scripts: only running them shows which are needed.
 
-Trimming what was trimmed changes nothing.
+Trimming a trimmed page changes nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from chatgptt.recordings.edits import Edit, base64_texts
 __all__ = ["is_needed_script", "trim_page", "trim_script"]
 
 _TEXT_MOST = 48
-"""Characters of a text outside of the boxes that are left alone; a longer one is cut to fewer than this."""
+"""Characters of a text outside of the boxes. A longer text is cut to fewer."""
 
 _SCRIPT_MOST_BYTES = 32 * 1024
-"""A script longer than this is a bundle: only what is around the chat's names is kept of it."""
+"""A script longer than this is a bundle. Only the code around the chat's names is kept of it."""
 
 _AROUND_BYTES = 2048
 
@@ -45,7 +44,7 @@ _TOKEN = re.compile(
 _RAW = frozenset(b"script style svg picture video audio canvas".split())
 _KEPT = frozenset(b"textarea xmp".split())
 _ENDS = {name: re.compile(rb"</" + name + rb"\s*+>", re.I) for name in _RAW | _KEPT}
-"""How the elements end that are dealt with as a whole, whatever is in them."""
+"""The end tags of elements that are handled as a whole."""
 
 _RELATED = re.compile(
     rb"wpaicg|aipkit|gpt3-ai-content-generator|admin-ajax|nonce"
@@ -83,7 +82,7 @@ def trim_page(html: bytes, removed: Counter[str], *, is_run: bool = False) -> li
         is_run: whether a browser has to run the page.
     """
     edits = []
-    depth = 0  # of the elements of one kind inside of a box, from the box on
+    depth = 0  # how many `div` are open, from the box on; 0 outside of boxes
     for found, end in _tokens(html):
         if found["name"] is not None and end is None:
             depth = _depth(depth, found)
@@ -95,8 +94,8 @@ def trim_page(html: bytes, removed: Counter[str], *, is_run: bool = False) -> li
 
 
 def _tokens(html: bytes) -> Iterator[tuple[re.Match[bytes], re.Match[bytes] | None]]:
-    """The page in pieces, an element that is dealt with as a whole with its end tag."""
-    without_end: set[bytes] = set()  # these are not looked for again behind a place where there is none
+    """The page in pieces. An element that is handled as a whole comes with its end tag."""
+    without_end: set[bytes] = set()  # the names whose end tag does not follow any more
     at = 0
     while found := _TOKEN.match(html, at):
         name = b"" if found["close"] else (found["name"] or b"").lower()
@@ -133,7 +132,7 @@ def _trim(
         elif name == b"meta" and not _KEPT_META.search(attributes):
             yield Edit(found.start(), found.end(), b""), "descriptions"
         else:
-            # How things lie decides what a script sees; it costs little.
+            # Scripts read the layout, and its styles are short.
             yield from _trim_attributes(found, keeps_styles=is_in_box or is_run)
     elif found["text"] is not None and not is_in_box:
         short = _shortened(found["text"])
@@ -141,7 +140,7 @@ def _trim(
 
 
 def _may_run(found: re.Match[bytes]) -> bool:
-    """Whether it is a script that does something when the page is run."""
+    """Whether it is a script that a browser runs."""
     attributes = found["attributes"]
     return found["name"].lower() == b"script" and not (
         _NOT_RUN.search(attributes) or _TRACKER.search(attributes)
@@ -174,14 +173,14 @@ def _trim_attributes(found: re.Match[bytes], *, keeps_styles: bool) -> Iterator[
 
 
 def _is_related(code: bytes) -> bool:
-    """Whether a script has to do with the chat, also where an optimiser wrapped it into a `data:` URI."""
+    """Whether a script names the chat, also where an optimiser wrapped it into a `data:` URI."""
     if _RELATED.search(code) or (b"%" in code and _RELATED.search(unquote_to_bytes(code))):
         return True
     return any(_RELATED.search(text) for *_, text in base64_texts(code))
 
 
 def _is_own_file(attributes: bytes) -> bool:
-    """Whether a script is a file that tells where the site is, or may have the chat's scripts in it (C3)."""
+    """Whether a script's address shows where the site is, or may hold the chat's scripts (C3)."""
     return (
         re.search(rb"/wp-includes/|/cache/|/uploads/|/min/|autoptimize|combined", attributes, re.I)
         is not None
@@ -189,12 +188,12 @@ def _is_own_file(attributes: bytes) -> bool:
 
 
 def is_needed_script(path: str, code: bytes) -> bool:
-    """Whether a script that a page loads has to do with the chat by its names, or is one that others need."""
+    """Whether a script that a page loads names the chat, or is one of WordPress that others need."""
     return _is_related(path.encode() + b"\n" + code) or "/wp-includes/" in path
 
 
 def trim_script(code: bytes) -> list[Edit]:
-    """The edits that leave of a bundle only what is around the chat's names."""
+    """The edits that keep of a bundle only the code around the chat's names."""
     if len(code) <= _SCRIPT_MOST_BYTES:
         return []
     edits = []
