@@ -41,12 +41,13 @@ from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import find_site
 from chatgptt.sites.named import NamedSite
+from chatgptt.state.folder import default_folder
 from chatgptt.tokens.acquisition import Wanted
 from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.pages import PageReader
 from chatgptt.tokens.static import HtmlRung, ScriptRung
-from chatgptt.tokens.store import TokenStore, default_folder
+from chatgptt.tokens.store import TokenStore
 
 if TYPE_CHECKING:
     import httpx

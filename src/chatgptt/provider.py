@@ -19,7 +19,7 @@ from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import fold, read_turns
-from chatgptt.tokens.store import default_folder
+from chatgptt.state.folder import default_folder
 
 if TYPE_CHECKING:
     import httpx

@@ -19,7 +19,8 @@ import atheris
 with atheris.instrument_imports(include=["chatgptt"]):
     from hostile.readers import READERS, read
 
-    from chatgptt.tokens.store import _NotOurs, _read
+    from chatgptt.state.folder import NotOursError
+    from chatgptt.tokens.records import decode
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".fuzz"
@@ -33,11 +34,9 @@ MAX_MB = 1024
 
 def read_state(data: bytes) -> object:
     """A file of the token store."""
-    path = FOLDER / "state.json"
-    path.write_bytes(data)
     try:
-        return repr(_read(path, SITE))
-    except (OSError, _NotOurs) as error:  # a disk that cannot be used, or a file of a later version
+        return repr(decode(data, SITE))
+    except NotOursError as error:  # a file of a later version
         return type(error).__name__
 
 

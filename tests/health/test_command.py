@@ -25,7 +25,7 @@ STATIC = ("health-check", "--strategy", "static")
 
 
 def state() -> Path:
-    from chatgptt.tokens.store import default_folder
+    from chatgptt.state.folder import default_folder
 
     return default_folder()
 

@@ -65,7 +65,7 @@ from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
 from chatgptt.tokens.acquisition import Acquired
-from chatgptt.tokens.store import _Change, _Site
+from chatgptt.tokens.records import Change, SiteRecord
 
 NONCE = "5ec4e7ab1e"
 CACHE_KEY = "aipkit_sse_s3cretkey"
@@ -503,8 +503,8 @@ def test_no_secret_is_in_the_repr_of_a_value() -> None:
             head,
             ReplyEnding(thread_id=THREAD),
             Acquired(tokens=tokens, requests=1, findings=()),
-            _Site(visitor=visitor, tokens={"key": tokens}),
-            _Change(added={"key": tokens}, dropped=("key", NONCE)),
+            SiteRecord(visitor=visitor, tokens={"key": tokens}),
+            Change(added={"key": tokens}, dropped=("key", NONCE)),
         ]
     )
     for secret in (*GIVEN, THREAD, "CL13NTid00", "s3ssion-id", "c0nversation"):

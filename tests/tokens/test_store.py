@@ -19,7 +19,8 @@ from asking import answer, client_of, outcome
 from chatgptt import AsyncClient, RefusedError, Reply, StateDir
 from chatgptt._models import ChatBox, StoredCookie, Tokens
 from chatgptt.demo import DemoSite
-from chatgptt.tokens.store import TokenStore, default_folder
+from chatgptt.state.folder import default_folder
+from chatgptt.tokens.store import TokenStore
 
 SITE = "https://site.example"
 NOW = 1_750_000_000.0

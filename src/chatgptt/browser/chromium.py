@@ -22,7 +22,7 @@ from chatgptt.browser.failures import first_line_of
 from chatgptt.browser.installed import INSTALL_HINT, Found, no_display
 from chatgptt.browser.reaper import Reaper
 from chatgptt.browser.tab import Crashed, Tab, TabOptions
-from chatgptt.tokens.store import check_owner
+from chatgptt.state.folder import check_owner
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright

@@ -15,7 +15,7 @@ from chatgptt.health.page import report_page
 from chatgptt.health.trends import Trend, alike, read_trend
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import replace_file
-from chatgptt.tokens.store import default_folder
+from chatgptt.state.folder import default_folder
 
 __all__ = ["show_history", "write_report"]
 

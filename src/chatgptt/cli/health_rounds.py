@@ -27,7 +27,7 @@ from chatgptt.protocols.urls import without_credentials
 from chatgptt.sites.file import find_site, read_sites
 from chatgptt.sites.named import NamedSite
 from chatgptt.state.files import check_file
-from chatgptt.tokens.store import default_folder
+from chatgptt.state.folder import default_folder
 
 __all__ = ["run_checks"]
 

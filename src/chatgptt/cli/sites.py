@@ -45,7 +45,7 @@ def command(sites_file: Path | None, as_json: bool) -> None:
 def _list(file: Path | None, *, as_json: bool) -> None:
     from chatgptt.health.history import History
     from chatgptt.sites.file import read_sites, sites_path
-    from chatgptt.tokens.store import default_folder
+    from chatgptt.state.folder import default_folder
 
     history = History(default_folder())
     listed = [(site, history.latest(_page_of(site), site.bot)) for site in read_sites(file)]

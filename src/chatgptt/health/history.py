@@ -27,7 +27,7 @@ from chatgptt.health.trends import Check, PhaseSeen
 from chatgptt.net.loops import ThreadLock
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import is_trusted
-from chatgptt.tokens.store import UNUSABLE, check_owner
+from chatgptt.state.folder import UNUSABLE, check_owner
 
 __all__ = ["FILE_NAME", "History", "Remembered"]
 

@@ -1,0 +1,167 @@
+"""The state folder: where it is, whose it is, its lock, and files in it that are replaced in one step.
+
+Writers take turns by a lock on the folder itself. It leaves nothing behind, and ends with the process that
+holds it. A reader takes no lock: a file is replaced in one step, so it never sees half of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from chatgptt.state.files import is_trusted
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "UNUSABLE",
+    "BusyError",
+    "NotOursError",
+    "check_owner",
+    "default_folder",
+    "locked",
+    "read_own_file",
+    "replace_own_file",
+]
+
+UNUSABLE = (
+    "the state folder %s cannot be used, working on without it: %s "
+    "(mend that, or name another folder with CHATGPTT_STATE_DIR or state_dir)"
+)
+"""The warning about a folder that cannot be used, logged once."""
+
+_MOST_WAITS = 10
+"""How many times as long a lock is waited for at most, while other processes write."""
+
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""No link is followed, and a pipe in the file's place makes no reader wait."""
+
+
+class NotOursError(Exception):
+    """A file that is neither read nor replaced; the words say what it is."""
+
+
+class BusyError(Exception):
+    """Another process holds the lock too long; it may have been stopped."""
+
+
+def default_folder() -> Path:
+    """The platform's folder for a program's state, or what `CHATGPTT_STATE_DIR` names."""
+    named = os.environ.get("CHATGPTT_STATE_DIR")
+    if named:
+        return Path(named)
+    import platformdirs  # here, since its import takes time, which is needless where a folder is given
+
+    return Path(platformdirs.user_state_dir("chatgptt", appauthor=False))
+
+
+def check_owner(folder: Path) -> None:
+    """Refuses a folder in which another user could say who we are.
+
+    Raises:
+        OSError: for such a folder, and for one that cannot be reached.
+    """
+    try:
+        found = os.stat(folder)
+    except FileNotFoundError:
+        if os.path.islink(folder):
+            raise OSError("it is a link to nowhere") from None
+        return  # it will be made
+    if not stat.S_ISDIR(found.st_mode):
+        raise OSError("it is no folder")
+    if not is_trusted(found.st_uid):
+        raise OSError("it belongs to somebody else")
+
+
+@contextlib.contextmanager
+def locked(folder: Path, patience: float) -> Iterator[None]:
+    """Holds the folder's lock; the folder is made where it is missing.
+
+    Args:
+        folder: the folder.
+        patience: seconds to wait for a process that holds the lock and does not write.
+
+    Raises:
+        BusyError: where the wait was in vain.
+        OSError: where the folder cannot be used.
+    """
+    check_owner(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform == "win32":  # folders cannot be locked there: the last writer wins
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _take_lock(descriptor, patience)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            raise OSError("it was replaced meanwhile")  # others hold the lock of the new one
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take_lock(descriptor: int, patience: float) -> None:
+    now = time.monotonic()
+    give_up, end, pause, written_at = now + patience, now + _MOST_WAITS * patience, 0.002, 0
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            now, before, written_at = time.monotonic(), written_at, os.fstat(descriptor).st_mtime_ns
+            if written_at != before:
+                give_up = min(now + patience, end)
+            elif now > give_up:
+                raise BusyError from None
+        time.sleep(random.uniform(0.0, pause))
+        pause = min(1.5 * pause, 0.05)  # after a long wait there are many waiters, who slow the writers down
+
+
+def read_own_file(path: Path, most_bytes: int) -> bytes | None:
+    """The bytes of a file in the state folder; None where there is none, or a larger one.
+
+    Raises:
+        NotOursError: where the file is to be left alone.
+        OSError: where the folder cannot be used.
+    """
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        is_passing = error.errno in (errno.EMFILE, errno.ENFILE)
+        if is_passing or not os.path.lexists(path):
+            raise
+        raise NotOursError(f"cannot be read ({error.strerror})") from error
+    found = os.fstat(descriptor)
+    is_file = stat.S_ISREG(found.st_mode)
+    if not is_file or not is_trusted(found.st_uid):
+        os.close(descriptor)
+        raise NotOursError("belongs to somebody else" if is_file else "is no file")
+    with open(descriptor, "rb") as file:
+        data = file.read(most_bytes + 1)
+    return data if len(data) <= most_bytes else None
+
+
+def replace_own_file(path: Path, data: bytes) -> None:
+    """Puts `data` in the place of a file, readable by its owner alone; the caller holds the lock."""
+    # Always the same name: under the lock, one that is there already was left by a writer that died.
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
