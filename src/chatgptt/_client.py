@@ -6,6 +6,7 @@ The ladder gets the tokens, a stream sends the question and reads the answer.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import time
@@ -30,7 +31,8 @@ from chatgptt._models import (
     Timeouts,
 )
 from chatgptt._stream import AsyncReplyStream, Context
-from chatgptt.browser.on_demand import BrowserOnDemand
+from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
+from chatgptt.browser.visitor import identity_for
 from chatgptt.net.clients import HandedInClient, OwnClients
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
@@ -174,17 +176,22 @@ class AsyncClient:
         store = TokenStore(self._folder, time.time)
         reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
         self._browser = BrowserOnDemand(
-            browser,
-            folder=self._folder,
-            user_agent=user_agent or DEFAULT_USER_AGENT,
-            headers=check_headers(headers),
-            auth=auth,
-            proxy=self._proxy,
-            policy=policy,
-            cookies_for=transport.cookies_for,
-            reach_of=lambda page: transport.reach,
-            clock=time.time,
-            sleep=anyio.sleep,
+            BrowserSetup(
+                options=browser,
+                folder=self._folder,
+                identity_for=functools.partial(
+                    identity_for,
+                    user_agent=user_agent or DEFAULT_USER_AGENT,
+                    headers=check_headers(headers),
+                    auth=auth,
+                    proxy=self._proxy,
+                ),
+                policy=policy,
+                cookies_for=transport.cookies_for,
+                reach_of=lambda page: transport.reach,
+                clock=time.time,
+                sleep=anyio.sleep,
+            )
         )
         rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), self._browser)
         self._context = Context(

@@ -12,8 +12,9 @@ import anyio
 import httpx
 
 from chatgptt._models import Strategy, Timeouts
+from chatgptt.browser.on_demand import BrowserSetup
 from chatgptt.browser.rung import BrowserRung
-from chatgptt.browser.shared import BrowserOptions, SharedBrowser
+from chatgptt.browser.shared import BrowserOptions
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.clients import HandedInClient
 from chatgptt.net.deadline import Deadline
@@ -36,8 +37,6 @@ class Acquiring:
         identity: VisitorIdentity | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.browser = SharedBrowser(options or BrowserOptions())
-        self._identity = identity or VisitorIdentity(user_agent=DEFAULT_USER_AGENT)
         self._http = httpx.AsyncClient()
         self.transport = Transport(
             HandedInClient(self._http),
@@ -48,7 +47,20 @@ class Acquiring:
             timeouts=Timeouts(),
             clock=time.time,
         )
+        visitor = identity or VisitorIdentity(user_agent=DEFAULT_USER_AGENT)
         self._policy = RetryPolicy(attempts=1)
+        self._rung = BrowserRung(
+            BrowserSetup(
+                options=options,
+                identity_for=lambda page: visitor,
+                policy=self._policy,
+                cookies_for=self.transport.cookies_for,
+                reach_of=lambda page: Reach(urlsplit(page).hostname or ""),
+                clock=time.time,
+                sleep=anyio.sleep,
+            )
+        )
+        self.browser = self._rung.browser
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,16 +82,7 @@ class Acquiring:
         timeout: float = 60.0,
     ) -> Acquired:
         reader = PageReader(self.transport, self._policy, clock=time.time, sleep=anyio.sleep)
-        rung = BrowserRung(
-            self.browser,
-            lambda page: self._identity,
-            self._policy,
-            cookies_for=self.transport.cookies_for,
-            reach_of=lambda page: Reach(urlsplit(page).hostname or ""),
-            clock=time.time,
-            sleep=anyio.sleep,
-        )
-        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), rung)
+        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), self._rung)
         ladder = Ladder(rungs, TokenStore(None, time.time), strategy)
         return await ladder.acquire(
             Wanted(page=page, bot=bot), Deadline(timeout), rejected, is_last_resort=is_last_resort

@@ -10,7 +10,8 @@ import pytest
 from asking import QUICK
 
 from chatgptt._errors import BrowserError
-from chatgptt.browser.on_demand import BrowserOnDemand
+from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
+from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.reach import Reach
 from chatgptt.tokens.acquisition import Acquisition, PageFacts, Wanted
@@ -20,17 +21,15 @@ pytestmark = pytest.mark.anyio
 
 def rung(folder: Path | None = None) -> BrowserOnDemand:
     return BrowserOnDemand(
-        None,
-        folder=folder,
-        user_agent="Tester/1.0",
-        headers={},
-        auth=None,
-        proxy=None,
-        policy=QUICK,
-        cookies_for=lambda url: (),
-        reach_of=lambda page: Reach(""),
-        clock=time.time,
-        sleep=anyio.sleep,
+        BrowserSetup(
+            folder=folder,
+            identity_for=lambda page: VisitorIdentity(user_agent="Tester/1.0"),
+            policy=QUICK,
+            cookies_for=lambda url: (),
+            reach_of=lambda page: Reach(""),
+            clock=time.time,
+            sleep=anyio.sleep,
+        )
     )
 
 
