@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ecosystem.processes import environment
 
 from chatgptt.demo import DemoSite
 
@@ -25,14 +26,12 @@ LLM_COMMANDS = [line for snippet in snippets("llm.md", "sh") for line in snippet
 @pytest.fixture
 def llm_environment(llm_python: Path, demo: DemoSite, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "sites.toml").write_text(f'[shop]\nurl = "{demo.page("aipkit/")}"\n')
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))}
-    return {
-        **own,
-        "PATH": f"{llm_python.parent}{os.pathsep}{os.environ['PATH']}",
-        "LLM_USER_PATH": str(tmp_path / "llm"),
-        "CHATGPTT_SITES": str(tmp_path / "sites.toml"),
-        "CHATGPTT_SITE": demo.page("wpaicg/"),
-    }
+    return environment(
+        PATH=f"{llm_python.parent}{os.pathsep}{os.environ['PATH']}",
+        LLM_USER_PATH=str(tmp_path / "llm"),
+        CHATGPTT_SITES=str(tmp_path / "sites.toml"),
+        CHATGPTT_SITE=demo.page("wpaicg/"),
+    )
 
 
 def test_the_commands_for_llm_work(llm_environment: dict[str, str], demo: DemoSite) -> None:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ecosystem.processes import PATIENCE, environment, read_until
 from faults import closed_port
 
 from chatgptt.demo import DemoSite, serve
-
-PATIENCE = 60.0
-"""Seconds after which something that should have happened is a failure."""
 
 MADE_UP = "This answer is made up by the demo, no AI was asked. You wrote: "
 
@@ -88,13 +83,9 @@ class Llm:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        # Without the coverage's start and the paths of the tests' own environment.
-        own = {
-            name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))
-        }
-        config = {"XDG_CONFIG_HOME": str(self.folder / "config"), "LLM_USER_PATH": str(self.folder / "llm")}
-        sites = {"CHATGPTT_SITES": str(self.folder / "sites.toml")}
-        return {**own, **config, **sites, "PYTHONUNBUFFERED": "1", **self.env, **env}
+        sites = str(self.folder / "sites.toml")
+        own = environment(LLM_USER_PATH=str(self.folder / "llm"), CHATGPTT_SITES=sites)
+        return {**own, **self.env, **env}
 
 
 @pytest.fixture
@@ -164,18 +155,6 @@ def test_the_options_reach_the_client(demo: DemoSite, llm: Llm) -> None:
     assert "proxy" in llm(*many, "-o", "proxy", f"http://127.0.0.1:{closed_port()}", "Hello").err
     assert "browser" in llm(*many, "-o", "strategy", "browser", "Hello").err
     assert "strategy" in llm(*many, "-o", "strategy", "magic", "Hello").err
-
-
-def test_pieces_are_shown_as_they_arrive(llm: Llm) -> None:
-    with serve(pace=0.2) as slow:  # some three seconds for the whole answer
-        for options in ((), ("--async",)):
-            with llm.started(
-                "-m", "chatgptt", "-o", "site", slow.page("wpaicg/"), *options, "Hello"
-            ) as process:
-                early = read_until(process, b"answer ")
-                assert not early.endswith(b"Hello\n")
-                rest, _ = process.communicate(timeout=PATIENCE)
-            assert early + rest == f"{MADE_UP}Hello\n".encode()
 
 
 # A conversation
@@ -311,13 +290,16 @@ def test_a_broken_file_of_sites_leaves_all_other_models(llm: Llm) -> None:
     assert "cannot read the sites" in done.err
 
 
+@pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
 @pytest.mark.parametrize("option", [(), ("--async",)])
-def test_ctrl_c_ends_at_once_and_hangs_up(option: tuple[str, ...], llm: Llm) -> None:
+def test_pieces_are_shown_as_they_arrive_and_ctrl_c_ends_it(
+    option: tuple[str, ...], path: str, llm: Llm
+) -> None:
     with (
         serve() as site,
-        llm.started("-m", "chatgptt", "-o", "site", site.page("wpaicg/"), *option, "SLOWWORDS 60") as process,
+        llm.started("-m", "chatgptt", "-o", "site", site.page(path), *option, "SLOWWORDS 60") as process,
     ):
-        read_until(process, b" ")
+        read_until(process, b" ")  # the first of its words; each of the others takes a minute
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
@@ -366,6 +348,24 @@ except llm.ModelError as error:
     assert last_heard(demo) == after_ada(page)
 
 
+def test_a_program_hands_over_messages(page: str, demo: DemoSite, llm: Llm) -> None:
+    script = f"""
+import llm
+model = llm.get_model("chatgptt")
+said = [llm.user("I am Ada."), llm.assistant({MADE_UP + "I am Ada."!r})]
+model.prompt("Who am I?", messages=said, site={page!r}).text()
+image = llm.Attachment(content=b"x", type="image/png")
+try:
+    model.prompt(messages=[llm.user("Look.", image)], site={page!r}).text()
+except llm.ModelError as error:
+    print(error)
+"""
+    assert (
+        llm.script(script) == "a message holds a part of the type 'attachment'\nHint: only text can be sent\n"
+    )
+    assert last_heard(demo) == after_ada(page)
+
+
 def test_a_program_asks_an_async_model(page: str, llm: Llm) -> None:
     script = f"""
 import asyncio, llm
@@ -380,15 +380,3 @@ async def main():
 asyncio.run(main())
 """
     assert llm.script(script) == f"{MADE_UP}Hello True\nTrue\n"
-
-
-def read_until(process: subprocess.Popen[bytes], mark: bytes) -> bytes:
-    """What a process prints up to and with `mark`."""
-    assert process.stdout is not None
-    seen, end = b"", time.monotonic() + PATIENCE
-    while mark not in seen:
-        ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
-        data = os.read(process.stdout.fileno(), 4096) if ready else b""
-        assert data, f"{mark!r} never came after {seen!r}"
-        seen += data
-    return seen
