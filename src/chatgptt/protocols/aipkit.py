@@ -32,6 +32,7 @@ from chatgptt.protocols.failures import (
     maybe_retry_after,
     maybe_walled,
     nonce_rejected,
+    of_reply,
     provider_failed,
     read_failure,
     refused,
@@ -414,15 +415,11 @@ def _upload_error(head: ReplyHead, words: str, code: str, body: str) -> ChatGptt
     if _PROVIDER_WORDS.search(words):
         return provider_failed(head, words)
     if head.status >= 500 or code in _SITE_TROUBLE:
-        return PageError(
-            f"the site could not take the message: {words!r}",
-            hint="the site itself is failing; tell its owner",
-            url=head.url,
-            status=head.status,
-        )
+        message = f"the site could not take the message: {words!r}"
+        return of_reply(head, PageError(message, hint="the site itself is failing; tell its owner"))
     if code in ("cors_denied", "embed_not_available"):
         hint = "the site answers only on its own pages; give the page's address as the site writes it"
-        return RefusedError(words or code, hint=hint, url=head.url, status=head.status)
+        return of_reply(head, RefusedError(words or code, hint=hint))
     return refused(head, words, _reason(words))
 
 
@@ -530,8 +527,7 @@ class ReplyReader:
                 if self.is_finished:
                     break
         except AnswerError as error:
-            error.url, error.status = self.head.url, self.head.status
-            self._fail(error)
+            self._fail(of_reply(self.head, error))
         return self._pieces[count:]
 
     def _read_event(self, event: Event) -> None:
@@ -585,13 +581,9 @@ class ReplyReader:
         if frame.get("quota_notice"):
             return refused(head, words, "quota")
         if _KEY_WORDS.search(words):
-            return TokenRejectedError(
-                f"the site lost the message between the two requests: {words!r}",
-                hint="try again; if it stays, the site's database or cache is at fault",
-                url=head.url,
-                status=head.status,
-                is_key_lost=True,
-            )
+            message = f"the site lost the message between the two requests: {words!r}"
+            hint = "try again; if it stays, the site's database or cache is at fault"
+            return of_reply(head, TokenRejectedError(message, hint=hint, is_key_lost=True))
         if _NONCE_WORDS.search(words):
             return nonce_rejected(head, words, otherwise=refused(head, words, _reason(words)))
         if _SETUP_WORDS.search(words):

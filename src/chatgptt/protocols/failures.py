@@ -10,6 +10,7 @@ import re
 from calendar import timegm
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_tz
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from chatgptt._errors import (
@@ -40,6 +41,7 @@ __all__ = [
     "maybe_retry_after",
     "maybe_walled",
     "nonce_rejected",
+    "of_reply",
     "provider_failed",
     "read_failure",
     "refused",
@@ -48,6 +50,8 @@ __all__ = [
     "wall_error",
     "words_of",
 ]
+
+_Error = TypeVar("_Error", bound=ChatGpttError)
 
 MAX_FAILURE_BYTES = 64 * 2**10
 """How much of an error page is read: the marks of a challenge are in its head."""
@@ -71,6 +75,8 @@ _BLOCK_HINT = "a firewall or security plugin refused the request; ask the site's
 _REJECTED_HINT = (
     "the site does not accept its own page's tokens; a page cache or a security plugin may be at fault"
 )
+
+_ADDRESS_HINT = "give the page's address as the site itself writes it (https, www or not)"
 
 _STATUS_HINTS = {
     401: "the site asks for a login",
@@ -109,55 +115,55 @@ def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> Ch
     if wall is not None:
         return wall_error(head, wall, body)
     if head.status == 429 or (head.status == 503 and (not is_endpoint or _is_maintenance(head, body))):
-        return RateLimitedError(
-            f"the site is busy or limits requests: HTTP {head.status}{said(body)}{_asked_for(head)}",
-            hint="wait before the next message",
-            url=head.url,
-            status=head.status,
-            retry_after=maybe_retry_after(head),
-        )
-    text = body.strip("\ufeff \t\r\n")
-    if text == "0" and head.status == 200:
-        # The action's handler took the message and returned, so a second one may be billed as well (C1).
-        return AnswerError(
-            "the site took the message and answered nothing (HTTP 200, body 0)",
-            hint="the chat plugin, or another one in its way, is at fault; tell the site's owner",
-            url=head.url,
-            status=head.status,
-        )
-    if text == "0" and head.status == 400:
-        return AnswerError(
-            "the site does not know the chat's ajax action (HTTP 400, body 0)",
-            hint="the plugin is switched off, or was updated to another generation since the page was cached",
-            url=head.url,
-            status=head.status,
-            is_stale=True,
-        )
-    if head.status == 403 and text == "-1":
-        return nonce_rejected(head, "-1")
+        seconds = maybe_retry_after(head)
+        asked = "" if seconds is None else f"; it asks to wait {seconds:g} s"
+        message = f"the site is busy or limits requests: HTTP {head.status}{said(body)}{asked}"
+        hint = "wait before the next message"
+        return of_reply(head, RateLimitedError(message, hint=hint, retry_after=seconds))
+    failure = _maybe_short_reply(head, body.strip("\ufeff \t\r\n"))
+    if failure is not None:
+        return failure
     if is_endpoint and 300 <= head.status < 500 and head.status != 408:
         return _endpoint_failed(head, body)
     if 300 <= head.status < 400:
-        return PageError(
-            f"the site redirects messages (HTTP {head.status}); they are not sent elsewhere",
-            hint="give the page's address as the site itself writes it (https, www or not)",
-            url=head.url,
-            status=head.status,
-        )
+        message = f"the site redirects messages (HTTP {head.status}); they are not sent elsewhere"
+        return of_reply(head, PageError(message, hint=_ADDRESS_HINT))
     if head.status >= 400:
-        return PageError(
-            f"the site answered with HTTP {head.status}{said(body)}",
-            hint=_STATUS_HINTS.get(head.status, "look at the page in a browser; the site itself is failing"),
-            url=head.url,
-            status=head.status,
-            retry_after=maybe_retry_after(head),
-        )
-    return AnswerError(
-        f"the reply is in no form that the chat protocols know{said(body)}",
-        hint="run again with CHATGPTT_LOG=debug, or look at the page with: chatgptt inspect",
-        url=head.url,
-        status=head.status,
-    )
+        hint = _STATUS_HINTS.get(head.status, "look at the page in a browser; the site itself is failing")
+        return _page_error(head, f"the site answered with HTTP {head.status}{said(body)}", hint)
+    message = f"the reply is in no form that the chat protocols know{said(body)}"
+    hint = "run again with CHATGPTT_LOG=debug, or look at the page with: chatgptt inspect"
+    return of_reply(head, AnswerError(message, hint=hint))
+
+
+def of_reply(head: ReplyHead, error: _Error) -> _Error:
+    """The error with the address and the status of the reply that it is about."""
+    error.url, error.status = head.url, head.status
+    return error
+
+
+def _page_error(head: ReplyHead, message: str, hint: str) -> PageError:
+    return of_reply(head, PageError(message, hint=hint, retry_after=maybe_retry_after(head)))
+
+
+def _maybe_short_reply(head: ReplyHead, text: str) -> ChatGpttError | None:
+    """The error of the short replies by which WordPress ends a request (C1)."""
+    match head.status, text:
+        case 200, "0":
+            # The action's handler took the message and returned, so a second one may be billed as well.
+            message = "the site took the message and answered nothing (HTTP 200, body 0)"
+            hint = "the chat plugin, or another one in its way, is at fault; tell the site's owner"
+            return of_reply(head, AnswerError(message, hint=hint))
+        case 400, "0":
+            message = "the site does not know the chat's ajax action (HTTP 400, body 0)"
+            hint = (
+                "the plugin is switched off, or was updated to another generation since the page was cached"
+            )
+            return of_reply(head, AnswerError(message, hint=hint, is_stale=True))
+        case 403, "-1":
+            return nonce_rejected(head, "-1")
+        case _:
+            return None
 
 
 def _is_here(url: str) -> bool:
@@ -166,13 +172,9 @@ def _is_here(url: str) -> bool:
 
 def _replay_missed(head: ReplyHead, body: str) -> ChatGpttError:
     """No site failed: the caller asked a recorded case for something else than was recorded."""
-    return ChatGpttError(
-        words_of(body) or "the recorded case has no reply to this request",
-        code="invalid_input",
-        hint="ask for what was recorded, word for word, or record a case with this request in it",
-        url=head.url,
-        status=head.status,
-    )
+    message = words_of(body) or "the recorded case has no reply to this request"
+    hint = "ask for what was recorded, word for word, or record a case with this request in it"
+    return of_reply(head, ChatGpttError(message, code="invalid_input", hint=hint))
 
 
 def _endpoint_failed(head: ReplyHead, body: str) -> PageError:
@@ -190,9 +192,7 @@ def _endpoint_failed(head: ReplyHead, body: str) -> PageError:
             "a firewall, a security plugin or a check of the site's host refused the request, not the chat; "
             "tell the site's owner what it says"
         )
-    return PageError(
-        message, hint=hint, url=head.url, status=head.status, retry_after=maybe_retry_after(head)
-    )
+    return _page_error(head, message, hint)
 
 
 _GUARDS = re.compile(
@@ -216,42 +216,27 @@ def _redirected(head: ReplyHead) -> PageError:
         where = "to itself" if location and target.netloc else "to no address"
         hint = "a firewall or a check of the site's host refused the request; tell the site's owner"
     elif target.path.endswith("/admin-ajax.php"):
-        where, hint = (
-            f"to {shown}",
-            "give the page's address as the site itself writes it (https, www or not)",
-        )
+        where, hint = f"to {shown}", _ADDRESS_HINT
     else:
         where = f"to {shown}"
         hint = (
             "the site keeps visitors out of wp-admin, where its chat sends messages: a membership or "
             "security plugin sends them on; its owner has to let admin-ajax.php through"
         )
-    return PageError(
-        f"the site's message endpoint redirects {where[:300]} (HTTP {head.status}); "
-        "messages are not sent elsewhere",
-        hint=hint,
-        url=head.url,
-        status=head.status,
-    )
+    message = f"the site's message endpoint redirects {where[:300]} (HTTP {head.status})"
+    return of_reply(head, PageError(f"{message}; messages are not sent elsewhere", hint=hint))
 
 
 def wall_error(head: ReplyHead, wall: Wall, body: str) -> ChallengeError | PageError:
     """The error of a wall that answered in the site's place."""
     if wall.kind == "challenge":
-        return ChallengeError(
-            f"a bot protection answered instead of the site: {wall.what}",
-            hint=_OPEN_HINT,
-            url=head.url,
-            status=head.status,
-        )
-    return PageError(
-        f"a firewall or security plugin blocked the request: {wall.what}; HTTP {head.status}{said(body)}",
-        hint=_BLOCK_HINT,
-        url=head.url,
-        status=head.status,
-        retry_after=maybe_retry_after(head),
-        is_block=True,
+        message = f"a bot protection answered instead of the site: {wall.what}"
+        return of_reply(head, ChallengeError(message, hint=_OPEN_HINT))
+    message = (
+        f"a firewall or security plugin blocked the request: {wall.what}; HTTP {head.status}{said(body)}"
     )
+    seconds = maybe_retry_after(head)
+    return of_reply(head, PageError(message, hint=_BLOCK_HINT, retry_after=seconds, is_block=True))
 
 
 def maybe_walled(
@@ -293,22 +278,17 @@ def maybe_held_back(
     spam = reply.get("apbct")
     if isinstance(spam, dict) and spam.get("blocked"):
         comment = spam.get("comment")
-        words = (
-            words_of(re.sub(r"<[^<>]*>", " ", comment[:_MAX_WORDS_CHARACTERS]))
-            if isinstance(comment, str)
-            else ""
-        )
+        plain = re.sub(r"<[^<>]*>", " ", comment[:_MAX_WORDS_CHARACTERS]) if isinstance(comment, str) else ""
+        words = words_of(plain)
         refusal = refused(head, words, find_reason(words))
         refusal.is_certain = True
         return refusal
     if reply.get("success") is True or not _wants_check(reply):
         return None
-    return ChallengeError(
-        f"the site wants a human check before its chat answers (ts_required){_quoted(_find_words(reply))}",
-        hint=_CHECK_HINT,
-        url=head.url,
-        status=head.status,
-    )
+    words = _find_words(reply)
+    quoted = f": {words!r}" if words else ""
+    message = f"the site wants a human check before its chat answers (ts_required){quoted}"
+    return of_reply(head, ChallengeError(message, hint=_CHECK_HINT))
 
 
 _CHECK_HINT = (
@@ -322,21 +302,17 @@ _MAX_VALUES = 200
 def _wants_check(reply: dict[str, object]) -> bool:
     return any(
         value not in (None, False, 0, "", "0", "false")
-        for key, value in _members(reply)
+        for key, value in _nested_items(reply)
         if key == "ts_required"
     )
 
 
 def _find_words(reply: dict[str, object]) -> str:
-    texts = (value for key, value in _members(reply) if key in ("error", "message", "msg"))
+    texts = (value for key, value in _nested_items(reply) if key in ("error", "message", "msg"))
     return next((words for words in map(words_of, texts) if words), "")
 
 
-def _quoted(words: str) -> str:
-    return f": {words!r}" if words else ""
-
-
-def _members(reply: dict[str, object]) -> Iterator[tuple[str, object]]:
+def _nested_items(reply: dict[str, object]) -> Iterator[tuple[str, object]]:
     """The members of an object and of those in it, as WP_Errors nest; the nearest first."""
     pending: list[object] = [reply]
     for _ in range(_MAX_VALUES):
@@ -407,67 +383,42 @@ _REASON_HINTS: dict[RefusalReason, str] = {
 
 def refused(head: ReplyHead, words: str, reason: RefusalReason) -> RefusedError:
     """The site said no, in these words."""
-    return RefusedError(
-        words or "the site refused without a word",
-        reason=reason,
-        hint=_REASON_HINTS.get(reason, "the message holds the site's own words"),
-        url=head.url,
-        status=head.status,
-    )
+    message = words or "the site refused without a word"
+    hint = _REASON_HINTS.get(reason, "the message holds the site's own words")
+    return of_reply(head, RefusedError(message, reason=reason, hint=hint))
 
 
 def provider_failed(head: ReplyHead, words: str) -> ProviderError:
     """The AI service behind the site failed, in these words."""
-    return ProviderError(
-        words or "the AI service behind the site failed without a word",
-        hint="the site's AI service is at fault; try again later or tell the site's owner",
-        url=head.url,
-        status=head.status,
-    )
+    message = words or "the AI service behind the site failed without a word"
+    hint = "the site's AI service is at fault; try again later or tell the site's owner"
+    return of_reply(head, ProviderError(message, hint=hint))
 
 
 def nonce_rejected(
     head: ReplyHead, words: str, *, otherwise: ChatGpttError | None = None
 ) -> TokenRejectedError:
     """The site did not accept the nonce, in these words; see TokenRejectedError for `otherwise`."""
-    return TokenRejectedError(
-        f"the site rejected the nonce (HTTP {head.status}: {words[:200]!r})",
-        hint=_REJECTED_HINT,
-        url=head.url,
-        status=head.status,
-        otherwise=otherwise,
-    )
+    message = f"the site rejected the nonce (HTTP {head.status}: {words[:200]!r})"
+    return of_reply(head, TokenRejectedError(message, hint=_REJECTED_HINT, otherwise=otherwise))
 
 
 def empty_answer(head: ReplyHead) -> AnswerError:
     """The reply ended properly and held no text."""
-    return AnswerError(
-        "the site answered without any text",
-        code="empty_answer",
-        hint="its AI service most likely failed; try again later",
-        url=head.url,
-        status=head.status,
-    )
+    hint = "its AI service most likely failed; try again later"
+    return of_reply(head, AnswerError("the site answered without any text", code="empty_answer", hint=hint))
 
 
 def interrupted(head: ReplyHead, why: str) -> StreamInterruptedError:
     """The answer had begun and did not end."""
-    return StreamInterruptedError(
-        f"the answer broke off: {why}",
-        hint="ask again; what had arrived is kept as the error's partial_text",
-        url=head.url,
-        status=head.status,
-    )
+    hint = "ask again; what had arrived is kept as the error's partial_text"
+    return of_reply(head, StreamInterruptedError(f"the answer broke off: {why}", hint=hint))
 
 
 def unreadable_frames(head: ReplyHead, count: int) -> AnswerError:
     """A stream of nothing but frames that could not be read."""
-    return AnswerError(
-        f"none of the stream's {count} frames could be read",
-        hint="run again with CHATGPTT_LOG=debug",
-        url=head.url,
-        status=head.status,
-    )
+    message = f"none of the stream's {count} frames could be read"
+    return of_reply(head, AnswerError(message, hint="run again with CHATGPTT_LOG=debug"))
 
 
 def said(body: str) -> str:
@@ -479,14 +430,7 @@ def said(body: str) -> str:
         else re.sub(r"<[^>]*>", " ", re.sub(r"(?is)<(script|style).*?</\1>", " ", body[:4000]))
     )
     words = _without_keys(" ".join(unescape(text).split()))
-    if not words:
-        return ""
-    return f": {words[:200]!r}"
-
-
-def _asked_for(head: ReplyHead) -> str:
-    seconds = maybe_retry_after(head)
-    return "" if seconds is None else f"; it asks to wait {seconds:g} s"
+    return f": {words[:200]!r}" if words else ""
 
 
 def maybe_retry_after(head: ReplyHead) -> float | None:

@@ -25,6 +25,7 @@ from chatgptt.protocols.failures import (
     maybe_held_back,
     maybe_walled,
     nonce_rejected,
+    of_reply,
     provider_failed,
     read_failure,
     refused,
@@ -415,12 +416,8 @@ def _read_object(head: ReplyHead, reply: dict[str, object]) -> str:
     if status == "error" or reply.get("success") is False:
         has_prompt = status == "error" and bool({"greeting_message", "data"} & reply.keys())
         raise _read_error(head, message or words_of(data), has_prompt=has_prompt)
-    raise AnswerError(
-        "the reply is JSON, but in no form that the plugin is known to use",
-        hint="run again with CHATGPTT_LOG=debug",
-        url=head.url,
-        status=head.status,
-    )
+    message = "the reply is JSON, but in no form that the plugin is known to use"
+    raise of_reply(head, AnswerError(message, hint="run again with CHATGPTT_LOG=debug"))
 
 
 _GOOGLE_BLOCKED = (
@@ -638,8 +635,7 @@ class _StreamReader:
         self._has_finish = self.is_finished = True
 
     def _fail(self, error: ChatGpttError) -> None:
-        error.url, error.status = self._head.url, self._head.status
-        self._error, self.is_finished = error, True
+        self._error, self.is_finished = of_reply(self._head, error), True
 
     def _maybe_broken(self) -> ChatGpttError | None:
         """The error that the end of the stream amounts to; None for a complete answer."""
