@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 
 from chatgptt._errors import (
-    AnswerError,
     ChallengeError,
     ChatGpttError,
     PageError,
@@ -23,6 +21,7 @@ from chatgptt._errors import (
     TokenRejectedError,
 )
 from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
+from chatgptt.protocols.events import EventReader
 from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     empty_answer,
@@ -43,9 +42,8 @@ from chatgptt.protocols.failures import (
 from chatgptt.protocols.interface import Message, Step
 from chatgptt.protocols.page import MAX_NAME_CHARACTERS, Page, has_class, maybe_nonce
 from chatgptt.protocols.prompt import fold
-from chatgptt.protocols.sse import Event, EventDecoder
+from chatgptt.protocols.sse import Event
 from chatgptt.protocols.text import (
-    SurrogateJoiner,
     find_objects,
     loads,
     loads_frame,
@@ -457,80 +455,54 @@ def _reason(words: str) -> RefusalReason:
 
 
 class ReplyReader:
-    """Reads the answer's stream as it arrives.
-
-    Feed `receive` until `is_finished`, then call `end`, which returns how the reply ended or raises what
-    it amounts to. Pieces returned by `receive` are for the user at once.
-    """
+    """Reads the answer's stream as it arrives. See AnswerReader."""
 
     def __init__(self, head: ReplyHead) -> None:
         self.head = head
         self.is_stream = True
-        self.is_finished = False
-        self._decoder = EventDecoder()
-        self._joiner = SurrogateJoiner()
-        self._pieces: list[str] = []
+        self._events = EventReader(head, self._read_event)
         self._body = bytearray()
-        self._error: ChatGpttError | None = None
         self._message_id = ""
         self._has_start = False
         self._has_begun = False  # the message that started last has text
         self._has_done = False
         self._has_events = False
         self._has_form = False
-        self._unreadable_frames = 0
 
     @property
     def text(self) -> str:
-        """All that `receive` and `end` have returned as text so far."""
-        return "".join(self._pieces)
+        """See AnswerReader."""
+        return self._events.text
+
+    @property
+    def is_finished(self) -> bool:
+        """See AnswerReader."""
+        return self._events.is_finished
 
     def receive(self, data: bytes) -> list[str]:
-        """The pieces of text that `data` completes."""
+        """See AnswerReader."""
         if self.is_finished:
             return []
         if not self._has_events:
             self._body += data[: _MAX_BODY_BYTES - len(self._body)]
         if self.head.status != 200:
-            self.is_finished = len(self._body) >= MAX_FAILURE_BYTES
+            self._events.is_finished = len(self._body) >= MAX_FAILURE_BYTES
             return []
-        return self._read_events(self._decoder.receive(data))
+        return self._events.receive(data)
 
     def end(self) -> tuple[list[str], ReplyEnding]:
-        """The last pieces and how the reply ended.
-
-        Raises:
-            ChatGpttError: what the reply amounts to where it is no complete answer.
-        """
+        """See AnswerReader."""
         pieces: list[str] = []
         if self.head.status == 200 and not self.is_finished:
-            pieces = self._read_events(self._decoder.end())
+            pieces = self._events.flush()
             if not self._has_events:
                 pieces = self._read_plain_reply()
-        self.is_finished = True
-        rest = self._joiner.end()
-        if rest:
-            self._pieces.append(rest)
-            pieces.append(rest)
-        error = self._error or self._maybe_broken()
-        if error is not None:
-            error.partial_text = self.text
-            raise error
-        return pieces, ReplyEnding(message_id=self._message_id, unreadable_frames=self._unreadable_frames)
-
-    def _read_events(self, events: Iterable[Event]) -> list[str]:
-        count = len(self._pieces)
-        try:
-            for event in events:
-                self._has_events = True
-                self._read_event(event)
-                if self.is_finished:
-                    break
-        except AnswerError as error:
-            self._fail(of_reply(self.head, error))
-        return self._pieces[count:]
+        pieces += self._events.end(self._maybe_broken)
+        unreadable = self._events.unreadable_frames
+        return pieces, ReplyEnding(message_id=self._message_id, unreadable_frames=unreadable)
 
     def _read_event(self, event: Event) -> None:
+        self._has_events = True
         data = loads_frame(event.data)
         frame = data if isinstance(data, dict) else {}
         match event.name:
@@ -538,35 +510,29 @@ class ReplyReader:
                 delta = frame.get("delta")
                 held_back = None if delta else maybe_held_back(self.head, frame, _reason)
                 if held_back is not None:
-                    self._fail(held_back)
+                    self._events.fail(held_back)
                 elif isinstance(delta, str):
                     self._say(delta)
                 elif data is None:
-                    self._unreadable_frames += 1
+                    self._events.unreadable_frames += 1
             case "message_start":
-                if self._pieces:
+                if self._events.has_text:
                     self._say("\n\n")  # a trigger's greeting is a message of its own (A4)
                 self._has_start, self._has_begun = True, False
                 self._message_id = without_surrogates(_text(frame.get("message_id"))[:200])
             case "warning":
                 self._say(_text(frame.get("error")))
             case "error":
-                self._fail(self._read_error(frame, event.data))
+                self._events.fail(self._read_error(frame, event.data))
             case "display_form_event":
                 self._has_form = True
             case "done":
-                self._has_done = self.is_finished = True
+                self._has_done = self._events.is_finished = True
             case _:
                 pass  # status, citations, ids of the provider and whatever later versions add (A4)
 
     def _say(self, text: str) -> None:
-        text = self._joiner.receive(text)
-        if text:
-            self._pieces.append(text)
-            self._has_begun = True
-
-    def _fail(self, error: ChatGpttError) -> None:
-        self._error, self.is_finished = error, True
+        self._has_begun = self._events.add(text) or self._has_begun
 
     def _read_error(self, frame: dict[str, object], data: str) -> ChatGpttError:
         words = words_of(frame.get("error")) or words_of(data)
@@ -598,10 +564,10 @@ class ReplyReader:
             return self._read_body()
         if self._has_form:
             return refused(self.head, "the site wants a form to be filled in before it answers", "other")
-        if not self._has_done and (self._has_start or self._pieces):
+        if not self._has_done and (self._has_start or self._events.has_text):
             return interrupted(self.head, "the stream ended without its end mark")
-        if self._unreadable_frames:
-            return unreadable_frames(self.head, self._unreadable_frames)
+        if self._events.unreadable_frames:
+            return unreadable_frames(self.head, self._events.unreadable_frames)
         return empty_answer(self.head)
 
     def _read_plain_reply(self) -> list[str]:
@@ -613,7 +579,7 @@ class ReplyReader:
                 self.is_stream, self._has_events, self._has_done = False, True, True
                 self._message_id = _text(data.get("message_id"))[:200] if isinstance(data, dict) else ""
                 self._say(text)
-                return list(self._pieces)
+                return [self.text] if self.text else []
         return []
 
     def _read_body(self) -> ChatGpttError:

@@ -52,9 +52,17 @@ class AnswerReader(typing.Protocol):
     it amounts to. Pieces returned by `receive` are for the user at once.
     """
 
-    head: ReplyHead
-    is_finished: bool
-    is_stream: bool
+    @property
+    def head(self) -> ReplyHead:
+        """The head of the reply."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it turned out to be a stream."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no more of the reply is needed."""
 
     @property
     def text(self) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 from chatgptt._errors import AnswerError, ChatGpttError, RefusalReason
 from chatgptt._models import BoxKind, ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
+from chatgptt.protocols.events import EventReader
 from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     empty_answer,
@@ -43,8 +44,8 @@ from chatgptt.protocols.page import (
     read_assigned_object,
 )
 from chatgptt.protocols.prompt import fold
-from chatgptt.protocols.sse import BEGINNING, Event, EventDecoder
-from chatgptt.protocols.text import SurrogateJoiner, find_objects, lines_of, loads_frame
+from chatgptt.protocols.sse import BEGINNING, Event
+from chatgptt.protocols.text import find_objects, lines_of, loads_frame
 
 __all__ = [
     "KEEPS_HISTORY",
@@ -258,8 +259,7 @@ def _escape_history(text: str) -> str:
 class ReplyReader:
     """Reads one reply as it arrives: JSON or an event stream, whichever it turns out to be.
 
-    Feed `receive` until `is_finished`, then call `end`, which returns how the reply ended or raises what
-    it amounts to. Pieces returned by `receive` are for the user at once.
+    See AnswerReader.
     """
 
     def __init__(self, head: ReplyHead) -> None:
@@ -273,11 +273,11 @@ class ReplyReader:
 
     @property
     def text(self) -> str:
-        """All that `receive` and `end` have returned as text so far."""
+        """See AnswerReader."""
         return self._stream.text if self._stream else self._answer
 
     def receive(self, data: bytes) -> list[str]:
-        """The pieces of text that `data` completes."""
+        """See AnswerReader."""
         if self.is_finished:
             return []
         if self._stream is None:
@@ -295,11 +295,7 @@ class ReplyReader:
         return pieces
 
     def end(self) -> tuple[list[str], ReplyEnding]:
-        """The last pieces and how the reply ended.
-
-        Raises:
-            ChatGpttError: what the reply amounts to where it is no complete answer.
-        """
+        """See AnswerReader."""
         self.is_finished = True
         if self._stream is not None:
             return self._stream.end()
@@ -502,48 +498,30 @@ class _StreamReader:
 
     def __init__(self, head: ReplyHead) -> None:
         self._head = head
-        self._decoder = EventDecoder()
-        self._joiner = SurrogateJoiner()
-        self._pieces: list[str] = []
+        self._events = EventReader(head, self._read_event)
         self._held: list[str] = []
-        self._error: ChatGpttError | None = None
         self._thread_id = ""
         self._has_chunks = False
         self._has_finish = False
-        self._unreadable_frames = 0
         self._has_raw_error = False
         self._searched_bytes = 0
-        self.is_finished = False
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        return self._events.text
+
+    @property
+    def is_finished(self) -> bool:
+        return self._events.is_finished
 
     def receive(self, data: bytes) -> list[str]:
-        return self._read_events(self._decoder.receive(data))
-
-    def _read_events(self, events: Iterable[Event]) -> list[str]:
-        count = len(self._pieces)
-        try:
-            for event in events:
-                self._read_event(event)
-                if self.is_finished:
-                    break
-        except AnswerError as error:
-            self._fail(error)
-        return self._pieces[count:]
+        return self._events.receive(data)
 
     def end(self) -> tuple[list[str], ReplyEnding]:
-        pieces = [] if self.is_finished else self._read_events(self._decoder.end())
-        rest = self._joiner.end()
-        if rest:
-            self._pieces.append(rest)
-            pieces.append(rest)
-        error = self._error or self._maybe_broken()
-        if error is not None:
-            error.partial_text = self.text
-            raise error
-        return pieces, ReplyEnding(thread_id=self._thread_id, unreadable_frames=self._unreadable_frames)
+        pieces = self._events.flush()
+        pieces += self._events.end(self._maybe_broken)
+        unreadable = self._events.unreadable_frames
+        return pieces, ReplyEnding(thread_id=self._thread_id, unreadable_frames=unreadable)
 
     def _read_event(self, event: Event) -> None:
         match event.name:
@@ -552,7 +530,7 @@ class _StreamReader:
             case "assistant_error":
                 reply = loads_frame(event.data)
                 words = reply.get("msg") if isinstance(reply, dict) else event.data
-                self._fail(provider_failed(self._head, words_of(words)))
+                self._events.fail(provider_failed(self._head, words_of(words)))
             case "done":
                 self._finish()
             case "" | "message" | "thread.message.delta":
@@ -581,19 +559,19 @@ class _StreamReader:
             if word:
                 self._held.append(word[1])
             elif line:
-                self._unreadable_frames += 1
+                self._events.unreadable_frames += 1
 
     def _read_frame(self, frame: dict[str, object], event_name: str) -> None:
         refusal = maybe_held_back(self._head, frame, _find_reason) or _maybe_refusal(self._head, frame)
         if refusal is not None:
-            self._fail(refusal)
+            self._events.fail(refusal)
             return
         if frame.get("error"):
-            self._fail(provider_failed(self._head, _error_words(frame["error"])))
+            self._events.fail(provider_failed(self._head, _error_words(frame["error"])))
             return
         if event_name == "thread.message.delta":
             self._has_chunks = True
-            self._say(_assistant_text(frame))
+            self._events.add(_assistant_text(frame))
             return
         choices = frame.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -606,42 +584,34 @@ class _StreamReader:
             self._held.append(text)  # unnamed where the provider's raw error ran into the name's line
             return
         if is_bare and is_finish and self._held and not self._has_chunks:
-            self._fail(provider_failed(self._head, _sentence(self._held)))
+            self._events.fail(provider_failed(self._head, _sentence(self._held)))
             return
         self._has_chunks = True
         self._has_finish |= is_finish
         self._release()
-        self._say(text)
+        self._events.add(text)
 
     def _runs_into_error(self) -> bool:
         """Whether the provider's raw error stands in the stream; asked with each frame, so searched once."""
-        if self._searched_bytes < self._decoder.stray_bytes:
-            self._searched_bytes = self._decoder.stray_bytes
-            self._has_raw_error = self._has_raw_error or '"error"' in self._decoder.stray
+        if self._searched_bytes < self._events.decoder.stray_bytes:
+            self._searched_bytes = self._events.decoder.stray_bytes
+            self._has_raw_error = self._has_raw_error or '"error"' in self._events.decoder.stray
         return self._has_raw_error
-
-    def _say(self, text: str) -> None:
-        text = self._joiner.receive(text)
-        if text:
-            self._pieces.append(text)
 
     def _release(self) -> None:
         held, self._held = self._held, []
         for text in held:
-            self._say(text)
+            self._events.add(text)
 
     def _finish(self) -> None:
         self._release()
-        self._has_finish = self.is_finished = True
-
-    def _fail(self, error: ChatGpttError) -> None:
-        self._error, self.is_finished = of_reply(self._head, error), True
+        self._has_finish = self._events.is_finished = True
 
     def _maybe_broken(self) -> ChatGpttError | None:
         """The error that the end of the stream amounts to; None for a complete answer."""
         if self._has_finish and self.text.strip():
             return None
-        stray = self._decoder.stray.strip()
+        stray = self._events.decoder.stray.strip()
         if self._held:
             return provider_failed(self._head, _sentence(self._held))
         if self._has_chunks and not self._has_finish:
@@ -653,8 +623,8 @@ class _StreamReader:
             return provider_failed(
                 self._head, f"the AI service answered the site with a web page{said(stray)}"
             )
-        if self._unreadable_frames:
-            return unreadable_frames(self._head, self._unreadable_frames)
+        if self._events.unreadable_frames:
+            return unreadable_frames(self._head, self._events.unreadable_frames)
         return empty_answer(self._head)
 
 
