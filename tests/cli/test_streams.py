@@ -45,7 +45,8 @@ class Interrupt:
         if name == "click":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupt())
-import chatgptt.cli
+from chatgptt.cli import run
+run()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (130, b"")

@@ -7,7 +7,6 @@ imports the library in its body. So the help appears at once, and a question loa
 from __future__ import annotations
 
 import contextlib
-import sys
 from importlib import import_module
 
 import click
@@ -15,10 +14,7 @@ import click
 import chatgptt
 from chatgptt.cli import streams
 
-__all__ = ["main", "run"]
-
-_INTERRUPTED = 130
-"""What a shell gives for a program that Ctrl-C ended: 128 and the number of SIGINT."""
+__all__ = ["main"]
 
 
 class _Commands(click.Group):
@@ -98,7 +94,11 @@ def _chatgptt() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line and gives its exit code."""
+    """Runs the command line and gives its exit code.
+
+    Raises:
+        KeyboardInterrupt: where Ctrl-C ended it.
+    """
     streams.fill_closed_streams()
     try:
         code = _chatgptt.main(argv, prog_name="chatgptt", standalone_mode=False)
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
             error.show()
         return error.exit_code
     except click.Abort:
-        return _INTERRUPTED
+        raise KeyboardInterrupt from None
     except SystemExit as done:  # of a request for completions
         code = done.code
     except OSError as error:  # of the help: commands report their own
@@ -116,9 +116,3 @@ def main(argv: list[str] | None = None) -> int:
         print_failure(error)
         return 1
     return code if isinstance(code, int) else 0
-
-
-def run() -> None:
-    """The installed script."""
-    streams.let_streams_wait()
-    sys.exit(main())
