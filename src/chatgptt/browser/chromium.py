@@ -32,6 +32,8 @@ __all__ = ["Chromium"]
 _log = logging.getLogger("chatgptt.browser")
 
 _START_TIMEOUT = 30.0
+_CACHE_TIMEOUT = 0.5
+"""Seconds that the driver has to end by itself, and to write its compile cache; mostly it needs a tenth."""
 
 _FLAGS = (
     "--disable-gpu",
@@ -182,6 +184,8 @@ class Chromium:
         stopping = asyncio.ensure_future(attempt(_stop(self._driver)))
         if not is_watched:
             await stopping
+        elif self._cache is not None:
+            await asyncio.wait((stopping,), timeout=_CACHE_TIMEOUT)
         if reaper is not None:
             await reaper.close()
         await stopping
