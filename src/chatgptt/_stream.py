@@ -25,7 +25,7 @@ from chatgptt._errors import (
     StreamInterruptedError,
     TransportError,
 )
-from chatgptt._models import Question, Reply, ReplyEnding, Request, Timeouts, Tokens, VisitorIds
+from chatgptt._models import Question, Reply, ReplyEnding, Timeouts, Tokens, VisitorIds
 from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import OpenReply, Transport
 from chatgptt.net.loops import Loop, PerLoop, is_over, running_loop
@@ -283,22 +283,22 @@ class AsyncReplyStream:
             )
         )
         self._attempts += 1
-        while step.then is not None:
-            async with await self._request(step.request, tokens) as reply:
-                body = (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
-            step = step.then(reply.head, body)
+        while True:
+            opened = await self._context.transport.send(
+                step.request, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent
+            )
+            if step.then is None:
+                break
+            async with opened:
+                body = (await opened.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace")
+            step = step.then(opened.head, body)
             self._is_handed_in = True
-        self._open = await self._request(step.request, tokens)
-        self._reader = protocol.ReplyReader(self._open.head)
-        if self._open.head.status == 200:
+        self._open = opened
+        self._reader = protocol.ReplyReader(opened.head)
+        if opened.head.status == 200:
             self.accepted_at = self._deadline.elapsed()
         while not self._ready and self._open is not None:
             await self._receive()
-
-    async def _request(self, request: Request, tokens: Tokens) -> OpenReply:
-        return await self._context.transport.send(
-            request, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent
-        )
 
     # Receiving
 

@@ -299,12 +299,7 @@ class Transport:
     ) -> OpenReply:
         """The reply to a request; a page's redirects are followed.
 
-        Args:
-            request: what to send.
-            url: its address in errors: a message's own query holds its nonce and the visitor's id.
-            deadline: the call's.
-            is_page: whether it is a page.
-            trace: see `get_page`.
+        `url` is its address in errors: a message's own query holds its nonce and the visitor's id.
         """
         hops = 0
 
@@ -333,8 +328,8 @@ class Transport:
         )
         kind = head.headers.get("content-type", "no content type")
         _log.debug("%s %s: HTTP %d, %s", request.method, head.url.partition("?")[0], head.status, kind)
+        is_read = response.is_stream_consumed
         try:
-            is_read = response.is_stream_consumed
             decoder = BodyDecoder("" if is_read else head.headers.get("content-encoding", ""))
         except UndecodableBodyError as error:
             await _close(response)
@@ -352,32 +347,32 @@ class Transport:
             is_looked_up_elsewhere, trace = True, self._clients.note_loop(trace)
         else:
             is_looked_up_elsewhere = self._clients.find_proxy(url) is not None
+        http = self._clients.get()
+        endpoint_login = self._endpoint_auth if request.url.copy_with(query=None) == self._endpoint else None
+        # Without a login of our own, that of a client that was handed in is used at home.
+        home_login = endpoint_login or self._auth or httpx.USE_CLIENT_DEFAULT
+        is_home = may_carry_credentials(url, self._home)
+        login = home_login if is_home else endpoint_login
+        if not is_home:
+            self._drop_identity(request, http)
         request.extensions = {**request.extensions, "destination": destination}
         if trace is not None:
             request.extensions["trace"] = trace
         try:
             if is_looked_up_elsewhere:
                 destination.check_name()
-            response = await self._send_with_login(request)
+            response = await http.send(request, stream=True, follow_redirects=False, auth=login)
         except OutOfReachError as error:
             raise error.error(url) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.reach.note_reply(host, headers)
         return response
 
-    async def _send_with_login(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request, which carries nothing of the caller's elsewhere than to home."""
-        http = self._clients.get()
-        is_endpoint = request.url.copy_with(query=None) == self._endpoint
-        login = self._endpoint_auth if is_endpoint else None
-        if may_carry_credentials(str(request.url), self._home):
-            # Without a login of our own, that of a client that was handed in is used.
-            auth = login or self._auth or httpx.USE_CLIENT_DEFAULT
-            return await http.send(request, stream=True, follow_redirects=False, auth=auth)
+    def _drop_identity(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
+        """Takes from a request to another site than home's what belongs to the caller."""
         for name in (self._headers.keys() | http.headers.keys() | {"authorization"}) - _EVERYBODYS:
             request.headers.pop(name, None)
         drop_cookies(request, {cookie.name for cookie in http.cookies.jar if not cookie.domain})
-        return await http.send(request, stream=True, follow_redirects=False, auth=login)
 
 
 _EVERYBODYS = frozenset({"accept", "accept-encoding", "connection", "user-agent"})

@@ -116,13 +116,8 @@ async def retry(
         return state.attempt_number >= policy.attempts or state.upcoming_sleep >= remaining()
 
     def log(state: tenacity.RetryCallState) -> None:
-        _log.info(
-            "waiting %.2f s before attempt %d of %d: %s",
-            state.upcoming_sleep,
-            state.attempt_number + 1,
-            policy.attempts,
-            _error_of(state),
-        )
+        words = "waiting %.2f s before attempt %d of %d: %s"
+        _log.info(words, state.upcoming_sleep, state.attempt_number + 1, policy.attempts, _error_of(state))
 
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(
@@ -134,11 +129,10 @@ async def retry(
         sleep=sleep,
         reraise=True,
     )
-
-    async def attempt() -> _Result:  # tenacity awaits only what it knows for a coroutine function
-        return await send()
-
-    return await retrying(attempt)
+    async for attempt in retrying:
+        with attempt:
+            return await send()
+    raise AssertionError("the last attempt neither returned nor raised")
 
 
 def _error_of(state: tenacity.RetryCallState) -> ChatGpttError | None:
