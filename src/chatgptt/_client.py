@@ -261,8 +261,17 @@ class AsyncClient:
     ) -> AsyncReplyStream:
         """The answer as it arrives: `async with client.stream("...") as stream: async for piece in stream`.
 
-        `stream.reply` is the finished answer after the last piece. Entering the block raises what
-        keeps the first piece from coming, iterating what happens later. Arguments as for `ask`.
+        `stream.reply` is the finished answer after the last piece. Nothing is sent before the block is
+        entered. See AsyncReplyStream.
+
+        Args:
+            message: see `ask`.
+            system: see `ask`.
+            bot: see `ask`.
+            timeout: seconds for this call instead of the client's.
+
+        Raises:
+            InvalidInputError: for arguments that cannot work.
         """
         turns = add_system(read_turns(message), system)
         check_message(fold(turns))
@@ -276,7 +285,15 @@ class AsyncClient:
         )
 
     def conversation(self, *, system: str | None = None, bot: str | int | None = None) -> AsyncConversation:
-        """A conversation whose messages know the earlier ones."""
+        """A conversation whose messages know the earlier ones.
+
+        Args:
+            system: instructions in front of the first message; they become part of it.
+            bot: another bot of the page than the client's.
+
+        Raises:
+            InvalidInputError: for arguments that cannot work.
+        """
         return AsyncConversation(self._context, self._wanted(bot), system=system)
 
     async def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
@@ -284,6 +301,9 @@ class AsyncClient:
 
         `found_by` says which rung that was. Boxes of one protocol share a nonce (docs/protocols.md C2), so
         the site is asked for one box at most, and where that fails the boxes are listed without.
+
+        Args:
+            timeout: seconds for this call instead of the client's.
 
         Raises:
             ChatBoxNotFoundError: where the page has none.

@@ -114,6 +114,11 @@ class AsyncReplyStream:
         reply: the finished answer, None until the last piece was taken.
         accepted_at: seconds from the beginning of the call to the site's taking the message, None before.
         first_text_at: seconds to the first text, None before.
+
+    Raises:
+        ChatGpttError: where no text comes, as the block is entered; where the answer fails later, as the next
+            piece is taken. See docs/errors.md.
+        ClosedError: for a stream that is opened twice or read outside its block, or whose client is closed.
     """
 
     def __init__(
@@ -223,7 +228,11 @@ class AsyncReplyStream:
         return piece
 
     async def drain(self) -> Reply:
-        """Takes all pieces and gives the finished answer."""
+        """Takes all pieces and gives the finished answer.
+
+        Raises:
+            ChatGpttError: where the answer fails, or has failed before.
+        """
         async for _ in self:
             pass
         if self.reply is None:

@@ -38,6 +38,9 @@ class Client:
     """Asks the chat box of a page. Arguments and methods are those of `AsyncClient`, without the await.
 
     Use it in a `with` block, or call `close` at the end.
+
+    Raises:
+        InvalidInputError: for arguments that cannot work.
     """
 
     def __init__(self, site: str = DEFAULT_SITE, **options: Unpack[ClientOptions]) -> None:
@@ -293,7 +296,14 @@ def ask(
 ) -> Reply:
     """The finished answer of the chat box on a page; for more than one question use `Client`.
 
-    See AsyncClient for the options and AsyncClient.ask for the errors.
+    Args:
+        message: see AsyncClient.ask.
+        site: the page's address, or the name of a site.
+        system: see AsyncClient.ask.
+        options: see AsyncClient.
+
+    Raises:
+        ChatGpttError: where no answer comes. See docs/errors.md.
     """
     with Client(site, **options) as client:
         return client.ask(message, system=system)

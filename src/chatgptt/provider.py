@@ -132,7 +132,7 @@ class ChatGptt:
             proxy: for every request.
             site: the page to ask instead of `url`, or the name of a site.
             bot: see AsyncClient.
-            timeout: see AsyncClient.
+            timeout: seconds for the whole call, or `Timeouts` for finer bounds.
             strategy: see AsyncClient.
             retry: see AsyncClient.
             headers: see AsyncClient.

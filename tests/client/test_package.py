@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from enum import Enum
+from types import FunctionType
 
 import pytest
 
@@ -56,6 +61,55 @@ def test_every_public_name_is_there_and_documented() -> None:
         if isinstance(value, type):
             assert value.__doc__, name
     assert set(chatgptt.__all__) <= set(dir(chatgptt))
+
+
+CANNOT_RAISE = {
+    *("AsyncClient.close", "AsyncConversation.reset", "Client.close", "Conversation.reset"),
+    *("ChatGptt.get_dict", "ChatGptt.get_models", "ChatGptt.get_parent"),
+    *("HealthReport.as_dict", "HealthReport.phase", "Reply.as_dict"),
+}
+NOT_MADE_BY_USERS = {
+    *("AsyncConversation", "ChatBox", "Conversation", "Finding", "HealthReport", "Reply"),
+    "Timeouts",  # which the client checks
+}
+
+
+def test_whatever_can_raise_says_so() -> None:
+    silent = {name for name, value in callables() if "Raises:" not in whole_doc(value)}
+    assert silent == CANNOT_RAISE | NOT_MADE_BY_USERS
+
+
+def test_each_number_has_its_unit() -> None:
+    for name, value in callables():
+        entries = dict(re.findall(r"^ +(\w+): (.*(?:\n {9,}.*)*)", whole_doc(value), re.M))
+        for argument, parameter in inspect.signature(value).parameters.items():
+            if "float" in str(parameter.annotation):
+                summary = whole_doc(value).partition("\n")[0]
+                about = summary + entries.get(argument, whole_doc(value))
+                assert re.search("[Ss]econds|days", about), (name, argument)
+
+
+def callables() -> Iterator[tuple[str, type | FunctionType]]:
+    """The public functions, classes and methods; the values of closed sets and the errors are none of them."""
+    for name in chatgptt.__all__:
+        value = getattr(chatgptt, name)
+        if isinstance(value, FunctionType):
+            yield name, value
+        elif isinstance(value, type) and not issubclass(value, Exception | Enum):
+            if value is not chatgptt.ChatGptt:  # it is never made
+                yield name, value
+            for method in vars(value):
+                if not method.startswith("_") and inspect.isroutine(getattr(value, method)):
+                    yield f"{name}.{method}", inspect.unwrap(getattr(value, method))
+
+
+def whole_doc(value: object) -> str:
+    """A docstring with those that it refers to."""
+    doc = inspect.getdoc(value) or ""
+    for owner, method in re.findall(r"See (\w+)(?:\.(\w+))?\.", doc):
+        referred = getattr(chatgptt, owner, None)
+        doc += f"\n{inspect.getdoc(getattr(referred, method) if method else referred)}"
+    return doc
 
 
 def test_there_is_no_other_name() -> None:

@@ -40,6 +40,9 @@ class RetryPolicy:
         max_retry_after: the longest Retry-After that is waited for; a site that asks for more is
             reported at once.
         retry_ambiguous: whether a message is repeated even where the site may have answered it already.
+
+    Raises:
+        InvalidInputError: for fewer than 1 attempt, and for a wait below 0.
     """
 
     attempts: int = 3
