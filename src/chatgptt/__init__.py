@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
+    from chatgptt._client import AsyncClient, StateDir
     from chatgptt._conversation import AsyncConversation
     from chatgptt._errors import (
         AnswerError,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from chatgptt.health.report import HealthReport
     from chatgptt.net.retry import RetryPolicy
     from chatgptt.provider import ChatGptt
+    from chatgptt.sites import DEFAULT_SITE
 
 __version__ = "0.1.0"
 
@@ -86,10 +87,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_client": ("DEFAULT_SITE", "AsyncClient", "StateDir"),
+    "_client": ("AsyncClient", "StateDir"),
     "_conversation": ("AsyncConversation",),
     "_stream": ("AsyncReplyStream",),
     "_models": ("ChatBox", "MessageInput", "Reply", "Strategy", "Timeouts"),
+    "sites": ("DEFAULT_SITE",),
     "net.retry": ("RetryPolicy",),
     "_sync": ("Client", "Conversation", "ReplyStream", "ask"),
     "health.report": ("HealthReport",),

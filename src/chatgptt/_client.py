@@ -41,6 +41,7 @@ from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site
 from chatgptt.sites.named import NamedSite
 from chatgptt.state.folder import default_folder
@@ -64,8 +65,6 @@ __all__ = [
     "ClientOptions",
     "StateDir",
 ]
-
-DEFAULT_SITE = "https://chatgptt.me/"
 
 
 class StateDir(Enum):

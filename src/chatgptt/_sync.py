@@ -3,6 +3,8 @@
 There is one implementation, the async one. This works in scripts, in threads, in notebooks and under a
 running event loop alike, since the client's loop is never the caller's. A client that was used before its
 process forked works in the child too, with a loop, a thread and connections of its own.
+
+The first client imports what asking needs. Importing `Client` takes half of the time of importing httpx.
 """
 
 from __future__ import annotations
@@ -14,19 +16,17 @@ from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-import anyio
-
-from chatgptt._client import DEFAULT_SITE, AsyncClient, ClientOptions
-from chatgptt._conversation import AsyncConversation
 from chatgptt._errors import ClosedError
-from chatgptt._models import ChatBox, MessageInput, Reply
-from chatgptt._stream import AsyncReplyStream
-from chatgptt.net.clients import client_is_closed
 from chatgptt.net.loops import call_in_child
+from chatgptt.sites import DEFAULT_SITE
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
+    from chatgptt._client import ClientOptions
+    from chatgptt._conversation import AsyncConversation
+    from chatgptt._models import ChatBox, MessageInput, Reply
+    from chatgptt._stream import AsyncReplyStream
     from chatgptt.health.report import HealthReport, Level
 
 __all__ = ["Client", "Conversation", "ReplyStream", "ask"]
@@ -44,6 +44,8 @@ class Client:
     """
 
     def __init__(self, site: str = DEFAULT_SITE, **options: Unpack[ClientOptions]) -> None:
+        from chatgptt._client import AsyncClient
+
         self._client = AsyncClient(site, **options)
         self._loop = _Loop()
         # Ends the thread of a client that was never closed, when it is collected.
@@ -210,7 +212,7 @@ class _Loop:
             return future.result()
         except CancelledError:
             if self._is_stopped:  # by another thread, which closed the client
-                raise client_is_closed() from None
+                raise _client_is_closed() from None
             raise
         except BaseException:
             future.cancel()
@@ -243,7 +245,7 @@ class _Loop:
     def _started(self) -> BlockingPortal:
         with self._changing:
             if self._is_stopped:
-                raise client_is_closed()
+                raise _client_is_closed()
             if self._portal is None:
                 ready: Future[BlockingPortal] = Future()
                 self._thread = threading.Thread(target=_run, args=(ready,), name="chatgptt", daemon=True)
@@ -258,7 +260,8 @@ def _run(ready: Future[BlockingPortal]) -> None:
     anyio's own `start_blocking_portal` would do, but for forked children: the block that it is used in is
     left when they end, and then waits for the thread that they don't have.
     """
-    from anyio.from_thread import BlockingPortal  # here, since only the sync face needs it
+    import anyio
+    from anyio.from_thread import BlockingPortal
 
     async def run() -> None:
         async with BlockingPortal() as portal:
@@ -271,6 +274,12 @@ def _run(ready: Future[BlockingPortal]) -> None:
         if ready.done():
             raise
         ready.set_exception(error)
+
+
+def _client_is_closed() -> ClosedError:
+    from chatgptt.net.clients import client_is_closed
+
+    return client_is_closed()
 
 
 _loops: weakref.WeakSet[_Loop] = weakref.WeakSet()

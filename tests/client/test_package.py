@@ -42,15 +42,21 @@ def test_the_client_s_parts_are_loaded_when_they_are_used() -> None:
         f"chatgptt.browser.{part}"
         for part in ("chromium", "installed", "observations", "proxy_gate", "rung", "shared", "tab")
     ]
-    script = f"import sys; from chatgptt import Client; print([name for name in {[*HEAVY, *parts]} if name in sys.modules and name not in ('click', 'rich')])"
+    script = f"import sys; from chatgptt import AsyncClient; print([name for name in {[*HEAVY, *parts]} if name in sys.modules])"
     assert run(script) == "[]\n"
+
+
+def test_the_first_client_loads_what_asking_needs() -> None:
+    script = "import sys; from chatgptt import Client; print([name for name in ['httpx', 'anyio', 'chatgptt._client'] if name in sys.modules])"
+    assert run(script) == "[]\n"
+    assert run(script.replace("; print", "; Client(state_dir=None).close(); print")) != "[]\n"
 
 
 def test_asking_loads_no_browser_no_terminal_and_no_server() -> None:
     script = (
         f"import sys, chatgptt; [getattr(chatgptt, name) for name in chatgptt.__all__]; "
         f"chatgptt.Client('http://127.0.0.1:9', state_dir=None).close(); "
-        f"print([name for name in {HEAVY} if name in sys.modules and name not in ('click', 'rich')])"  # httpx takes rich if it is there
+        f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     assert run(script) == "[]\n"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from chatgptt.cli.target import Target
+from chatgptt.sites import DEFAULT_SITE
 
 __all__ = [
     "STRATEGIES",
@@ -69,7 +70,7 @@ site = click.option(
     "--site",
     envvar="CHATGPTT_SITE",
     show_envvar=True,
-    default="https://chatgptt.me/",
+    default=DEFAULT_SITE,
     show_default=True,
     metavar="URL",
     help="The page that shows the chat box, or a site's name.",
