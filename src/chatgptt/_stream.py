@@ -22,7 +22,6 @@ from chatgptt._errors import (
     ChatGpttError,
     ClosedError,
     InvalidInputError,
-    StreamInterruptedError,
     TransportError,
 )
 from chatgptt._models import Question, Reply, ReplyEnding, Timeouts, Tokens, VisitorIds
@@ -30,7 +29,7 @@ from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import OpenReply, Transport
 from chatgptt.net.loops import Loop, PerLoop, is_over, running_loop
 from chatgptt.net.retry import RetryPolicy, retry
-from chatgptt.protocols.failures import MAX_FAILURE_BYTES
+from chatgptt.protocols.failures import MAX_FAILURE_BYTES, interrupted
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.interface import AnswerReader, Message
 from chatgptt.protocols.prompt import check_message
@@ -78,18 +77,12 @@ class Turns:
             TransportError: where the deadline passes first.
         """
         waiting = self._waiting.get()
-        has_turn = False
-        with anyio.move_on_after(deadline.remaining()):
-            await waiting.acquire()
-            has_turn = True
-        if not has_turn:
-            raise TransportError(
-                f"the time limit of {deadline.seconds:g} s passed while an earlier message of the "
-                "conversation was under way",
-                code="timeout",
-                hint="take its answer to the end, or leave its block, first",
-                url=page,
-            )
+        doing = "an earlier message of the conversation was under way"
+        try:
+            await in_time(waiting.acquire(), deadline, doing=doing, url=page)
+        except TransportError as error:
+            error.hint = "take its answer to the end, or leave its block, first"
+            raise
         holder = self._holders.setdefault("holder", here)  # in one step: loops run in several threads
         if holder != here and not is_over(holder):
             waiting.release()
@@ -312,7 +305,7 @@ class AsyncReplyStream:
     # Receiving
 
     async def _receive(self) -> None:
-        """Takes in what arrives next; at the answer's end closes and makes the reply."""
+        """Reads what arrives next. At the answer's end it closes the connection and makes the reply."""
         assert self._open is not None
         assert self._reader is not None
         reader = self._reader
@@ -334,7 +327,7 @@ class AsyncReplyStream:
             except ChatGpttError as error:
                 if not self._ready:
                     raise
-                self._failure = error  # what came before it is given out first
+                self._failure = error  # the text before it comes first
                 return
             finally:
                 await self._close()
@@ -342,7 +335,7 @@ class AsyncReplyStream:
             self._finish(reader, ending)
 
     async def _end_broken(self, reader: AnswerReader, error: TransportError | InvalidInputError) -> None:
-        """Makes the reply of an answer that was whole before its connection broke: a wrong length, say."""
+        """Makes the reply of an answer that was complete before its connection broke."""
         try:
             pieces, ending = await self._aside(reader.end)
         except ChatGpttError:
@@ -351,9 +344,7 @@ class AsyncReplyStream:
         self._finish(reader, ending)
 
     async def _aside(self, work: Callable[[], _Value]) -> _Value:
-        """What the reader makes of what came; that of a large answer comes from a thread: it may take longer
-        than the call has, and cannot be stopped, only left.
-        """
+        """The result of the reader's work, on a large answer in a thread: the call can end before it."""
         if self._unread_bytes < _LARGE_BYTES:
             return work()
         reading = anyio.to_thread.run_sync(work, abandon_on_cancel=True)
@@ -373,18 +364,14 @@ class AsyncReplyStream:
         self._unread_bytes = 0
 
     def _broken(self, error: TransportError | InvalidInputError) -> ChatGpttError:
-        """A connection that broke: before the first text it may be tried again, after it not."""
+        """The error of a broken connection. Only before the first text the message may be sent again."""
         assert self._reader is not None
         text = self._reader.text
         if not text:
             return error
-        return StreamInterruptedError(
-            f"the answer broke off: {error.message}",
-            hint="ask again; what had arrived is kept as the error's partial_text",
-            url=error.url,
-            status=self._reader.head.status,
-            partial_text=text,
-        )
+        broken = interrupted(self._reader.head, error.message)
+        broken.partial_text = text
+        return broken
 
     def _finish(self, reader: AnswerReader, ending: ReplyEnding) -> None:
         assert self._tokens is not None

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wire import AJAX, NONCE, PAGE, aipkit_box, page, params, wpaicg_box
 
 from chatgptt._errors import ChatBoxNotFoundError
-from chatgptt._models import BoxKind, ChatBox
+from chatgptt._models import BoxKind, ChatBox, PluginGeneration
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
+from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page
 
 
@@ -132,3 +135,7 @@ def test_any_html_gives_boxes_or_none(html: str) -> None:
 def test_any_bytes_in_attributes_give_boxes_or_none(value: bytes) -> None:
     html = b'<div class="wpaicg-chatbox" data-nonce="%b" data-post-id="%b"><div class=aipkit_chat_container data-config=\'%b\'>'
     assert isinstance(find_boxes(Page(html % (value, value, value), PAGE)), tuple)
+
+
+def test_each_generation_of_the_plugin_has_a_protocol() -> None:
+    assert set(PROTOCOLS) == set(get_args(PluginGeneration))

@@ -1,8 +1,8 @@
-"""How far out an address lies, and so where a page of the public net may not lead its visitor.
+"""The space of an address: this machine, a private network, or the public Internet.
 
-A page decides where its visitor connects: by redirects, by addresses in its markup, by names that resolve to
-whatever their owner likes. The rule is that it may lead outward and not inward: no further in than where it
-was itself found. What is asked here is the address alone; who asks knows what a name resolved to.
+A page decides where its visitor connects: by redirects, by addresses in its markup, and by names that its
+owner lets resolve to any address. It may lead outward and not inward: no further in than it was found itself.
+This module judges addresses. What a name resolves to is the caller's to find out.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _WITH_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/9
 
 
 def space_of_name(host: str) -> Space:
-    """What a host says by itself, for where nobody can tell what it resolves to: behind a proxy.
+    """The space of a host by its name alone, for use behind a proxy, which looks names up itself.
 
-    An address in any spelling that a resolver takes (`127.1`, `0x7f000001`, `017700000001`) is one.
+    Every spelling of an address that a resolver takes (`127.1`, `0x7f000001`, `017700000001`) is an address.
     """
     name = host.strip("[]").rstrip(".").lower()
     if ":" in name:
@@ -67,12 +67,12 @@ def space_of_name(host: str) -> Space:
 
 
 def is_further_in(host: str, home: str) -> bool:
-    """Whether a host says by itself that it lies further in than `home`, and is not `home`."""
+    """Whether a host lies further in than `home` by its name alone, and is not `home`."""
     return host != home and space_of_name(host) < space_of_name(home)
 
 
 def _as_dotted(name: str) -> str:
-    """An IPv4 address as `inet_aton` reads it; "" for numbers that are none."""
+    """An IPv4 address as `inet_aton` reads it; "" for numbers that make no address."""
     try:
         *high, low = [_number(part) for part in name.split(".")]
         value = int.from_bytes(bytes(high)) << (32 - 8 * len(high)) | low

@@ -1,9 +1,11 @@
 """The 2.x protocol (plugin versions from 2.3 on): find boxes, build the two requests, read their replies.
 
-What shapes this module (docs/protocols.md A1 to A7): the box's own element carries all of a bot's
-configuration as JSON; a message is handed in first and its answer fetched as a stream after; every
-refusal of the stream step is a status 200 whose words a site may have translated. So a refusal is told by
-its code where there is one, by its place before or after `message_start`, and only then by its words.
+Three things shape this module (docs/protocols.md A1 to A7):
+
+* The box's own element carries all of a bot's configuration as JSON.
+* A message is handed in first. Its answer is fetched as a stream by a second request.
+* A refusal of the second request has the status 200, and a site may translate its words. So a refusal is
+  recognised by its code, then by its place before or after `message_start`, and only then by its words.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Recognises a bot protection's interstitial, so that it is reported as what it is.
+"""Recognises the challenge of a bot protection.
 
-A documented header is proof. Marks in the body are proof only together, since sites behind such
-services load some of the same scripts on ordinary pages (docs/protocols.md C4): the caller asks only
-about a reply that is no chat page and no answer.
+A documented header is proof. A mark in the body is proof only in a reply that is no chat page and no answer:
+sites behind such services load some of the same scripts on ordinary pages (docs/protocols.md C4).
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ _BODIES: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 
 def maybe_challenge(headers: Mapping[str, str], body: str = "") -> str | None:
-    """Who challenges and how it shows; None for no challenge.
+    """The vendor and its mark, as `"Cloudflare (header cf-mitigated: challenge)"`; None for no challenge.
 
-    It reads as `"Cloudflare (header cf-mitigated: challenge)"`. A page that only blocks offers nothing to
-    pass and is none: it counts as the error status that it has.
+    A page that only blocks is no challenge: it offers no check to pass.
 
     Args:
         headers: with lower-case names.

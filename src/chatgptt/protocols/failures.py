@@ -1,7 +1,7 @@
-"""What a reply amounts to when it is no answer: one wording for both protocols.
+"""The errors of replies that are no answers, in the same words for both generations.
 
-`read_failure` is where both readers end with every status and body that their own tables do not know:
-WordPress itself, its server, or a wall in front of it. The functions below it word what they do know.
+`read_failure` reads every status and body that a generation's own tables do not have: those of WordPress, of
+its server, and of a wall in front of it. The other functions build the errors that the readers recognise.
 """
 
 from __future__ import annotations
@@ -368,7 +368,7 @@ _KEY = re.compile(
 
 
 def _without_keys(words: str) -> str:
-    """A site's words without its key: they go on to logs, reports and whoever is asked for help."""
+    """A site's words without its key: they go to logs, to reports, and to people who help."""
     return _KEY.sub(r"\1***", words)
 
 

@@ -1,16 +1,15 @@
 """An incremental, bounded decoder of event streams: bytes in, events out.
 
-It follows the standard's line and field rules, with two lenities that these sites need: an event that
-the end of the stream leaves without its blank line still counts (1.x closes right after `[DONE]`), and
-lines that are no field at all are kept aside in `stray`, since a 1.x site prints raw JSON and HTML of
-a failed provider into the stream (docs/protocols.md W5).
+It follows the standard's line and field rules with two exceptions. An event counts without its blank line at
+the end of the stream, since 1.x closes right after `[DONE]`. Lines that are no field are kept in `stray`,
+since a 1.x site prints raw JSON and HTML of a failed provider into the stream (docs/protocols.md W5).
 
-Events come lazily: a reader that has seen the end stops asking, and what lies behind it is not even
-looked at. So the outcome is the same however the stream is cut.
+Events are decoded when the reader asks for them. It stops asking at the end mark, so the bytes behind it have
+no effect, however the stream is cut.
 
-Linear however it is cut: an unfinished line grows in a bytearray and only new bytes are searched for
-its end. Nothing grows past `MAX_EVENT_BYTES`, and of a large chunk a part at a time is split into lines:
-a list of millions takes many times their size.
+The time is linear: an unfinished line grows in a bytearray, and only new bytes are searched for its end. No
+event grows past `MAX_EVENT_BYTES`. A large chunk is split into lines in parts: a list of millions of lines
+takes many times their size.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class EventDecoder:
 
     @property
     def stray_bytes(self) -> int:
-        """How much of them there is: what was searched once need not be searched again."""
+        """Their size: it tells whether there are new ones to search."""
         return len(self._stray)
 
     def receive(self, data: bytes) -> Iterator[Event]:

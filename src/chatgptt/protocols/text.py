@@ -1,11 +1,10 @@
-"""Text as it comes off the wire, made safe to hold as a Python string.
+"""Reads text and JSON of sites into strings and values that are safe to keep.
 
-JSON may carry half a surrogate pair, and a provider that counts in UTF-16 units does cut an emoji
-into two deltas. A lone half cannot be encoded, so it is held until its partner comes, or replaced: what
-is read here holds none, the frames of a stream excepted.
+JSON may hold half a surrogate pair, and a provider that counts in UTF-16 units cuts an emoji into two deltas.
+A lone half cannot be encoded. So it is held until the other half comes, or replaced. Only the frames of a
+stream keep their halves.
 
-JSON is small: three bytes of it can make a value of a hundred. So what holds more values than any reply has
-is none, whatever its size.
+Three bytes of JSON can take a hundred in memory. So JSON with more values than any reply has is not read.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ _MAX_OBJECT_STARTS = 32
 
 _MAX_REREADING = 4
 _FREE_REREADING_CHARACTERS = 2**20
-"""How many times the length of a body is read in all, where objects in it turn out to be none; of a small one
-so much is."""
+"""A body with broken objects is read this many times its length in all, and these characters more."""
 
 _MAX_VALUES = 100_000
 """Values of one JSON text, by its commas and opening brackets; a reply has some dozens, and an answer of
@@ -44,7 +42,7 @@ _MAX_VALUES = 100_000
 _HALF = re.compile("[\ud800-\udfff]")
 
 _STEP_CHARACTERS = 2**18
-"""Of a long text so much is looked at in one go: no other thread runs meanwhile, nor is a deadline heeded."""
+"""The part of a long text that is searched at once: meanwhile no other thread runs, and no deadline ends."""
 
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
 """No character has such a number; Python refuses to read one of 4,300 digits."""
@@ -73,7 +71,7 @@ class SurrogateJoiner:
         return self._decoder.decode(piece.encode("utf-16-le", "surrogatepass"))
 
     def end(self) -> str:
-        """What stands for a half that never got its partner: U+FFFD, or nothing."""
+        """U+FFFD for a half whose other half never came, else nothing."""
         return "" if self._decoder is None else self._decoder.decode(b"", True)
 
 

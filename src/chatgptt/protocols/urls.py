@@ -1,8 +1,8 @@
-"""What a URL says: is it a page we can ask, which site does it belong to, may we post there.
+"""Judges URLs: whether a page can be asked, which site it belongs to, and whether a message may go there.
 
-The rule that matters is `is_same_site`: a page's scripts may name any admin-ajax URL, and a message
-is only ever posted to the site that the user named. A scheme or `www.` that differs is the same site;
-so is a parent or child domain. Another port is another site, unless both are their scheme's own.
+The main rule is `is_same_site`: a page's scripts may name any admin-ajax URL, and a message goes only to the
+site that the user named. Another scheme or `www.` is the same site, and so is a parent or child domain.
+Another port is another site, unless each is the default port of its scheme.
 """
 
 from __future__ import annotations
@@ -142,9 +142,7 @@ def is_same_host(url: str, page: str) -> bool:
 
 
 def may_carry_credentials(url: str, page: str) -> bool:
-    """Whether what says who somebody is at `page` may go to `url`: to its site, and not in the clear if it
-    was given for https.
-    """
+    """Whether credentials for `page` may go to `url`: to its site, and over https if `page` is."""
     return is_same_site(url, page) and (urlsplit(url).scheme == "https" or urlsplit(page).scheme == "http")
 
 

@@ -1,8 +1,8 @@
-"""Tells what answered in the site's place: a challenge or a block, before any protocol is read.
+"""Recognises a wall, which answers in the site's place: a challenge or a block.
 
-A wall is known by its vendor's marks, or by its shape: a tiny page without a box that holds nothing but
-scripts that set a cookie, reload or go on. The plugin's own replies may hold the same marks. So a reply with
-a protocol's keys is no wall, and neither is an event stream (docs/protocols.md C4).
+A wall is known by its vendor's marks, or by its shape: a tiny page without a box, of scripts that set a
+cookie, reload or go on. The plugin's own replies may hold the same marks. So a reply with a protocol's keys
+is no wall, and neither is an event stream (docs/protocols.md C4).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_TINY_CHARACTERS = 20_000
 """A page of nothing but scripts that pass a check has 100 to 10,000 characters."""
 
 _MAX_WORDS_CHARACTERS = 300
-"""What such a page says to those who wait: "Please wait", "This site requires Javascript to work"."""
+"""Such a page says little: "Please wait", "This site requires Javascript to work"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ _BLOCK_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("Alibaba Cloud", re.compile(r"//errors\.aliyun\.com/")),
     ("BitNinja", re.compile(r"\bBitNinja\b")),
 )
-"""They prove something together with an error status alone: pages of sites name firewalls too."""
+"""They are proof only together with an error status: pages of sites name firewalls, too."""
 
 _BLOCK_WORDS = re.compile(
     r"\b(?:access|request|connection|visit|ip(?: address)?)\b.{0,60}?\b(?:has|have|was|been|is|are)\b.{0,20}?"
@@ -158,10 +158,10 @@ _BLOCK_WORDS = re.compile(
     r"|\bweb application firewall\b",
     re.I,
 )
-"""What a block says in English that has no vendor's mark."""
+"""The English words of a block without a vendor's mark."""
 
 _MAINTENANCE_WORDS = re.compile(r"\bmaintenance\b|\bback (?:soon|shortly)\b", re.I)
-"""What a site says that is closed for a while; its access may be restricted meanwhile."""
+"""The words of a site that is closed for a while; it may speak of restricted access, too."""
 
 _UNAVAILABLE = frozenset({502, 504, *range(520, 528)})
 """Gateways' own pages, which advise to look at firewalls."""
@@ -183,7 +183,7 @@ _KEYS = frozenset(
     {"success", "data", "code", "status", "msg", "error", "tokenLimitReached", "ipBanned", "messageFlagged"}
     | {"apbct", "ts_required"}
 )
-"""What replies of the plugin, of WordPress and of plugins that check each message have one of."""
+"""Each reply of the plugin, of WordPress, and of plugins that check messages has one of these keys."""
 
 _MAX_MESSAGE_CHARACTERS = 4_000
 _MESSAGE_STATUSES = frozenset({200, 202, 401, 403, 405, 406, 409, 412, 415, 418, 451, 503})
@@ -302,7 +302,7 @@ _GOES_ON = re.compile(
 _LITERAL = re.compile(r"([\"'])((?:(?!\1)[^\\]|\\.)*)\1")
 _MAX_TARGET_CHARACTERS = 500
 _CHOICE = re.compile(r"(?:[^?+]*\?:)+")
-"""What is left of a choice among literals, `lang == "de" ? "/de/" : "/en/"`, without them and blanks."""
+"""A choice among literals, `lang == "de" ? "/de/" : "/en/"`, after literals and blanks are cut out."""
 
 _SUBMITS = re.compile(r"\.\s*(?:submit|requestSubmit)\s*\(")
 
@@ -313,7 +313,7 @@ _CONTENT = (
     "a[href], article, button, iframe, main, nav, ol, object, select, table, textarea, ul, video, "
     'input:not([type="hidden" i])'
 )
-"""What a page shows that is there to be read or used."""
+"""The parts of a page that a visitor reads or uses."""
 
 
 def _by_shape(head: ReplyHead, body: str) -> Wall | None:
@@ -352,10 +352,10 @@ def _is_hidden(head: ReplyHead, script: str, *, is_loaded: bool) -> bool:
 
 
 def _what_it_does(head: ReplyHead, script: str, form: dict[str, str | None] | None) -> list[str]:
-    """The actions of the scripts on a page of nothing but scripts, if these are those of a wall.
+    """The actions of a wall among those of the scripts on a page.
 
-    A script that only leads to another page of the site is a redirect, unless an error or a message's
-    reply is made of it.
+    A script that only leads to another page of the site is a redirect, except in an error page and in the
+    reply to a message.
     """
     does = []
     if _SETS_COOKIE.search(script):

@@ -3,10 +3,10 @@
 Three things shape this module (docs/protocols.md W1 to W6):
 
 * Attributes are taken from the box's own element. Other plugins print `data-nonce` and
-  `data-post-id` too, and for some versions the boxes are nested in each other.
-* Page and server disagree about streaming, so the reply's form is told from what arrives.
-* Status 200 says nothing. A refusal may be followed by an answer, which is not for us; and a failed
-  AI service is typed out word by word as if it were one, twice.
+  `data-post-id`, too, and some versions nest the boxes in each other.
+* Page and server disagree about streaming, so the bytes of the reply decide whether it is a stream.
+* Status 200 proves nothing. A refusal may be followed by an answer, which is not for us. The words of a
+  failed AI service are sent one by one as if they were an answer, twice.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class RungOfLadder(Protocol):
         """As it appears in `tokens_from` and in findings."""
 
     async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
-        """Tokens, or findings that say what was seen instead.
+        """Tokens, or findings that say what the rung saw instead.
 
         Raises:
             ChatGpttError: where the acquisition as a whole cannot go on; its findings are the rung's own.

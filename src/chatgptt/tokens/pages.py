@@ -263,7 +263,7 @@ _CHARSET = re.compile(
 
 
 def past_caches(url: str) -> str:
-    """`url` with a query that no cache has seen."""
+    """`url` with a query that is new to every cache."""
     head, _, fragment = url.partition("#")
     mark = "&" if "?" in head else "?"
     return f"{head}{mark}nocache={secrets.token_hex(6)}{'#' + fragment if fragment else ''}"

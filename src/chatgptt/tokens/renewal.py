@@ -42,7 +42,7 @@ class MessageTokens:
 
     Args:
         ladder: acquires them.
-        store: is told where the endpoint is, after it was not at the place that was guessed first.
+        store: keeps the place of the endpoint, if it was not the one that was guessed first.
         transport: gets their cookies.
         wanted: the page and the bot.
         deadline: bounds every acquisition.
