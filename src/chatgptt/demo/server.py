@@ -32,6 +32,10 @@ BACKLOG = 2048
 """Connections that may wait to be accepted: a test of concurrency opens more than a thousand at once."""
 
 
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open, as with nginx. Clients close theirs earlier."""
+
+
 class DemoSite:
     """A running demo: its address, its requests, and its clock."""
 
@@ -98,6 +102,7 @@ def serve(
             server_header=False,
             date_header=False,  # the demo's clock makes it
             backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE,
         )
         server = _Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), name="chatgptt-demo", daemon=True)
