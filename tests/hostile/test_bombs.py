@@ -501,9 +501,10 @@ def decode(encoding: str, pieces: list[bytes]) -> tuple[bytes, str]:
     found: list[bytes] = []
     try:
         decoder = BodyDecoder(encoding)
+        assert decoder.is_encoded or not pieces
         for piece in pieces:
             while (data := decoder.take()) is not None:
-                assert len(data) <= PIECE_BYTES or encoding != "gzip"
+                assert len(data) <= PIECE_BYTES
                 found.append(data)
             decoder.feed(piece)
         while (data := decoder.take()) is not None:

@@ -37,6 +37,9 @@ class BodyDecoder:
     Args:
         content_encoding: the header of that name, "" for none.
 
+    Attributes:
+        is_encoded: whether there is anything to decode; else `count` is enough.
+
     Raises:
         UndecodableBodyError: for anything but gzip, once.
     """
@@ -48,7 +51,8 @@ class BodyDecoder:
             raise UndecodableBodyError(
                 f"the body is encoded as {', '.join(codings)[:50]!r}, which was not asked for"
             )
-        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16) if codings else None
+        self.is_encoded = bool(codings)
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._input = b""
         self._is_full = False
         self._arrived_bytes = 0
@@ -57,6 +61,14 @@ class BodyDecoder:
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the body. Only after `take` has given None."""
         self._input = data
+        self.count(data)
+
+    def count(self, data: bytes) -> None:
+        """Counts the next bytes of the body.
+
+        Raises:
+            UndecodableBodyError: where the body is too large.
+        """
         self._arrived_bytes += len(data)
         _check_size(self._arrived_bytes)
 
@@ -68,9 +80,6 @@ class BodyDecoder:
         """
         if not self._input and not self._is_full:
             return None
-        if self._inflater is None:
-            data, self._input = self._input, b""
-            return data
         if self._inflater.eof:  # browsers too ignore what follows
             self._input, self._is_full = b"", False
             return None
@@ -90,7 +99,7 @@ class BodyDecoder:
         Raises:
             UndecodableBodyError: where its compression has not.
         """
-        if self._inflater is not None and self._arrived_bytes and not self._inflater.eof:
+        if self._arrived_bytes and not self._inflater.eof:
             raise UndecodableBodyError("the compressed body ends early")
 
 

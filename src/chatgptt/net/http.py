@@ -92,8 +92,9 @@ class OpenReply:
         self._response = response
         self._deadline = deadline
         self._decoder = decoder
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         is_read = response.is_stream_consumed  # by the hooks of a handed-in client
-        self._chunks = response.aiter_bytes() if is_read else response.aiter_raw()
+        self._chunks = response.aiter_bytes() if is_read else aiter(response.stream)
 
     async def receive(self) -> bytes:
         """The next bytes of the body, decompressed, a bounded piece of it; b"" where it is complete.
@@ -104,6 +105,10 @@ class OpenReply:
         return await call_network(self._read_piece, self.head.url, self._deadline)
 
     async def _read_piece(self) -> bytes:
+        if not self._decoder.is_encoded:
+            arrived = await anext(self._chunks, b"")
+            self._decoder.count(arrived)
+            return arrived
         while True:
             data = self._decoder.take()
             if data:
