@@ -10,6 +10,7 @@ from functools import partial
 import lxml.html
 from bs4 import BeautifulSoup
 from pages import NONCE, POST_ID, URL, composition, dense_page, usual_page
+from selectolax.lexbor import LexborHTMLParser
 from table import Row, compared, shown_time, timed
 
 from chatgptt._models import ReplyHead
@@ -60,7 +61,7 @@ def rows_of_pages() -> list[Row]:
             partial(_by_soup, page),
         ]
         assert all(call() == (NONCE, POST_ID) for call in calls)
-        ours, searches, lxml_, soup = timed(calls, rounds=ROUNDS)
+        ours, searches, lxml_, soup, parse = timed([*calls, partial(LexborHTMLParser, page)], rounds=ROUNDS)
         is_goal = name == "usual"
         what = f"tokens from a page, {name}"
         rows += [
@@ -69,8 +70,9 @@ def rows_of_pages() -> list[Row]:
                 ours,
                 searches,
                 than="two regex searches",
-                at_most=4 if is_goal else None,
+                at_most=8 if is_goal else None,
             ),
+            compared(what, ours, parse, than="lexbor's parse alone", at_most=2 if is_goal else None),
             compared(what, ours, lxml_, than="lxml, XPath", times_faster=4),
             compared(what, ours, soup, than="BeautifulSoup", times_faster=30),
         ]

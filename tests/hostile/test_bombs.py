@@ -46,7 +46,7 @@ from chatgptt.net.bodies import (
     BodyDecoder,
     UndecodableBodyError,
 )
-from chatgptt.protocols.page import MAX_PAGE_BYTES
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.sse import MAX_EVENT_BYTES
 
 pytestmark = pytest.mark.anyio
@@ -119,7 +119,7 @@ PLACES = {
         hit=lambda got: got.is_message,
         beginning=b'{"status":"success","data":"',
         kind="application/json",
-        limit_bytes=MAX_PAGE_BYTES,
+        limit_bytes=8 * 2**20,
         code="unreadable_answer",
     ),
     "1.x stream, one event": Place(

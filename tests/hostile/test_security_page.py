@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from chatgptt.net.bodies import MAX_BODY_BYTES, PIECE_BYTES
-from chatgptt.protocols.page import MAX_PAGE_BYTES
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.sse import MAX_EVENT_BYTES
 
 ROOT = Path(__file__).parents[2]

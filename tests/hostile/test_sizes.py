@@ -14,8 +14,8 @@ from hostile.weighed import CASES
 
 MEMORY_FACTOR = 5
 MEMORY_BYTES = 80 * 2**20
-"""What the tree of a small page of nothing but tags may take (48 MB, `_MAX_TREE_BYTES`), and 100,000 values of JSON. A text
-with one wide character takes Python four bytes for each, and is there twice while JSON is read: 8 MB take 98 to 105 MB."""
+"""What the tree of a small page of nothing but attributes may take (53 MB), and 100,000 values of JSON. A text with one
+wide character takes Python four bytes for each, and is there twice while JSON is read: 8 MB take 98 to 105 MB."""
 
 MAX_SECONDS = 20.0
 """Of processor time. The slowest take 3 to 5 on a slow machine; what is quadratic in 8 MB takes minutes to days."""

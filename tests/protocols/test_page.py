@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wire import NONCE, PAGE, page, params
 
-from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce, read_assigned_object
+from chatgptt.protocols.page import Page, maybe_nonce, read_assigned_object
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.wpaicg import find_page_nonce, find_script_nonce
 
 CODE = params()
@@ -259,79 +260,6 @@ def test_a_page_knows_that_it_was_cut() -> None:
     assert not Page(b"<p>", PAGE).is_cut
     assert Page(b"<p>", PAGE, is_cut=True).is_cut
     assert Page(b"<p>" + b"x" * MAX_PAGE_BYTES, PAGE).is_cut
-
-
-NESTED = [
-    pytest.param(b"<div>" * 100_000, True, id="divs"),
-    pytest.param(b"<x-y>" * 100_000, True, id="made-up elements"),
-    pytest.param(b"<path>" * 100_000, True, id="shapes that nest"),
-    pytest.param(b"<b><i></b>" * 50_000, True, id="misnested"),
-    pytest.param(b"<div></div>" * 100_000, False, id="in a row"),
-    pytest.param(b"<p><br>" * 100_000, False, id="never nested"),
-    pytest.param(b"</div>" * 100_000, False, id="only closed"),
-    pytest.param(b"<svg><path d='M0 0'/><circle r=1 /></svg>" * 9000, False, id="icons"),
-    pytest.param(b"<svg>" + b"<path/>" * 20_000 + b"</svg>", False, id="a drawing"),
-    pytest.param(b"<table><tr><td>x</table>" * 10_000, False, id="tables with open cells"),
-    pytest.param(b"<table>" + b"<tr><td>x<td>y" * 6000, False, id="open cells"),
-    pytest.param(b"<div><table></div>" * 6000, True, id="closed outside of a table only"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "is_cut"), NESTED)
-def test_what_nests_too_deep_is_cut_off(body: bytes, is_cut: bool) -> None:
-    found = Page(b"<p class=first>" + body + b"<p class=last>", PAGE)
-    assert found.is_cut is is_cut
-    assert len(found.select(".first")) == 1
-    assert len(found.select(".last")) == (0 if is_cut else 1)
-
-
-def numbered(html: str, count: int = 5000) -> bytes:
-    return "".join(html.format(number) for number in range(count)).encode()
-
-
-COSTLY = [
-    pytest.param(numbered("<b id={}><p>"), True, id="open formatting"),
-    pytest.param(numbered("<B ID={}><P>"), True, id="in capitals"),
-    pytest.param(numbered("<font id={}><li>"), True, id="in items of a list"),
-    pytest.param(numbered("<b id={}><!--</b>--><p>"), True, id="closed in a comment"),
-    pytest.param(numbered("<b id={}><i title='</b>'></i><p>"), True, id="closed in an attribute"),
-    pytest.param(numbered("<b id={}><script></b></script><p>"), True, id="closed in a script"),
-    pytest.param(numbered("<b id={}><p><object></b></object>"), True, id="closed behind a wall"),
-    pytest.param(numbered("<b id={}><p><select></b></select>"), True, id="closed in a choice"),
-    pytest.param(b"<p>" + numbered("<b id={}>", 190) + b"</p>" + b"<p>x</p>" * 20_000, True, id="the same ones again and again"),
-    pytest.param(b"<table>" + numbered("<td><b id={}><p>"), True, id="in cells"),
-    pytest.param(b"<p " + numbered("a{}=1 ", 20_000) + b">", True, id="attributes"),
-    pytest.param(numbered("<body a{}=1>", 20_000), True, id="bodies"),
-    pytest.param(b"<select>" + b"<option>" * 20_000, True, id="choices"),
-    pytest.param(b"<div>" * 4000 + b"</p>" * 100_000, True, id="closed far up"),
-    pytest.param(b"<ul><li>" * 9000, True, id="lists in lists"),
-    pytest.param(b"<ul></p>" * 9000, True, id="lists with ends of something else"),
-    pytest.param(b"<!>" * 400_000, True, id="comments"),
-    pytest.param(b"<p a b c d e f g h>" * 40_000, True, id="attributes of many elements"),
-    pytest.param(b"</p a b c d e f g h>" * 40_000, True, id="attributes of end tags"),
-    pytest.param(b"a<br>" * 200_000, True, id="lines of a letter"),
-    pytest.param(b"<" * 2_000_000, True, id="broken tags"),
-    pytest.param(b"<p a=" + b'"' * 2_000_000 + b">", True, id="quotes"),
-    pytest.param(b"\0" * 2_000_000, True, id="nothing but NUL"),
-    pytest.param(b"<p class=a id=b>some words of a text</p>" * 60_000, False, id="2 MB of paragraphs"),
-    pytest.param(b"<script>" + b"a = {'b': \"c\"};" * 500_000 + b"</script>", True, id="8 MB of a script's quotes"),
-    pytest.param(b"<style>.a .b { color: #123456; margin: 0 auto }</style>" * 140_000, False, id="7.5 MB of styles"),
-    pytest.param(numbered("<b id={}><p></p></b>"), False, id="closed formatting"),
-    pytest.param(numbered("<a id={}>x<p>y</p>"), False, id="links that the next one closes"),
-    pytest.param(numbered("<p title='a > \"b{}\" <i>'>"), False, id="formatting in attributes"),
-    pytest.param(numbered("<p><b id={}>x</p>", 100), False, id="forgotten ends"),
-    pytest.param(b"<script>" + numbered("'<b id={}><p>'") + b"</script>", False, id="formatting in a script"),
-    pytest.param(numbered("<!-- <b id={}><p> -->"), False, id="formatting in comments"),
-    pytest.param(numbered("<select><option>{}</select>", 2000), False, id="short lists of choices"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("body", "is_cut"), COSTLY)
-def test_what_costs_the_parser_too_much_is_cut_off(body: bytes, is_cut: bool) -> None:
-    found = Page(b"<p class=first></p>" + body + b"<p class=last>", PAGE)
-    assert found.is_cut is is_cut
-    assert len(found.select(".first")) == 1
-    assert len(found.select(".last")) == (0 if is_cut else 1)
 
 
 def test_a_login_in_the_sites_own_addresses_is_left_out() -> None:

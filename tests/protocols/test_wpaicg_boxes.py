@@ -4,7 +4,8 @@ import pytest
 from wire import FRESH_NONCE, NONCE, PAGE, page, params, wpaicg_box
 
 from chatgptt._models import ChatBox
-from chatgptt.protocols.page import MAX_PAGE_BYTES, Page
+from chatgptt.protocols.page import Page
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.wpaicg import find_boxes
 
 
@@ -147,7 +148,7 @@ def test_a_box_before_100_000_nested_elements_is_found() -> None:
     assert summary(wpaicg_box() + "<div>" * 100_000) == [SHORTCODE]
 
 
-def test_a_box_within_the_first_8_mb_is_found() -> None:
+def test_a_box_within_the_first_2_mb_is_found() -> None:
     found = Page(page(wpaicg_box() + "x" * MAX_PAGE_BYTES + wpaicg_box("widget")), PAGE)
     assert found.is_cut
     assert [box.kind for box in find_boxes(found)] == ["shortcode"]

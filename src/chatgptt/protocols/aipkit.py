@@ -79,7 +79,7 @@ VERSIONS = "2.x"
 KEEPS_HISTORY = True
 PARAMS = ""
 
-_BOXES = "div.aipkit_chat_container, div.aipkit_popup_wrapper"
+_BOXES = "div:is(.aipkit_chat_container, .aipkit_popup_wrapper)"
 
 
 def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:

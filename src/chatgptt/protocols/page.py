@@ -1,13 +1,10 @@
 """A page, parsed once: its elements, its scripts however an optimiser wrapped them, its site.
 
-It trusts the parser alone. No pattern runs over the page's text: markup quoted in a comment, a
+It trusts the parser alone. No pattern looks for a box in the page's text: markup quoted in a comment, a
 `<textarea>`, a `<template>` or a script is no element, and what sits in `<noscript>` is not what a
 visitor gets. Scripts are read as text and never run.
 
-Bounds keep a hostile page from costing more than it is worth: what lies beyond `MAX_PAGE_BYTES`, nests
-deeper than `MAX_DEPTH`, or would cost the parser more than `_MAX_EFFORT` or `_MAX_TREE_BYTES`, is cut off and
-the page says so (`is_cut`). What it would cost is estimated before it is parsed, since the parser cannot be
-stopped; the estimate errs on the side of more.
+What lies beyond the bounds of `page_bounds`, or is nested deeper than `_MAX_DEPTH`, is not read.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES, bounded_bytes, without_formatting
 from chatgptt.protocols.text import read_object
 from chatgptt.protocols.urls import (
     AJAX_PATH,
@@ -32,20 +30,15 @@ from chatgptt.protocols.urls import (
 )
 
 __all__ = [
-    "MAX_DEPTH",
     "MAX_NAME_CHARACTERS",
-    "MAX_PAGE_BYTES",
     "Page",
     "has_class",
     "maybe_nonce",
     "read_assigned_object",
 ]
 
-MAX_PAGE_BYTES = 8 * 2**20
-"""A page that shows a chat box is some 20 kB to 500 kB; reading stops here."""
-
-MAX_DEPTH = 5_000
-"""Browsers stop nesting at 512. The parser's time grows with the square of the depth from here on."""
+_MAX_DEPTH = 5_000
+"""Browsers stop nesting at 512."""
 
 MAX_ELEMENTS = 200
 """A page shows a handful of boxes; a page with thousands is hostile."""
@@ -70,89 +63,8 @@ _MAX_TITLE_CHARACTERS = 2_000
 _MAX_CLASSES_CHARACTERS = 100_000
 """Of one element; a crowded one has some hundred."""
 
-_MAX_SHAPES = 20_000
-"""How many shapes of drawings are taken to close themselves; if all of them nest, parsing takes a second."""
-
-_MAX_EFFORT = 200_000_000
-"""Steps of the parser up the tree, some 4 ns each; a page of 500 kB without tricks needs some 10 million."""
-
-_TAG_EFFORT = 600
-"""What a tag costs in such steps at worst, a link in an open link, to the parser and to the estimate."""
-
-_REOPENING_EFFORT = 200
-"""What an element that is opened again costs in such steps: some 100 ns."""
-
-_MAX_TREE_BYTES = 48 * 2**20
-"""What the parser's tree may take beside the page's text; 8 MB of ordinary markup take some 30 MB."""
-
-# What each thing takes of that, measured with selectolax 1.0.
-_ELEMENT_BYTES = 180
-_TEXT_BYTES = 130
-_COMMENT_BYTES = 150
-_ATTRIBUTE_BYTES = 200
-_REOPENING_BYTES = 450
-
-_MAX_ERRORS = 1_500_000
-"""The parser notes every error in 18 bytes: of a page of nothing but `<`, each."""
-
-_MAY_BE_WRONG = b"\0<&\"'=`/"
-"""The tokenizer's errors are at these; in ordinary markup one byte in ten is one of them."""
-
-_BLOCK_BYTES = 2**18
-
-_MAX_ATTRIBUTES = 200
-"""A chat box has about 70 (docs/protocols.md W1). The parser compares each with all others of its element."""
-
-_MAX_OPTIONS = 10_000
-_MAX_ROOTS = 20
-"""`<html>` and `<body>` tags: each one's attributes are compared with those of all others."""
-
-_SMALL_BYTES = 80_000
-_SMALL_OPENINGS = 6_000
-"""Below this size and this many openings only elements that the parser opens again can make a page costly."""
-
 _NONCE = re.compile(r"[0-9a-f]{10}")
 _PLACEHOLDERS = frozenset({"0123456789", "1234567890", "abcdef0123", "0a1b2c3d4e"})
-
-_TAG = re.compile(
-    rb"<!--|<[!?][^>]*|</[^a-zA-Z>][^>]*|"
-    rb"<(/?)([a-zA-Z][^\s/>]*)"
-    rb"((?:[\s/]+|[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?){0,1000}+)"
-)
-"""The beginning of a comment, or a tag with its attributes, as HTML's tokenizer reads them; nothing in it can
-fail late. It stops behind `_MAX_ATTRIBUTES`, since no other thread runs while a pattern is matched."""
-
-_ATTRIBUTE = re.compile(rb"[^\s/>][^\s/>=]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>\"'][^\s>]*)?)?")
-_LEFT_OPEN = re.compile(
-    rb"<(a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])"
-    rb"(?!(?:[^<>\"']|\"[^<>\"]*\"|'[^<>']*')*+>[^<]*+</\1>)",
-    re.I,
-)
-"""A formatting element that does not plainly end after a piece of text."""
-
-_FORMATTING = frozenset(b"a b big code em font i nobr s small strike strong tt u".split())
-"""Elements that are opened again after a block that was closed around them."""
-
-_WALLS = frozenset(
-    b"applet annotation-xml button caption desc foreignobject math marquee object select svg table td "
-    b"template th".split()
-)
-"""What an end tag inside of it may not close what was opened outside of it."""
-
-_CELLS = frozenset({b"td", b"th"})
-_STRANGE = frozenset(b"math select svg template".split())
-"""In these, what looks like a script may be none, and what looks closed may be open."""
-
-_RAW = {
-    name: re.compile(rb"</" + name + rb"(?=[\s/>])", re.I)
-    for name in b"iframe noembed noframes script style textarea title xmp".split()
-}
-_NEVER_NESTED = frozenset(
-    b"area base br col embed hr img input link meta param source track wbr "  # void
-    b"p li dd dt tr tbody thead tfoot option html head body".split()  # closed by what follows
-)
-_SHAPES = frozenset(b"circle ellipse image line path polygon polyline rect stop use".split())
-"""SVG elements that pages full of icons write as `<path .../>`, in thousands."""
 
 _INERT = frozenset({"noscript", "template", "noembed", "iframe"})
 _MEMBER = re.compile(r"""(?<!\w)["']?([A-Za-z_]\w{0,60}+)["']?\s*+:\s*+(?:"([^"]*)"|'([^']*)')""")
@@ -163,8 +75,7 @@ _DATA_URI = re.compile(r"data:(?:text|application)/(?:x-)?(?:java|ecma)script[^,
 
 def has_class(attributes: Mapping[str, str | None], name: str) -> bool:
     """Whether an element with these attributes is of a class; it may be of millions."""
-    classes = (attributes.get("class") or "")[:_MAX_CLASSES_CHARACTERS]
-    return re.search(rf"(?<!\S){re.escape(name)}(?!\S)", classes) is not None
+    return name in (attributes.get("class") or "")[:_MAX_CLASSES_CHARACTERS].split()
 
 
 def maybe_nonce(text: object) -> str | None:
@@ -184,14 +95,13 @@ class Page:
     """
 
     def __init__(self, html: bytes, url: str, *, is_cut: bool = False) -> None:
-        if len(html) > MAX_PAGE_BYTES:
-            html, is_cut = html[:MAX_PAGE_BYTES], True
-        end = _affordable_bytes(html)
+        end = bounded_bytes(html)
         self.url = url
-        self.size_bytes = len(html)
+        self.size_bytes = min(len(html), MAX_PAGE_BYTES)
         self.is_cut = is_cut or end < len(html)
         self._beginning = html[: 64 * 1024]
-        self._tree = LexborHTMLParser(html[:end] if end < len(html) else html)
+        self._endpoints: dict[str, str | None] = {}
+        self._tree = LexborHTMLParser(without_formatting(html[:end]))
 
     def select(self, selector: str) -> list[LexborNode]:
         """The live elements that match a CSS selector, in document order, `MAX_ELEMENTS` at most."""
@@ -216,7 +126,7 @@ class Page:
         attribute, or turn its text into a `data:` URI (docs/protocols.md C3).
         """
         texts: list[str] = []
-        for node in self._tree.css("script")[:_MAX_SCRIPTS]:
+        for node in self._tree.tags("script")[:_MAX_SCRIPTS]:
             texts += (
                 _decode_data_uri(value)
                 for value in node.attributes.values()
@@ -234,7 +144,7 @@ class Page:
         Caches live outside of WordPress's and the plugins' own folders; those hold no per-site data.
         """
         found: dict[str, None] = {}
-        for node in self._tree.css("script")[:_MAX_SCRIPTS]:
+        for node in self._tree.tags("script")[:_MAX_SCRIPTS]:
             for value in node.attributes.values():
                 if not value or ".js" not in value or "\n" in value:
                     continue
@@ -317,22 +227,28 @@ class Page:
         It is "" where they name one on another site: the box belongs there, and nothing of it is posted here.
         The scheme follows the page's, as a browser would not post from https to http.
         """
-        if self.is_foreign(named):
-            return ""
-        return self._maybe_own(named) or self.own_ajax_url
+        url = self._named_endpoint(named)
+        return self.own_ajax_url if url is None else url
 
     def ajax_guesses(self, named: object) -> tuple[str, ...]:
         """All guesses at the endpoint where `ajax_url` is one of them; empty where the page names it."""
-        return () if self._maybe_own(named) else self.guessed_ajax_urls
+        return () if self._named_endpoint(named) else self.guessed_ajax_urls
 
     def is_foreign(self, named: object) -> bool:
         """Whether what the page names is an address on another site; nothing is ever posted there."""
-        url = self.absolute(named) if isinstance(named, str) and named else ""
-        return has_host(url) and not is_same_site(url, self.url)
+        return self._named_endpoint(named) == ""
 
-    def _maybe_own(self, named: object) -> str:
-        url = self.absolute(named) if isinstance(named, str) and named else ""
-        return self._as_served(url) if is_same_site(url, self.url) else ""
+    def _named_endpoint(self, named: object) -> str | None:
+        """The address that the page names: "" for one on another site, None where it names none."""
+        if not isinstance(named, str) or not named:
+            return None
+        if named not in self._endpoints:  # which all boxes of a page name
+            url = self.absolute(named)
+            if is_same_site(url, self.url):
+                self._endpoints[named] = self._as_served(url)
+            else:
+                self._endpoints[named] = "" if has_host(url) else None
+        return self._endpoints[named]
 
     def _asset_roots(self, mark: re.Pattern[str]) -> Iterator[str]:
         """Paths before `mark` in addresses of scripts and styles, whatever attribute they were moved to."""
@@ -382,9 +298,7 @@ class Page:
         """The chat plugin's version where an asset's address tells it, else "" (docs/protocols.md W8, A8)."""
         for node in self._tree.css(_VERSION_MARKS)[:MAX_ELEMENTS]:
             attributes = node.attributes
-            found = re.search(
-                r"[?&]ver=(\d{1,9}(?:\.\d{1,9}){1,5})", attributes.get("src") or attributes.get("href") or ""
-            )
+            found = _VERSION.search(attributes.get("src") or attributes.get("href") or "")
             if found:
                 return found[1]
         return ""
@@ -427,16 +341,20 @@ _LINKED_ROOTS = (
 
 _COPIES = re.compile(r"/(?:wp-content|cache|uploads)(?:/|$)")
 
-_VERSION_MARKS = "#wp-ai-content-generator-js, #wp-ai-content-generator-css, #aipkit-public-main-js"
+_VERSION = re.compile(r"[?&]ver=(\d{1,9}(?:\.\d{1,9}){1,5})")
+_VERSION_MARKS = ":is(#wp-ai-content-generator-js, #wp-ai-content-generator-css, #aipkit-public-main-js)"
 
 
 def _is_inert(node: LexborNode) -> bool:
+    """Whether a visitor gets none of it: it is in an inert element, or nested deeper than any box."""
     parent = node.parent
-    while parent is not None:
+    for _ in range(_MAX_DEPTH):
+        if parent is None:
+            return False
         if parent.tag in _INERT:
             return True
         parent = parent.parent
-    return False
+    return True
 
 
 def _decode_data_uri(uri: str) -> str:
@@ -489,127 +407,3 @@ def _read_members(literal: str) -> dict[str, str]:
     for key, double, single in _MEMBER.findall(literal[:20_000]):
         members.setdefault(key, (double or single).replace("\\/", "/"))
     return members
-
-
-def _affordable_bytes(html: bytes) -> int:
-    """How much of `html` the parser can read at a price that is known; its length for an ordinary page."""
-    tags = html.count(b"<")
-    if len(html) < _SMALL_BYTES and tags - html.count(b"</") <= _SMALL_OPENINGS:
-        bound = _MAX_TREE_BYTES // _REOPENING_BYTES
-        if tags * tags < bound or tags * len(_LEFT_OPEN.findall(html)) < bound:
-            return len(html)
-    return _Estimate().read(html, _tolerable_bytes(html))
-
-
-def _tolerable_bytes(html: bytes) -> int:
-    """How much of `html` the parser can read without noting more than `_MAX_ERRORS`."""
-    errors = 0
-    for start in range(0, len(html), _BLOCK_BYTES):
-        block = html[start : start + _BLOCK_BYTES]
-        errors += len(block) - len(block.translate(None, _MAY_BE_WRONG))
-        if errors > _MAX_ERRORS:
-            return start
-    return len(html)
-
-
-def _count_of_attributes(attributes: bytes) -> int:
-    """How many attributes a tag has; beyond `_MAX_ATTRIBUTES` just that it has more."""
-    if len(attributes) < 1000:
-        return len(_ATTRIBUTE.findall(attributes))
-    return sum(1 for _ in islice(_ATTRIBUTE.finditer(attributes), _MAX_ATTRIBUTES + 1))
-
-
-class _Estimate:
-    """What the parser will hold open, tag by tag.
-
-    What a wall encloses is kept apart, in `levels`: an end tag inside of it closes nothing outside.
-    """
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.formatting = 0
-        self.effort = 0
-        self.tree_bytes = 0
-        self.counts = {b"html": 0, b"body": 0, b"option": 0, b"shape": 0}
-        self.levels: list[tuple[bytes, dict[bytes, int]]] = [(b"", {})]
-        self.marks: dict[bytes, int] = {}
-        self.strange = 0
-
-    def read(self, html: bytes, end: int) -> int:
-        """The offset of the tag that is too much; `end` where none is before it."""
-        position = 0
-        while found := _TAG.search(html, position, end):
-            if position + 1 < found.start():  # more than the tag's own end
-                self.tree_bytes += _TEXT_BYTES
-            position = found.end()
-            if found[2]:
-                name = found[2].lower()
-                attributes = _count_of_attributes(found[3])
-                self.tree_bytes += _ATTRIBUTE_BYTES * attributes
-                if attributes > _MAX_ATTRIBUTES:
-                    return found.start()
-                if found[1]:
-                    self._close(name)
-                elif not self._can_open(name, found[3]):
-                    return found.start()
-                elif name in _RAW and not self.strange:
-                    last = _RAW[name].search(html, position, end)
-                    position = end if last is None else last.end()
-                    self.tree_bytes += _TEXT_BYTES
-                self.tree_bytes += _ELEMENT_BYTES if not found[1] else 0
-                self.effort += _TAG_EFFORT + self.depth + _REOPENING_EFFORT * self.formatting
-                self.tree_bytes += _REOPENING_BYTES * self.formatting
-            else:
-                self.tree_bytes += _COMMENT_BYTES
-                if found[0] == b"<!--":  # its own dashes may be those of its end
-                    ends = (self._find(b"-->", html, position - 2), self._find(b"--!>", html, position))
-                    position = min(*ends, end)
-            if self.effort > _MAX_EFFORT or self.tree_bytes > _MAX_TREE_BYTES or self.depth > MAX_DEPTH:
-                return found.start()
-        return end
-
-    def _find(self, mark: bytes, html: bytes, start: int) -> int:
-        """Where the next mark ends; it is looked for once, however many comments end with the other one."""
-        if self.marks.get(mark, 0) < start + len(mark):
-            found = html.find(mark, start)
-            self.marks[mark] = (len(html) if found < 0 else found) + len(mark)
-        return self.marks[mark]
-
-    def _can_open(self, name: bytes, attributes: bytes) -> bool:
-        if name in (b"html", b"body", b"option"):
-            self.counts[name] += 1
-            if self.counts[name] > (_MAX_OPTIONS if name == b"option" else _MAX_ROOTS):
-                return False
-        if name in _NEVER_NESTED or (name in _RAW and not self.strange):
-            return True
-        if name in _SHAPES and self.counts[b"shape"] < _MAX_SHAPES:
-            self.counts[b"shape"] += 1
-            return True
-        if name in _CELLS and self.levels[-1][0] in _CELLS:
-            return True  # a cell closes the one before it
-        if name in _WALLS:
-            if name not in (b"svg", b"math") or not attributes.endswith(b"/"):
-                self.levels.append((name, {}))
-                self.strange += name in _STRANGE
-                self.depth += 1
-            return True
-        level = self.levels[-1][1]
-        if name == b"a" and level.get(name) and not self.strange:
-            return True  # a link closes the one before it
-        level[name] = level.get(name, 0) + 1
-        self.depth += 1
-        self.formatting += name in _FORMATTING
-        return True
-
-    def _close(self, name: bytes) -> None:
-        if name == b"table" and self.levels[-1][0] in _CELLS and self.levels[-2][0] == name:
-            self._close(self.levels[-1][0])
-        wall, level = self.levels[-1]
-        if name == wall:
-            self.levels.pop()
-            self.strange -= name in _STRANGE
-            self.depth -= 1 + sum(level.values())
-        elif level.get(name) and not (self.strange and name in _FORMATTING):
-            level[name] -= 1
-            self.depth -= 1
-            self.formatting -= name in _FORMATTING

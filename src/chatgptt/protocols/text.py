@@ -39,6 +39,8 @@ _MAX_VALUES = 100_000
 """Values of one JSON text, by its commas and opening brackets; a reply has some dozens, and an answer of
 100,000 commas is longer than any model gives. They take 25 MB at most."""
 
+_DECODER = json.JSONDecoder()
+
 _HALF = re.compile("[\ud800-\udfff]")
 
 _STEP_CHARACTERS = 2**18
@@ -125,7 +127,7 @@ def read_object(text: str) -> dict[str, object] | None:
     if _is_too_much(text, 0):
         return None
     try:
-        value, _ = json.JSONDecoder().raw_decode(text)
+        value, _ = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return None
     value = _cleaned(value, text)
@@ -138,14 +140,13 @@ def find_objects(text: str) -> Iterator[dict[str, object]]:
     Other plugins print warnings before the reply and 1.x appends HTML or JSON after it
     (docs/protocols.md C1, W5).
     """
-    decoder = json.JSONDecoder()
     start = text.find("{")
     left = _MAX_REREADING * len(text) + _FREE_REREADING_CHARACTERS
     for _ in range(_MAX_OBJECT_STARTS):
         if start < 0 or left < 0 or _is_too_much(text, start):
             return
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             left -= (error.pos if isinstance(error, json.JSONDecodeError) else len(text)) - start
             start = text.find("{", start + 1)

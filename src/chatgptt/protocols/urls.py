@@ -80,11 +80,7 @@ def _ascii(host: str) -> str:
 
 def has_host(url: str) -> bool:
     """Whether `url` is an absolute http(s) URL."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False
+    return _maybe_host_and_port(url) is not None
 
 
 def without_credentials(address: str) -> str:
@@ -93,11 +89,11 @@ def without_credentials(address: str) -> str:
     Where a URL is not in order, any part of it may be the password: what lies before its last `@` is left
     out then, and without an `@` all behind the first colon.
     """
-    lead = re.match(r"(?:\s*[a-zA-Z][a-zA-Z0-9+.-]*:[/\\]+)?[\s/\\]*", address)
+    lead = _LEAD.match(address)
     start = lead.end() if lead else 0
     rest = address[start:]
-    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
-    is_in_order = re.fullmatch(r"(?:\[[^\]@\s]*\]|[^:@\s]*)(?::\d*)?", authority.translate(_AT))
+    authority = _BEHIND_AUTHORITY.split(rest, maxsplit=1)[0]
+    is_in_order = _HOST_AND_PORT.fullmatch(authority.translate(_AT))
     is_cut_short = authority.endswith(":") and "@" in rest.translate(_AT)  # by a slash in the password
     if is_in_order and not is_cut_short:
         return address
@@ -108,6 +104,9 @@ def without_credentials(address: str) -> str:
     return address[:start] + (rest[end:] if end else f"{rest.partition(':')[0]}:***")
 
 
+_LEAD = re.compile(r"(?:\s*[a-zA-Z][a-zA-Z0-9+.-]*:[/\\]+)?[\s/\\]*")
+_BEHIND_AUTHORITY = re.compile(r"[/?#\\]")
+_HOST_AND_PORT = re.compile(r"(?:\[[^\]@\s]*\]|[^:@\s]*)(?::\d*)?")
 _AT = {ord("\uff20"): "@", ord("\ufe6b"): "@"}
 """What becomes an `@` where a host's name is brought into its form for the wire."""
 
@@ -130,15 +129,17 @@ def site_of(ajax_url: str) -> str:
 
 def is_same_site(url: str, page: str) -> bool:
     """Whether a message meant for `page` may be sent to `url`."""
-    if not _is_same_port(url, page):
+    first, second = _maybe_host_and_port(url), _maybe_host_and_port(page)
+    if first is None or second is None or first[1] != second[1]:
         return False
-    shorter, longer = sorted((_bare_host(url), _bare_host(page)), key=len)
+    shorter, longer = sorted((first[0], second[0]), key=len)
     return shorter == longer or ("." in shorter and not is_address(longer) and longer.endswith(f".{shorter}"))
 
 
 def is_same_host(url: str, page: str) -> bool:
     """Whether two addresses are of one host, `www.` aside. A CDN below the site's domain is another one."""
-    return _is_same_port(url, page) and _bare_host(url) == _bare_host(page)
+    place = _maybe_host_and_port(url)
+    return place is not None and place == _maybe_host_and_port(page)
 
 
 def may_carry_credentials(url: str, page: str) -> bool:
@@ -146,16 +147,13 @@ def may_carry_credentials(url: str, page: str) -> bool:
     return is_same_site(url, page) and (urlsplit(url).scheme == "https" or urlsplit(page).scheme == "http")
 
 
-def _is_same_port(url: str, page: str) -> bool:
-    if not has_host(url) or not has_host(page):
-        return False
-    ours, theirs = urlsplit(page), urlsplit(url)
-    return _port(ours.scheme, ours.port) == _port(theirs.scheme, theirs.port)
-
-
-def _bare_host(url: str) -> str:
-    return (urlsplit(url).hostname or "").removeprefix("www.")
-
-
-def _port(scheme: str, port: int | None) -> int | None:
-    return None if port in (None, _DEFAULT_PORTS[scheme]) else port
+def _maybe_host_and_port(url: str) -> tuple[str, int | None] | None:
+    """The host of an absolute http(s) URL without `www.`, and its port, None for its scheme's own."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or not host or port == 0:
+        return None
+    return host.removeprefix("www."), None if port == _DEFAULT_PORTS[parts.scheme] else port

@@ -37,7 +37,6 @@ from chatgptt.protocols.failures import (
 from chatgptt.protocols.interface import Message, Step
 from chatgptt.protocols.page import (
     MAX_NAME_CHARACTERS,
-    MAX_PAGE_BYTES,
     Page,
     has_class,
     maybe_nonce,
@@ -71,7 +70,7 @@ KEEPS_HISTORY = False
 PARAMS = "wpaicgParams"
 """The script object on every page of the site; its `search_nonce` is the chat's own nonce (W7)."""
 
-_BOXES = "div.wpaicg-chat-shortcode, div.wpaicg-chatbox"
+_BOXES = "div:is(.wpaicg-chat-shortcode, .wpaicg-chatbox)"
 _OWN_ATTRIBUTES = ("data-nonce", "data-bot-id", "data-post-id", "data-type")
 
 
@@ -85,6 +84,7 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
     ajax_url = endpoint or page.ajax_url(named)
     if not ajax_url:
         return boxes
+    guesses = () if endpoint else page.ajax_guesses(named)
     for node in page.select(_BOXES):
         attributes = node.attributes
         if not any(name in attributes for name in _OWN_ATTRIBUTES):
@@ -99,7 +99,7 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
                 bot_id=_digits(attributes.get("data-bot-id")) or 0,
                 post_id=_digits(attributes.get("data-post-id")),
                 ajax_url=ajax_url,
-                ajax_guesses=() if endpoint else page.ajax_guesses(named),
+                ajax_guesses=guesses,
                 nonce=maybe_nonce(attributes.get("data-nonce")),
                 found_by="html",
                 name=(attributes.get("data-ai-name") or "")[:MAX_NAME_CHARACTERS],
@@ -141,9 +141,12 @@ def maybe_fresh_nonce(head: ReplyHead, body: str) -> None:
     """See Protocol."""
 
 
+_NUMBER = re.compile(r"\d{1,18}")
+
+
 def _digits(text: str | None) -> int | None:
     """The number in an attribute; 1.9.16 and later print `<123` in a widget's post id (W1)."""
-    found = re.search(r"\d{1,18}", text or "")
+    found = _NUMBER.search(text or "")
     return int(found[0]) if found else None
 
 
@@ -267,7 +270,7 @@ class ReplyReader:
         self.is_finished = False
         self.is_stream = False
         self._body = bytearray()
-        self._limit_bytes = MAX_PAGE_BYTES if head.status == 200 else MAX_FAILURE_BYTES
+        self._limit_bytes = _MAX_ANSWER_BYTES if head.status == 200 else MAX_FAILURE_BYTES
         self._stream: _StreamReader | None = None
         self._answer = ""
 
@@ -319,6 +322,9 @@ def _has_field(body: bytes | bytearray) -> bool:
             start = body.find(field, start + 1)
     return False
 
+
+_MAX_ANSWER_BYTES = 8 * 2**20
+"""Of a reply that is no stream; an answer is some kilobytes."""
 
 _BEGINNING_BYTES = 4096
 """Where a reply has to show that it is a stream to be read as one at once; else at its end."""

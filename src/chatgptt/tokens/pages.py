@@ -20,7 +20,8 @@ from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Transport
 from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error
-from chatgptt.protocols.page import MAX_PAGE_BYTES, Page, maybe_nonce
+from chatgptt.protocols.page import Page, maybe_nonce
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
 

@@ -44,7 +44,7 @@ def _describe(facts: PageFacts) -> str:
     """What a page without the wanted box is."""
     assert facts.page is not None
     assert facts.head is not None
-    cut = "; the page was cut off for its size or depth" if facts.page.is_cut else ""
+    cut = "; the page was cut off for its size" if facts.page.is_cut else ""
     number = len(facts.boxes)
     boxes = f"{number or 'no'} box{'' if number == 1 else 'es'}"
     return f"HTTP {facts.head.status}, title {facts.page.title!r}, {boxes}{cut}"
