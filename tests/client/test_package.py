@@ -36,7 +36,8 @@ def test_importing_it_loads_nothing_that_only_its_parts_need() -> None:
 def test_the_client_s_parts_are_loaded_when_they_are_used() -> None:
     parts = ["httpcore", "tenacity", "platformdirs", "sqlite3", "prometheus_client"]
     parts += [
-        f"chatgptt.{part}" for part in ("health", "fixtures", "demo", "cli", "provider", "_network", "_pool")
+        f"chatgptt.{part}"
+        for part in ("health", "fixtures", "demo", "cli", "provider", "net.sockets", "net.pool")
     ]
     parts += [
         f"chatgptt.browser.{part}"
