@@ -195,7 +195,12 @@ class AsyncClient:
         rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), self._browser)
         self._context = Context(
             transport=transport,
-            ladder=Ladder(rungs, store, strategy or named.strategy or "auto"),
+            ladder=Ladder(
+                rungs,
+                store,
+                strategy or named.strategy or "auto",
+                prepare_browser=self._browser.prepare,
+            ),
             store=store,
             policy=policy,
             timeouts=self._timeouts,

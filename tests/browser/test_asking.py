@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import anyio
 import pytest
 from asking import client_of
 from browser.processes import Traces
+from faults import WPAICG_PAGE, Connection, Got, reply, serving, stream_reply
 
 from chatgptt import ChatGpttError, RefusedError, Reply
 from chatgptt.demo import DemoSite
+from chatgptt.tokens.store import MEMORY
 
 pytestmark = pytest.mark.anyio
+
+SCRIPTED = WPAICG_PAGE.format(nonce="") + (
+    "<script>setTimeout(() => { document.querySelector('div').dataset.nonce = atob('MWYyZTNkNGM1Yg=='); }, 50);"
+    "</script>"
+)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,39 @@ async def test_what_a_site_needs_is_remembered_for_a_day(
     file.write_text(forgotten)
     second, visits = await ask("two")
     assert (second.tokens_from, visits) == ("browser", 1)  # straight to the browser
+
+
+async def test_a_browser_that_was_needed_before_starts_while_the_page_is_read(
+    traces: Traces, tmp_path: Path
+) -> None:
+    waits = False
+
+    async def site(connection: Connection, got: Got) -> bool:
+        nonlocal waits
+        if waits and not got.is_message:
+            waits = False
+            with anyio.fail_after(30):
+                while not traces.browsers():  # noqa: ASYNC110 - processes set no event
+                    await anyio.sleep(0.02)
+        await connection.send(stream_reply() if got.is_message else reply(SCRIPTED))
+        return True
+
+    async with serving(site) as server:
+        async with client_of(server.url, state_dir=tmp_path) as client:
+            assert (await client.ask("Hello")).tokens_from == "browser"
+        age_memory(tmp_path)
+        waits = True
+        async with client_of(server.url, state_dir=tmp_path) as client:
+            assert (await client.ask("Hello")).tokens_from == "browser"
+        assert not waits
+
+
+def age_memory(folder: Path) -> None:
+    """Forgets the tokens, and makes what a site needs so old that all rungs are tried again."""
+    (file,) = folder.glob("*.json")
+    record = json.loads(file.read_text())
+    long_ago = {key: since - 2 * MEMORY for key, since in record["needs_browser"].items()}
+    file.write_text(json.dumps(record | {"needs_browser": long_ago, "tokens": {}}))
 
 
 def _nonce(file: Path) -> str:

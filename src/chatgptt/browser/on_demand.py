@@ -61,13 +61,22 @@ class BrowserOnDemand:
 
     async def acquire(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         """See RungOfLadder."""
+        rung = self._get_rung()
+        if self._is_closed:
+            await rung.close()
+        return await rung.acquire(facts, acquisition)
+
+    def prepare(self) -> None:
+        """Starts the browser in the background, for a page that is likely to need it."""
+        if not self._is_closed:
+            self._get_rung().browser.prepare()
+
+    def _get_rung(self) -> BrowserRung:
         if self._rung is None:
             from chatgptt.browser.rung import BrowserRung
 
             self._rung = BrowserRung(self._setup)
-            if self._is_closed:
-                await self._rung.close()
-        return await self._rung.acquire(facts, acquisition)
+        return self._rung
 
     async def close(self) -> None:
         """Ends the browser for good, if there is one."""

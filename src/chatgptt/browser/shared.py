@@ -108,10 +108,25 @@ class SharedBrowser:
                 "the browser works under asyncio only",
                 hint="use asyncio, or the strategy static",
             ) from error
+        process = self._attach()
+        return await process.thread.run(lambda: self._visit(process, identity, work))
+
+    def prepare(self) -> None:
+        """Starts the browser in the background, for a visit that is likely to follow."""
+        process = self._attach()
+        process.thread.call_soon(lambda: self._prepare(process))
+
+    def _prepare(self, process: _Process) -> None:
+        if not self._is_closed:
+            browser = process.browser_for(self._options)
+            browser.users.add(self)
+            browser.spawn(browser.prepare(self._options))
+
+    def _attach(self) -> _Process:
         process = _get_process()
         if process is not self._process:  # the first visit, or the first one after a fork
             self._process, self._visits, self._traces = process, set(), set()
-        return await process.thread.run(lambda: self._visit(process, identity, work))
+        return process
 
     async def close(self) -> None:
         """Ends the client's visits for good, and the browser where no other client has used it."""
@@ -293,10 +308,21 @@ class _Browser:
             yield
         finally:
             self._visits -= 1
-            if self._visits == 0:
-                self._timer = asyncio.get_running_loop().call_later(
-                    idle, lambda: self.spawn(self._end_if_idle())
-                )
+            self._start_timer(idle)
+
+    async def prepare(self, options: BrowserOptions) -> None:
+        """Starts the browser for a visit that is likely to follow, which also reports failures."""
+        try:
+            with contextlib.suppress(BrowserError):
+                await self._get_chromium(options)
+        finally:
+            self._start_timer(options.idle)
+
+    def _start_timer(self, idle: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._visits == 0:
+            self._timer = asyncio.get_running_loop().call_later(idle, lambda: self.spawn(self._end_if_idle()))
 
     async def take_tab(self, options: BrowserOptions, identity: VisitorIdentity) -> Tab:
         """A slot, and an empty tab in it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -59,12 +59,22 @@ class Ladder:
         rungs: cheapest first; the cache is not among them.
         store: where tokens are kept between calls.
         strategy: which rungs may be used for tokens. Boxes are listed by those without a browser, too.
+        prepare_browser: starts the browser in the background. It is called before the other rungs are tried
+            for a page that needed a browser before.
     """
 
-    def __init__(self, rungs: Sequence[RungOfLadder], store: TokenStore, strategy: Strategy = "auto") -> None:
+    def __init__(
+        self,
+        rungs: Sequence[RungOfLadder],
+        store: TokenStore,
+        strategy: Strategy = "auto",
+        *,
+        prepare_browser: Callable[[], None] = lambda: None,
+    ) -> None:
         self._rungs = {rung.name: rung for rung in rungs}
         self._names = tuple(name for name in self._rungs if _is_allowed(name, strategy))
         self._store = store
+        self._prepare_browser = prepare_browser
         self._under_way: dict[tuple[Loop | None, str, frozenset[str]], _Shared] = {}
 
     @property
@@ -137,6 +147,10 @@ class Ladder:
         goes_straight = acquisition.is_last_resort or await _remember(
             self._store.needs_browser(site, wanted.key), wanted, acquisition.deadline
         )
+        if not goes_straight and self._names[0] != "browser" and self.has_browser:
+            needed = self._store.needed_browser(site, wanted.key)
+            if await _remember(needed, wanted, acquisition.deadline):
+                self._prepare_browser()
         collected = _Collected()
         deferred: ChatGpttError | None = None
         for name in self._order(goes_straight=goes_straight, is_last_resort=acquisition.is_last_resort):

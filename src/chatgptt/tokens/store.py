@@ -114,6 +114,11 @@ class TokenStore:
         since = known.needs_browser.get(key)
         return since is not None and 0.0 <= self._clock() - since < MEMORY
 
+    async def needed_browser(self, site: str, key: str) -> bool:
+        """Whether a browser was needed for `key` when its page was last read, however long ago."""
+        known = self._sites.get(site) or await self._merge(site, Change())
+        return key in known.needs_browser
+
     async def drop(self, site: str, key: str, nonce: str) -> None:
         """Forgets the tokens under `key` if they still hold this rejected nonce."""
         known = self._sites.get(site)
