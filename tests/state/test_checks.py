@@ -33,7 +33,7 @@ from chatgptt.demo import DemoSite
 from chatgptt.health.history import _SCHEMA, FILE_NAME, History, Remembered
 from chatgptt.health.page import report_page
 from chatgptt.health.report import HealthReport
-from chatgptt.health.trends import alike, read_trend, standing
+from chatgptt.health.trends import current_trends, group_by_scope, read_trend
 
 YEAR = 365 * 86_400.0
 SITE = OK.site
@@ -219,7 +219,7 @@ def test_a_trend_is_of_one_level_and_one_bot(tmp_path: Path) -> None:
     history.add(
         [at(0), at(1, CRITICAL, level="tokens"), at(2, CRITICAL, bot="5"), at(3), at(4, level="page")]
     )
-    trends = [read_trend(checks) for checks in alike(history.read(SITE, 0.0))]
+    trends = [read_trend(checks) for checks in group_by_scope(history.read(SITE, 0.0))]
     assert [(trend.scope, trend.checks, trend.availability) for trend in trends] == [
         ("level full", 2, 1.0),
         ("level full, bot 5", 1, 0.0),
@@ -246,8 +246,8 @@ def test_failures_and_rungs_are_those_of_the_same_bot(tmp_path: Path) -> None:
 def test_an_earlier_trend_counts_until_a_later_check_went_as_far(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.add([at(0, CRITICAL, level="page"), at(1, CRITICAL), at(2, level="tokens")])
-    trends = [read_trend(checks) for checks in alike(history.read(SITE, 0.0))]
-    assert [trend.scope for trend in standing(trends)] == ["level full", "level tokens"]
+    trends = [read_trend(checks) for checks in group_by_scope(history.read(SITE, 0.0))]
+    assert [trend.scope for trend in current_trends(trends)] == ["level full", "level tokens"]
     page = report_page([history.read(SITE, 0.0)], since=0.0, until=NOON + 600)
     assert "The site does not work" in page
     assert page.count("<section>") == 3

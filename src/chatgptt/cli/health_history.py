@@ -12,7 +12,7 @@ from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_output import is_at_terminal, write_output
 from chatgptt.health.history import History
 from chatgptt.health.page import report_page
-from chatgptt.health.trends import Trend, alike, read_trend
+from chatgptt.health.trends import Trend, group_by_scope, read_trend
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import replace_file
 from chatgptt.state.folder import default_folder
@@ -30,7 +30,7 @@ def show_history(options: HealthOptions, urls: Sequence[str]) -> None:
     pages = [without_credentials(page_url(url)) for url in urls] or history.sites()
     since = _since(until, options.days)
     checks = [history.read(page, since, until) for page in pages]
-    _show_trends([read_trend(same) for page in checks for same in alike(page)], options)
+    _show_trends([read_trend(same) for page in checks for same in group_by_scope(page)], options)
     if options.report is not None:
         write_report(options.report, pages, options.days)
 

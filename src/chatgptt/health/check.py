@@ -1,8 +1,8 @@
-"""One check: the steps of one cold `ask`, taken by the client's own code and watched from inside.
+"""One check: the steps of one cold `ask`, by the client's own code.
 
-The page is read and the tokens are acquired by the ladder, past what is remembered of them, and the message
-goes the way of every message. So a check costs what an `ask` costs, and fails where an `ask` fails. At most
-one message is sent that the site may have answered.
+The ladder reads the page and acquires the tokens, without the store, and the message is sent as every message
+is. So a check costs what an `ask` costs, and fails where an `ask` fails. At most one message is sent that the
+site may have answered.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from chatgptt.tokens.store import MAX_AGE
 __all__ = ["DEFAULT_MESSAGE", "Plan", "check"]
 
 DEFAULT_MESSAGE = "Please answer with the single word OK."
-"""Short, and asks for a short answer: somebody pays for it."""
+"""It is short and asks for a short answer, since the site pays for both."""
 
 _DAY = 86_400.0
 

@@ -1,8 +1,8 @@
-"""Whether an answer matches the caller's pattern, found out by a process that can be ended.
+"""Whether an answer matches the caller's pattern, in a process of its own.
 
-The text is the site's, and some patterns take years for some texts: `(a+)+$` for sixty a's and a b.
-Python's `re` cannot be stopped, and no other thread runs meanwhile. A process costs some 20 ms, and the
-patterns stay those of `re`.
+The site writes the text, and some patterns take years for some texts: `(a+)+$` for sixty a's and a b.
+Python's `re` cannot be stopped, and no other thread runs while it matches. A process can be ended; it costs
+some 20 ms.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chatgptt._errors import InvalidInputError
 __all__ = ["check_pattern", "is_match"]
 
 MOST_CHARACTERS = 2**20
-"""Of an answer's beginning; no chat's answer is as long."""
+"""Of an answer's beginning. No chat's answer is as long."""
 
 TIMEOUT = 5.0
 """Seconds, the start of the process included; a sane pattern takes milliseconds for the longest answer."""
@@ -32,10 +32,10 @@ print(re.search(pattern, text) is not None)
 
 
 def check_pattern(pattern: str) -> None:
-    """Whether a pattern is a regular expression.
+    """Refuses a pattern that is no regular expression.
 
     Raises:
-        InvalidInputError: where it is none.
+        InvalidInputError: for such a pattern.
     """
     if not isinstance(pattern, str):
         raise InvalidInputError(
@@ -53,7 +53,7 @@ async def is_match(pattern: str, text: str) -> bool:
     """Whether a pattern matches somewhere in a text.
 
     Raises:
-        InvalidInputError: where that was not found out in time, or no process could be started for it.
+        InvalidInputError: where matching takes too long, or no process can be started.
     """
     return await anyio.to_thread.run_sync(_search, pattern, text[:MOST_CHARACTERS], abandon_on_cancel=True)
 

@@ -1,9 +1,8 @@
-"""Every check that was made on this machine, in an SQLite file of the state folder.
+"""The history of all checks made on this machine, in an SQLite file of the state folder.
 
-As with all state, the disk is a help and never a condition: a file that is damaged is put aside, one of a
-later version is left alone, and a folder that cannot be used is said once. No write waits for the disk
-itself: a power cut may cost the history, never a check. Which check is the last one is told by the order in
-which they were added: clocks are set back.
+A check never fails because of the disk. A damaged file is renamed, a file of a later version is not used, and
+a folder that cannot be used is logged once. Writes do not wait until the disk has them, so a power cut may
+lose the history. The last check is the one that was added last, since a clock may be set back.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import TypeVar, get_args
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import PluginGeneration, Rung
 from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
-from chatgptt.health.trends import Check, PhaseSeen
+from chatgptt.health.trends import Check, PastPhase
 from chatgptt.net.loops import ThreadLock
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import is_trusted
@@ -37,8 +36,8 @@ _Value = TypeVar("_Value")
 FILE_NAME = "health.sqlite3"
 
 MOST = 500_000
-"""Checks that are kept, whatever their dates: a clock that jumps ahead would make all others too old. That is
-some 250 MB, a check every five minutes of four pages for more than a year.
+"""The number of checks that are kept, regardless of their dates: after a jump of the clock all earlier ones
+would be too old. It is some 250 MB: four pages, checked every five minutes for more than a year.
 """
 
 _RUNGS: tuple[Rung, ...] = get_args(Rung)
@@ -78,19 +77,19 @@ _UPGRADE = (
 )
 _UNUSABLE = "the history of checks %s cannot be used, working on without it: %s"
 _AS_UPGRADED = "CREATE TEMP VIEW checks AS SELECT *, '' AS bot FROM main.checks"
-"""A file of the first format, which knew no bots, for those who only read it."""
+"""Reads a file of the first format, which has no bots, without changing it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What is known of a page: how its tokens lately came without a browser, and what it last spoke."""
+    """What earlier checks found: the last rung without a browser, and the last protocol."""
 
     static_rung: Rung | None = None
     protocol: PluginGeneration | None = None
 
 
 class History:
-    """The checks of a state folder. Its methods block; none raises for what is wrong with the disk.
+    """The checks of a state folder. Its methods block. None raises an error of the disk.
 
     Args:
         folder: the state folder; None remembers nothing.
@@ -111,7 +110,7 @@ class History:
             self._use(insert, None, is_writing=True)
 
     def recall(self, site: str, since: float, bot: str = "") -> Remembered:
-        """What is known of a page from earlier checks; of a bot's rung from those since a Unix time."""
+        """What earlier checks of a page found. The rung is of this bot, and of checks since a Unix time."""
         static = "site = ? AND bot = ? AND checked_at >= ? AND rung IN ('html', 'script', 'endpoint')"
 
         def ask(database: sqlite3.Connection) -> Remembered:
@@ -127,7 +126,7 @@ class History:
     def is_working(self, url: str) -> bool:
         """Whether the last full check of a page at or below `url` found it working; False before any.
 
-        A check that this machine spoiled says nothing, so it does not count.
+        A check that failed on this machine does not count.
         """
         try:
             base = without_credentials(page_url(url)).rstrip("/")
@@ -226,14 +225,14 @@ class History:
 
 
 class _NotOurs(Exception):
-    """A file that is neither read nor written; the words say why."""
+    """A file that is neither read nor written. The message says why."""
 
 
 @contextlib.contextmanager
 def _opened(path: Path, *, is_writing: bool) -> Iterator[sqlite3.Connection | None]:
-    """The database in one transaction; None where nobody wrote it yet.
+    """The database in one transaction; None where it is still empty.
 
-    Reading asks for nothing but to read: a folder may be read-only.
+    A reader opens it read-only, since the folder may be.
     """
     mode = "rw" if is_writing else "ro"
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_PATIENCE, uri=True)
@@ -272,7 +271,7 @@ _creating = ThreadLock()
 
 
 def _create(path: Path) -> None:
-    """Makes the file, for its owner only, if there is none.
+    """Creates the file, for its owner alone, if there is none.
 
     An existing one is never opened here: closing it would drop all locks that this process holds on it, other
     threads' too, and another process would write in between (sqlite.org/howtocorrupt.html, section 2.2).
@@ -285,7 +284,7 @@ def _create(path: Path) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Refuses what SQLite would follow elsewhere, wait for, or take somebody's word for."""
+    """Refuses a link, a pipe or device, and a file of another user."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
         raise _NotOurs("it is no file")
@@ -297,7 +296,7 @@ def _put_aside(path: Path) -> bool:
     aside = path.with_name(f"{path.name}.damaged")
     try:
         os.replace(path, aside)
-        # What was under way in the damaged one would be undone in the new one.
+        # SQLite would apply the journal of the damaged file to the new one.
         path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
     except OSError:
         return False
@@ -358,19 +357,19 @@ def _as_check(row: Sequence[object]) -> Check | None:
     )
 
 
-def _read_phases(text: object) -> dict[PhaseName, PhaseSeen]:
+def _read_phases(text: object) -> dict[PhaseName, PastPhase]:
     try:
         found = json.loads(str(text))
     except ValueError:
         return {}
-    phases: dict[PhaseName, PhaseSeen] = {}
-    for name, seen in found.items() if isinstance(found, dict) else ():
+    phases: dict[PhaseName, PastPhase] = {}
+    for name, pair in found.items() if isinstance(found, dict) else ():
         known = _one_of(PHASES, name)
-        if known is not None and isinstance(seen, list) and len(seen) == 2:
-            status: Status | None = _one_of(_STATUSES, seen[0])
-            elapsed = float(seen[1]) if isinstance(seen[1], int | float) else None
+        if known is not None and isinstance(pair, list) and len(pair) == 2:
+            status: Status | None = _one_of(_STATUSES, pair[0])
+            elapsed = float(pair[1]) if isinstance(pair[1], int | float) else None
             if status is not None:
-                phases[known] = PhaseSeen(status=status, elapsed=elapsed)
+                phases[known] = PastPhase(status=status, elapsed=elapsed)
     return phases
 
 

@@ -10,7 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from chatgptt.health.report import Verdict, iso, worst
-from chatgptt.health.trends import Check, PhaseTimes, Trend, alike, percentile, read_trend, standing
+from chatgptt.health.trends import (
+    Check,
+    PhaseTimes,
+    Trend,
+    current_trends,
+    group_by_scope,
+    percentile,
+    read_trend,
+)
 
 __all__ = ["report_page"]
 
@@ -45,7 +53,7 @@ def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: fl
 
     A site without any is left out; one that was checked in several ways has a section for each.
     """
-    shown = [checks for history in histories for checks in alike(history)]
+    shown = [checks for history in histories for checks in group_by_scope(history)]
     trends = [read_trend(checks) for checks in shown]
     first = max(since, min((trend.since for trend in trends), default=since))
     sections = "".join(
@@ -66,9 +74,9 @@ def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: fl
 
 
 def _verdicts(trends: Sequence[Trend]) -> dict[str, Verdict]:
-    """How each site stands: the worst of what was last seen of it."""
+    """The state of each site: the worst verdict of its current trends."""
     found: dict[str, list[Verdict]] = {}
-    for trend in standing(trends):
+    for trend in current_trends(trends):
         found.setdefault(trend.site, []).append(trend.verdict)
     return {site: worst(verdicts) for site, verdicts in found.items()}
 
@@ -142,9 +150,9 @@ def _timeline(buckets: Sequence[_Bucket], first: float, until: float) -> str:
 
 def _cell_words(bucket: _Bucket) -> str:
     counts = {verdict: sum(check.verdict == verdict for check in bucket.checks) for verdict in _MARKS}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     bad = next((check for check in bucket.checks if check.verdict == "critical"), None)
-    return f"{_time(bucket.began)} to {_time(bucket.ended)}: {told}" + (f"; {bad.summary}" if bad else "")
+    return f"{_time(bucket.began)} to {_time(bucket.ended)}: {verdicts}" + (f"; {bad.summary}" if bad else "")
 
 
 def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:

@@ -1,6 +1,6 @@
-"""Calls a dead-man's switch: a service that raises the alarm when calls stop, or one says that it failed.
+"""Calls a dead-man's switch: a service that raises the alarm when calls stop, or when a call reports failure.
 
-It may redirect, within the rules for pages: to http and https, and no further into this network than its own
+The service may redirect as a page may: to http and https, and no further into this network than its own
 address.
 """
 
@@ -45,7 +45,7 @@ def ping_target(url: str, *, is_working: bool) -> str:
     except (httpx.InvalidURL, ValueError, TypeError):  # IDNAError and UnicodeError are ValueErrors
         is_sound = False
     if not is_sound:
-        # Not even a part of it is shown: it is a secret, and where its path begins cannot be told.
+        # No part of it is shown. It is a secret, and the start of its path is unknown.
         raise InvalidInputError("the URL to ping is not a URL", hint="give it as https://host/path")
     return target
 
@@ -53,7 +53,7 @@ def ping_target(url: str, *, is_working: bool) -> str:
 async def ping(
     url: str, *, is_working: bool, proxy: str = "", sleep: Callable[[float], Awaitable[None]] = anyio.sleep
 ) -> bool:
-    """Calls the switch; False, and a warning in the log, where it could not be reached.
+    """Calls the switch. Where it cannot be reached, logs a warning and returns False.
 
     The URL's path is a secret of its owner, so it is not logged.
     """

@@ -1,4 +1,4 @@
-"""A check with a memory: what was seen before informs it, and what it saw is kept."""
+"""A check that is compared with earlier ones, and added to the history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["check_and_record"]
 
 
 _MOMENT = 0.25
-"""Seconds for the history where the check took all of its time; it needs some milliseconds."""
+"""Seconds for the history where the check used up its time. It needs some milliseconds."""
 
 _RECENT = 7 * 86_400.0
 """Seconds. A change that is older than a week is no news."""
@@ -35,13 +35,13 @@ async def check_and_record(
 ) -> HealthReport:
     """Checks one page and appends the report to the history.
 
-    A page that fails before its box shows keeps the protocol that it last spoke, so that what is counted by
-    protocol goes on being counted. One that needs a browser and lately did without is a warning.
+    Where a page fails before its box is found, the report has the protocol of the last check, so that counts
+    by protocol stay complete. A page that needs a browser and lately needed none is a warning.
 
     See `check` for the arguments.
     """
     report = await check(context, wanted, plan, clock=clock)
-    # Whoever holds the file up does not hold the check up: the thread writes when it can.
+    # A locked file does not delay the check: the thread writes when it can.
     with anyio.move_on_after(max(plan.timeout - report.elapsed, _MOMENT)):
         if report.protocol is None or report.rung == "browser":
             since = report.checked_at - _RECENT
@@ -54,7 +54,7 @@ async def check_and_record(
 
 
 def _informed(report: HealthReport, remembered: Remembered) -> HealthReport:
-    """The report in the light of what the page used to be."""
+    """The report, compared with earlier checks."""
     if report.protocol is None:
         return replace(report, protocol=remembered.protocol)
     if report.rung != "browser" or remembered.static_rung is None:

@@ -1,7 +1,7 @@
-"""What many checks of a page say together: how often it worked, how long it took, what happened. Pure.
+"""Trends of many checks of a page: availability, times, incidents and changes. No I/O, no clock.
 
-Like is compared with like: a check of another level or of another bot takes another time and fails for other
-reasons, so it belongs to a trend of its own.
+A trend holds checks of one level and one bot. Checks of another level or bot take another time and fail for
+other reasons.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ __all__ = [
     "Change",
     "Check",
     "Incident",
-    "PhaseSeen",
+    "PastPhase",
     "PhaseTimes",
     "Trend",
-    "alike",
+    "current_trends",
+    "group_by_scope",
     "percentile",
     "read_trend",
-    "standing",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseSeen:
+class PastPhase:
     """A phase of an earlier check; seconds, None where nothing was measured."""
 
     status: Status
@@ -49,7 +49,7 @@ class Check:
     elapsed: float
     protocol: PluginGeneration | None
     rung: Rung | None
-    phases: Mapping[PhaseName, PhaseSeen]
+    phases: Mapping[PhaseName, PastPhase]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class PhaseTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A time in which every check that told anything was critical.
+    """A time in which every check was critical, unknown ones aside.
 
     Unix times; `ended_at` is None while it lasts.
     """
@@ -92,7 +92,8 @@ class Trend:
 
     Attributes:
         bot: the one that was asked for, "" for the page's own choice.
-        availability: the share of checks that found it working, of those that told anything; None for none.
+        availability: the share of checks that found it working, unknown ones aside; None where all are
+            unknown.
         median: seconds of a check that found it working, and `p95` their 95th percentile.
     """
 
@@ -154,19 +155,16 @@ class Trend:
         }
 
 
-def alike(checks: Sequence[Check]) -> list[list[Check]]:
-    """The checks of one page, those of one level and bot together; the deepest level first."""
+def group_by_scope(checks: Sequence[Check]) -> list[list[Check]]:
+    """The checks of one page in a list for each level and bot, the deepest level first."""
     found: dict[tuple[Level, str], list[Check]] = {}
     for check in checks:
         found.setdefault((check.level, check.bot), []).append(check)
     return [found[key] for key in sorted(found, key=lambda key: (-_DEPTH.index(key[0]), key[1]))]
 
 
-def standing(trends: Sequence[Trend]) -> list[Trend]:
-    """The trends whose verdict still says something: those that no later check covers.
-
-    A check covers another one of the same page and bot if it went as far.
-    """
+def current_trends(trends: Sequence[Trend]) -> list[Trend]:
+    """The trends that no later check replaces: one of the same page and bot that went as far or further."""
     return [
         trend
         for trend in trends
@@ -183,9 +181,9 @@ _DEPTH: tuple[Level, ...] = get_args(Level)
 
 
 def read_trend(checks: Sequence[Check]) -> Trend:
-    """What checks of one page, level and bot say together; oldest first, at least one."""
-    told = [check for check in checks if check.verdict != "unknown"]
-    worked = [check for check in told if check.verdict != "critical"]
+    """The trend of checks of one page, level and bot: at least one, oldest first."""
+    conclusive = [check for check in checks if check.verdict != "unknown"]
+    worked = [check for check in conclusive if check.verdict != "critical"]
     times = [check.elapsed for check in worked]
     return Trend(
         site=checks[0].site,
@@ -195,11 +193,11 @@ def read_trend(checks: Sequence[Check]) -> Trend:
         since=checks[0].checked_at,
         until=checks[-1].checked_at,
         verdict=checks[-1].verdict,
-        availability=len(worked) / len(told) if told else None,
+        availability=len(worked) / len(conclusive) if conclusive else None,
         median=percentile(times, 0.5) if times else None,
         p95=percentile(times, 0.95) if times else None,
         phases=tuple(_phase_times(checks)),
-        incidents=tuple(_incidents(told)),
+        incidents=tuple(_incidents(conclusive)),
         changes=tuple(_changes(checks)),
     )
 
@@ -219,8 +217,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 def _phase_times(checks: Sequence[Check]) -> list[PhaseTimes]:
     found = []
     for name in PHASES:
-        seen = [check.phases[name] for check in checks if name in check.phases]
-        times = [phase.elapsed for phase in seen if phase.elapsed is not None and phase.status != "fail"]
+        phases = [check.phases[name] for check in checks if name in check.phases]
+        times = [phase.elapsed for phase in phases if phase.elapsed is not None and phase.status != "fail"]
         if times:
             found.append(
                 PhaseTimes(
@@ -230,10 +228,10 @@ def _phase_times(checks: Sequence[Check]) -> list[PhaseTimes]:
     return found
 
 
-def _incidents(told: Sequence[Check]) -> list[Incident]:
+def _incidents(checks: Sequence[Check]) -> list[Incident]:
     found: list[Incident] = []
     failing: list[Check] = []
-    for check in told:
+    for check in checks:
         if check.verdict == "critical":
             failing.append(check)
         elif failing:

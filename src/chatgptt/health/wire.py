@@ -1,7 +1,7 @@
-"""What the page request's own connection tells by httpcore's trace events: no second one is made.
+"""Times and certificate of the page request's own connection, by httpcore's trace events.
 
-The name is looked up once more right before the connection is opened: the lookup is a part of connecting that
-has no event of its own, and the system's resolver has the answer at hand for the one that counts.
+The name is looked up once more right before the connection is opened, since the lookup in httpcore has no
+event of its own. The system's resolver answers the second lookup from its cache.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Connection", "Wire"]
 
 @dataclass(slots=True, kw_only=True)
 class Connection:
-    """One connection as it came about; times in seconds, None for what did not happen or did not end."""
+    """One connection. Times are in seconds, None for what did not happen or did not end."""
 
     host: str
     port: int
@@ -51,7 +51,7 @@ class Wire:
 
     Attributes:
         connections: in the order in which they were opened; redirects and repeats open further ones.
-        body_at: when the last body seen so far had arrived.
+        body_at: when the last body so far had arrived.
     """
 
     def __init__(self, page: str, clock: Callable[[], float]) -> None:
