@@ -375,12 +375,12 @@ class Transport:
 
     def _drop_identity(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
         """Takes from a request to another site than home's what belongs to the caller."""
-        for name in (self._headers.keys() | http.headers.keys() | {"authorization"}) - _EVERYBODYS:
+        for name in (self._headers.keys() | http.headers.keys() | {"authorization"}) - _IMPERSONAL:
             request.headers.pop(name, None)
         drop_cookies(request, {cookie.name for cookie in http.cookies.jar if not cookie.domain})
 
 
-_EVERYBODYS = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
+_IMPERSONAL = frozenset({"accept", "accept-encoding", "connection", "user-agent"})
 """Headers that do not identify the visitor."""
 
 
