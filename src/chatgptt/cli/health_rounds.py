@@ -22,7 +22,7 @@ from chatgptt.cli.health_output import progress, show_reports
 from chatgptt.health.history import History
 from chatgptt.health.ping import ping, ping_target
 from chatgptt.health.report import EXIT_CODES, HealthReport, Verdict, broken_off, not_checked, soften, worst
-from chatgptt.health.sites import Site, plan_of, site_of
+from chatgptt.health.sites import CheckedPage, checked_page_of, plan_of
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.sites.file import find_site, read_sites
 from chatgptt.sites.named import NamedSite
@@ -107,7 +107,7 @@ def _run_replayed(options: HealthOptions, folder: Path, sleep: _Sleep) -> int:
 # Which sites
 
 
-def _sites_of(options: HealthOptions) -> list[Site]:
+def _sites_of(options: HealthOptions) -> list[CheckedPage]:
     given = NamedSite(
         bot=options.bot,
         strategy=options.strategy,
@@ -137,9 +137,9 @@ def _named_by(options: HealthOptions) -> list[NamedSite]:
     return [*listed, *(pages if options.urls else [])] or [NamedSite(url=DEFAULT_SITE)]
 
 
-def _site_of(named: NamedSite) -> Site:
+def _site_of(named: NamedSite) -> CheckedPage:
     try:
-        return site_of(named)
+        return checked_page_of(named)
     except InvalidInputError as error:
         raise InvalidInputError(f"[{named.name}]: {error.message}", hint=error.hint) from error
 
@@ -188,7 +188,7 @@ class _Rounds:
         names = [without_credentials(site.url) for site in self._sites]
         with progress(names, self._options) as update:
 
-            async def check(place: int, site: Site) -> None:
+            async def check(place: int, site: CheckedPage) -> None:
                 reports[place] = _in_options(await _check(site, is_kept=self._options.replay is None))
                 update(reports)
 
@@ -229,7 +229,7 @@ class _Rounds:
             self._trouble = ""
 
 
-async def _check(site: Site, *, is_kept: bool) -> HealthReport:
+async def _check(site: CheckedPage, *, is_kept: bool) -> HealthReport:
     plan = site.plan
     shown = without_credentials(site.url)
     try:

@@ -8,14 +8,14 @@ from chatgptt._models import Strategy
 from chatgptt.health.check import DEFAULT_MESSAGE, Plan
 from chatgptt.sites.named import NamedSite
 
-__all__ = ["Site", "plan_of", "site_of"]
+__all__ = ["CheckedPage", "checked_page_of", "plan_of"]
 
 _CERT_DAYS = 14.0
 _TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class CheckedPage:
     """One page to check. `name` is None for a page that was given by its address."""
 
     url: str = field(repr=False)
@@ -26,13 +26,13 @@ class Site:
     proxy: str = field(default="", repr=False)
 
 
-def site_of(named: NamedSite) -> Site:
+def checked_page_of(named: NamedSite) -> CheckedPage:
     """The check of a named site, or of options without a name.
 
     Raises:
         InvalidInputError: for what cannot work.
     """
-    return Site(
+    return CheckedPage(
         url=named.url,
         plan=plan_of(named),
         name=named.name or None,
