@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from chatgptt._errors import BrowserError, ChatGpttError, RefusedError, TransportError
+from chatgptt._errors import BrowserError, ChatGpttError, RefusedError
 from chatgptt._models import Rung, StoredCookie, Tokens
 from chatgptt.browser.observations import Candidate
 from chatgptt.browser.on_demand import BrowserSetup
@@ -92,13 +92,8 @@ class BrowserRung:
                     raise
                 return replace(outcome, findings=(crashed, *outcome.findings))
         except TimeoutError as error:
-            raise TransportError(
-                f"the time limit of {deadline.seconds:g} s passed while a browser ran the page",
-                code="timeout",
-                hint="allow more time with timeout=",
-                url=acquisition.wanted.page,
-                is_sent=True,
-            ) from error
+            page = acquisition.wanted.page
+            raise deadline.error("a browser ran the page", url=page, is_sent=True) from error
 
     async def _visit_once(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         page, is_fresh = acquisition.wanted.page, bool(acquisition.rejected)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from chatgptt._errors import BrowserError, ChatGpttError, PageError
+from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt._models import StoredCookie
 from chatgptt.browser.browser_cookies import cookies_to_set, stored_cookies
 from chatgptt.browser.calls import CLOSE_TIMEOUT, attempt, unless_gone
@@ -30,6 +30,7 @@ from chatgptt.browser.request_filter import RequestFilter
 from chatgptt.browser.traces import write_clean_trace
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.reach import Reach
+from chatgptt.protocols.failures import no_web_page
 from chatgptt.protocols.urls import origin, without_credentials
 
 if TYPE_CHECKING:
@@ -196,7 +197,9 @@ class Tab:
                 return  # its head was reported like that of every document
             raise self._map(error, url) from error
         if response is None:
-            raise PageError("the address answers with no web page", url=without_credentials(url))
+            no_page = no_web_page()
+            no_page.url = without_credentials(url)
+            raise no_page
 
     async def content(self) -> str:
         """The document as it is now; "" while the page goes to another one."""

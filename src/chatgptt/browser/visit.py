@@ -15,13 +15,20 @@ import time
 
 import anyio
 
-from chatgptt._errors import ChallengeError, ChatGpttError, Finding, PageError
+from chatgptt._errors import ChallengeError, ChatGpttError, Finding
 from chatgptt._models import ReplyHead
 from chatgptt.browser.observations import Candidate, PageObservations
 from chatgptt.browser.page_events import Document, PageListener
 from chatgptt.browser.page_hints import waits_for_consent
 from chatgptt.browser.tab import Crashed, Tab
-from chatgptt.protocols.failures import CHALLENGE_HINT, read_failure, wall_error
+from chatgptt.protocols.failures import (
+    CHALLENGE_HINT,
+    challenged,
+    no_web_page,
+    of_reply,
+    read_failure,
+    wall_error,
+)
 from chatgptt.protocols.walls import Wall, maybe_wall
 from chatgptt.tokens.acquisition import Acquisition, PageFacts
 from chatgptt.tokens.pages import without_mark
@@ -251,14 +258,7 @@ class Visit(PageListener):
         elif head.status >= 400:
             self._note_error_page(head)
         elif self._documents == 1 and media_type not in ("", "text/html", "application/xhtml+xml"):
-            self._fail(
-                PageError(
-                    f"the address answers with no web page: it is {media_type}",
-                    hint="give the address of the page that shows the chat",
-                    url=head.url,
-                    status=head.status,
-                )
-            )
+            self._fail(of_reply(head, no_web_page(f"it is {media_type}")))
         else:
             self._error_page, self._error_pages = None, 0
         self._has_changed.set()
@@ -299,13 +299,10 @@ class Visit(PageListener):
             self._error_page = read_failure(head, "")
 
     def _challenge(self, what: str, head: ReplyHead | None) -> ChallengeError:
-        return ChallengeError(
-            f"a bot protection answered instead of the page: {what}",
-            hint=CHALLENGE_HINT,
-            url=self._acquisition.wanted.page if head is None else head.url,
-            status=None if head is None else head.status,
-            findings=(browser_finding(f"a challenge: {what}"),),
-        )
+        error = challenged(what, instead_of="the page", hint=CHALLENGE_HINT)
+        error.url = self._acquisition.wanted.page
+        error.findings = (browser_finding(f"a challenge: {what}"),)
+        return error if head is None else of_reply(head, error)
 
 
 def _without_advice(error: ChatGpttError) -> ChatGpttError:

@@ -34,12 +34,14 @@ __all__ = [
     "CHALLENGE_HINT",
     "MAX_FAILURE_BYTES",
     "REPLAY_MISS",
+    "challenged",
     "empty_answer",
     "interrupted",
     "is_html",
     "maybe_held_back",
     "maybe_retry_after",
     "maybe_walled",
+    "no_web_page",
     "nonce_rejected",
     "of_reply",
     "provider_failed",
@@ -227,11 +229,21 @@ def _redirected(head: ReplyHead) -> PageError:
     return of_reply(head, PageError(f"{message}; messages are not sent elsewhere", hint=hint))
 
 
+def challenged(what: str, *, instead_of: str = "the site", hint: str = _OPEN_HINT) -> ChallengeError:
+    """The error of a bot protection that answered; `what` is the mark by which it was recognised."""
+    return ChallengeError(f"a bot protection answered instead of {instead_of}: {what}", hint=hint)
+
+
+def no_web_page(what: str = "") -> PageError:
+    """The error of an address that shows no page; `what` says what it shows."""
+    message = f"the address answers with no web page{': ' if what else ''}{what}"
+    return PageError(message, hint="give the address of the page that shows the chat")
+
+
 def wall_error(head: ReplyHead, wall: Wall, body: str) -> ChallengeError | PageError:
     """The error of a wall that answered in the site's place."""
     if wall.kind == "challenge":
-        message = f"a bot protection answered instead of the site: {wall.what}"
-        return of_reply(head, ChallengeError(message, hint=_OPEN_HINT))
+        return of_reply(head, challenged(wall.what))
     message = (
         f"a firewall or security plugin blocked the request: {wall.what}; HTTP {head.status}{said(body)}"
     )

@@ -12,14 +12,21 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from chatgptt._errors import ChatBoxNotFoundError, PageError
+from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
 from chatgptt.net.clients import Trace
 from chatgptt.net.deadline import in_time
 from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Transport
 from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
-from chatgptt.protocols.failures import MAX_FAILURE_BYTES, is_html, read_failure, wall_error
+from chatgptt.protocols.failures import (
+    MAX_FAILURE_BYTES,
+    is_html,
+    no_web_page,
+    of_reply,
+    read_failure,
+    wall_error,
+)
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.walls import maybe_wall
@@ -205,11 +212,11 @@ async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[bytes, 
         raise read_failure(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
     if media_type not in ("", "text/html", "application/xhtml+xml", "text/plain"):
         refuse_walled(head, (await reply.read(MAX_FAILURE_BYTES)).decode("utf-8", "replace"))
-        raise _no_page(head, f"it is {media_type}")
+        raise of_reply(head, no_web_page(f"it is {media_type}"))
     body = await reply.read(MAX_PAGE_BYTES + 1)
     if media_type in ("", "text/plain") and not is_html(body[:4096].decode("utf-8", "replace")):
         refuse_walled(head, body[:MAX_FAILURE_BYTES].decode("utf-8", "replace"))
-        raise _no_page(head, "it does not look like HTML")
+        raise of_reply(head, no_web_page("it does not look like HTML"))
     return body, head
 
 
@@ -223,15 +230,6 @@ def refuse_walled(head: ReplyHead, body: str) -> None:
     wall = maybe_wall(head, body)
     if wall is not None:
         raise wall_error(head, wall, body)
-
-
-def _no_page(head: ReplyHead, what: str) -> PageError:
-    return PageError(
-        f"the address answers with no web page: {what}",
-        hint="give the address of the page that shows the chat",
-        url=head.url,
-        status=head.status,
-    )
 
 
 def _parse(body: bytes, head: ReplyHead) -> Page:
