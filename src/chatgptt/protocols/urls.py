@@ -92,6 +92,8 @@ def without_credentials(address: str) -> str:
     lead = _LEAD.match(address)
     start = lead.end() if lead else 0
     rest = address[start:]
+    if rest.isascii() and ":" not in rest and "@" not in rest:
+        return address
     authority = _BEHIND_AUTHORITY.split(rest, maxsplit=1)[0]
     is_in_order = _HOST_AND_PORT.fullmatch(authority.translate(_AT))
     is_cut_short = authority.endswith(":") and "@" in rest.translate(_AT)  # by a slash in the password
@@ -132,8 +134,10 @@ def is_same_site(url: str, page: str) -> bool:
     first, second = _maybe_host_and_port(url), _maybe_host_and_port(page)
     if first is None or second is None or first[1] != second[1]:
         return False
+    if first == second:
+        return True
     shorter, longer = sorted((first[0], second[0]), key=len)
-    return shorter == longer or ("." in shorter and not is_address(longer) and longer.endswith(f".{shorter}"))
+    return "." in shorter and not is_address(longer) and longer.endswith(f".{shorter}")
 
 
 def is_same_host(url: str, page: str) -> bool:
