@@ -105,7 +105,26 @@ async def retry(
         remaining: seconds left until the call's deadline; no wait reaches beyond it.
         sleep: waits that many seconds.
     """
-    import tenacity  # here, since importing it takes longer than the rest of the package
+    try:
+        return await send()
+    except ChatGpttError as error:
+        if not is_repeatable(error, is_message=is_message, policy=policy):
+            raise
+        failed = error
+    return await _repeat(send, failed, is_message=is_message, policy=policy, remaining=remaining, sleep=sleep)
+
+
+async def _repeat(
+    send: Callable[[], Awaitable[_Result]],
+    failed: ChatGpttError,
+    *,
+    is_message: bool,
+    policy: RetryPolicy,
+    remaining: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+) -> _Result:
+    """As `retry`, after a first attempt that failed."""
+    import tenacity  # here: most requests succeed at once, and a program starts sooner without it
 
     jitter = tenacity.wait_random_exponential(multiplier=policy.first_wait, max=policy.max_wait)
 
@@ -134,6 +153,8 @@ async def retry(
     )
     async for attempt in retrying:
         with attempt:
+            if attempt.retry_state.attempt_number == 1:
+                raise failed
             return await send()
     raise AssertionError("the last attempt neither returned nor raised")
 

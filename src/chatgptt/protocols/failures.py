@@ -10,7 +10,7 @@ import re
 from calendar import timegm
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_tz
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from chatgptt._errors import (
@@ -28,7 +28,9 @@ from chatgptt._errors import (
 from chatgptt._models import ReplyHead
 from chatgptt.protocols.text import find_objects, is_html, loads, unescape, without_surrogates
 from chatgptt.protocols.urls import without_credentials
-from chatgptt.protocols.walls import Wall, maybe_wall
+
+if TYPE_CHECKING:
+    from chatgptt.protocols.walls import Wall
 
 __all__ = [
     "CHALLENGE_HINT",
@@ -40,6 +42,7 @@ __all__ = [
     "is_html",
     "maybe_held_back",
     "maybe_retry_after",
+    "maybe_wall_error",
     "maybe_walled",
     "no_web_page",
     "nonce_rejected",
@@ -113,9 +116,9 @@ def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> Ch
     body = body[:MAX_FAILURE_BYTES]
     if head.status == 501 and head.headers.get(REPLAY_MISS) and _is_here(head.url):
         return _replay_missed(head, body)
-    wall = maybe_wall(head, body)
-    if wall is not None:
-        return wall_error(head, wall, body)
+    walled = maybe_wall_error(head, body)
+    if walled is not None:
+        return walled
     if head.status == 429 or (head.status == 503 and (not is_endpoint or _is_maintenance(head, body))):
         seconds = maybe_retry_after(head)
         asked = "" if seconds is None else f"; it asks to wait {seconds:g} s"
@@ -240,6 +243,14 @@ def no_web_page(what: str = "") -> PageError:
     return PageError(message, hint="give the address of the page that shows the chat")
 
 
+def maybe_wall_error(head: ReplyHead, body: str) -> ChallengeError | PageError | None:
+    """The error of a wall that answered in the site's place; None where none did."""
+    from chatgptt.protocols.walls import maybe_wall  # here: a usual answer does not need its many patterns
+
+    wall = maybe_wall(head, body)
+    return None if wall is None else wall_error(head, wall, body)
+
+
 def wall_error(head: ReplyHead, wall: Wall, body: str) -> ChallengeError | PageError:
     """The error of a wall that answered in the site's place."""
     if wall.kind == "challenge":
@@ -261,9 +272,9 @@ def maybe_walled(
         body: all of the reply.
         find_reason: see `maybe_held_back`.
     """
-    wall = maybe_wall(head, body)
-    if wall is not None:
-        return wall_error(head, wall, body)
+    walled = maybe_wall_error(head, body)
+    if walled is not None:
+        return walled
     if any(key in body for key in _HELD_BACK):
         for reply in find_objects(body):
             held_back = maybe_held_back(head, reply, find_reason)

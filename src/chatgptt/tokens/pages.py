@@ -22,14 +22,13 @@ from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, fore
 from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     is_html,
+    maybe_wall_error,
     no_web_page,
     of_reply,
     read_failure,
-    wall_error,
 )
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
-from chatgptt.protocols.walls import maybe_wall
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
 
 __all__ = ["PageReader", "past_caches", "refuse_walled", "without_mark"]
@@ -227,9 +226,9 @@ def refuse_walled(head: ReplyHead, body: str) -> None:
         ChallengeError: where a bot protection answered.
         PageError: where a firewall or security plugin blocked the request.
     """
-    wall = maybe_wall(head, body)
-    if wall is not None:
-        raise wall_error(head, wall, body)
+    walled = maybe_wall_error(head, body)
+    if walled is not None:
+        raise walled
 
 
 def _parse(body: bytes, head: ReplyHead) -> Page:
