@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,7 @@ from chatgptt._models import (
 )
 from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
-from chatgptt.browser.visitor import identity_for
+from chatgptt.browser.visitor import VisitorIdentity, identity_for
 from chatgptt.net.clients import HandedInClient, OwnClients
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
@@ -131,38 +131,21 @@ class AsyncClient:
         http_client: httpx.AsyncClient | None = None,
         browser: BrowserOptions | None = None,
     ) -> None:
-        if strategy is not None and strategy not in get_args(Strategy):
-            raise InvalidInputError(
-                f"unknown strategy {without_credentials(str(strategy))!r}",
-                hint=f"use one of {', '.join(get_args(Strategy))}",
-            )
-        check_kind("site", site, str, wanted="the page's address")
-        check_kind("ajax_url", ajax_url, str, None, wanted="the address of the site's admin-ajax.php")
-        check_kind("proxy", proxy, str, None, wanted="the proxy's address")
-        check_kind("retry", retry, RetryPolicy, None, wanted="a RetryPolicy")
-        check_kind("user_agent", user_agent, str, None, wanted="text")
-        check_kind("state_dir", state_dir, str, os.PathLike, StateDir, None, wanted="the path of a folder")
-        _check_browser(browser)
-        _check_bot(bot)
-        named = find_site(site) or NamedSite(url=site)
-        self._named = named
+        _check_options(site, ajax_url, bot, strategy, proxy, retry, user_agent, state_dir, browser)
+        named = self._named = find_site(site) or NamedSite(url=site)
         self.page, auth = _without_login(page_url(named.url))
         self._ajax_url, endpoint_auth = _without_login(page_url(ajax_url)) if ajax_url else ("", None)
         self._bot = (named.bot if bot is None else str(bot)) or None
         self._timeouts = _read_timeouts(named.timeout if timeout is None else timeout)
-        self._proxy = proxy or named.proxy or None
+        proxy = proxy or named.proxy or None
+        user_agent = user_agent or DEFAULT_USER_AGENT
         own_headers = check_headers(headers)
-        self._clients: OwnClients | HandedInClient
-        if http_client is None:
-            cookies = own_headers.pop("cookie", "")
-            self._clients = OwnClients(Proxies(self._proxy), home=self.page, cookies=cookies)
-        else:
-            self._clients = HandedInClient(http_client)
+        self._clients = _make_clients(http_client, proxy, self.page, own_headers)
         transport = Transport(
             self._clients,
             home=self.page,
             headers=own_headers,
-            user_agent=check_headers({"user-agent": user_agent or DEFAULT_USER_AGENT})["user-agent"],
+            user_agent=check_headers({"user-agent": user_agent})["user-agent"],
             auth=auth,
             timeouts=self._timeouts,
             clock=time.time,
@@ -172,39 +155,11 @@ class AsyncClient:
         policy = retry or RetryPolicy()
         self._folder = _folder(state_dir)
         self._history: History | None = None
-        store = TokenStore(self._folder, time.time)
-        reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
-        self._browser = BrowserOnDemand(
-            BrowserSetup(
-                options=browser,
-                folder=self._folder,
-                identity_for=functools.partial(
-                    identity_for,
-                    user_agent=user_agent or DEFAULT_USER_AGENT,
-                    headers=check_headers(headers),
-                    auth=auth,
-                    proxy=self._proxy,
-                ),
-                policy=policy,
-                cookies_for=transport.cookies_for,
-                reach_of=lambda page: transport.reach,
-                clock=time.time,
-                sleep=anyio.sleep,
-            )
-        )
-        rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), self._browser)
-        self._context = Context(
-            transport=transport,
-            ladder=Ladder(
-                rungs,
-                store,
-                strategy or named.strategy or "auto",
-                prepare_browser=self._browser.prepare,
-            ),
-            store=store,
-            policy=policy,
-            timeouts=self._timeouts,
-            sleep=anyio.sleep,
+        identity = _identities(user_agent, headers, auth, proxy)
+        self._browser = _make_browser(browser, identity, self._folder, transport, policy)
+        strategy = strategy or named.strategy or "auto"
+        self._context = _make_context(
+            transport, policy, self._timeouts, self._folder, self._browser, strategy
         )
         self._identity = _identity(headers or {}, auth, http_client)
 
@@ -371,6 +326,91 @@ def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
     parts = urlsplit(url)
     login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     return without_credentials(url), login
+
+
+def _check_options(
+    site: object,
+    ajax_url: object,
+    bot: str | int | None,
+    strategy: object,
+    proxy: object,
+    retry: object,
+    user_agent: object,
+    state_dir: object,
+    browser: BrowserOptions | None,
+) -> None:
+    if strategy is not None and strategy not in get_args(Strategy):
+        raise InvalidInputError(
+            f"unknown strategy {without_credentials(str(strategy))!r}",
+            hint=f"use one of {', '.join(get_args(Strategy))}",
+        )
+    check_kind("site", site, str, wanted="the page's address")
+    check_kind("ajax_url", ajax_url, str, None, wanted="the address of the site's admin-ajax.php")
+    check_kind("proxy", proxy, str, None, wanted="the proxy's address")
+    check_kind("retry", retry, RetryPolicy, None, wanted="a RetryPolicy")
+    check_kind("user_agent", user_agent, str, None, wanted="text")
+    check_kind("state_dir", state_dir, str, os.PathLike, StateDir, None, wanted="the path of a folder")
+    _check_browser(browser)
+    _check_bot(bot)
+
+
+def _make_clients(
+    http_client: httpx.AsyncClient | None, proxy: str | None, home: str, headers: dict[str, str]
+) -> OwnClients | HandedInClient:
+    """What sends the requests; clients of our own take the cookies out of the headers."""
+    if http_client is not None:
+        return HandedInClient(http_client)
+    return OwnClients(Proxies(proxy), home=home, cookies=headers.pop("cookie", ""))
+
+
+def _identities(
+    user_agent: str, headers: Mapping[str, str] | None, auth: tuple[str, str] | None, proxy: str | None
+) -> Callable[[str], VisitorIdentity]:
+    """The visitor of a page in a browser, by the page's URL."""
+    return functools.partial(
+        identity_for, user_agent=user_agent, headers=check_headers(headers), auth=auth, proxy=proxy
+    )
+
+
+def _make_browser(
+    options: BrowserOptions | None,
+    identity: Callable[[str], VisitorIdentity],
+    folder: Path | None,
+    transport: Transport,
+    policy: RetryPolicy,
+) -> BrowserOnDemand:
+    setup = BrowserSetup(
+        options=options,
+        folder=folder,
+        identity_for=identity,
+        policy=policy,
+        cookies_for=transport.cookies_for,
+        reach_of=lambda page: transport.reach,
+        clock=time.time,
+        sleep=anyio.sleep,
+    )
+    return BrowserOnDemand(setup)
+
+
+def _make_context(
+    transport: Transport,
+    policy: RetryPolicy,
+    timeouts: Timeouts,
+    folder: Path | None,
+    browser: BrowserOnDemand,
+    strategy: Strategy,
+) -> Context:
+    store = TokenStore(folder, time.time)
+    reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
+    rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), browser)
+    return Context(
+        transport=transport,
+        ladder=Ladder(rungs, store, strategy, prepare_browser=browser.prepare),
+        store=store,
+        policy=policy,
+        timeouts=timeouts,
+        sleep=anyio.sleep,
+    )
 
 
 def _check_bot(bot: str | int | None) -> None:

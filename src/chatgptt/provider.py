@@ -131,16 +131,11 @@ class ChatGptt:
                 prompt of `Role: text` lines.
             proxy: for every request.
             site: the page to ask instead of `url`, or the name of a site.
-            bot: see AsyncClient.
             timeout: seconds for the whole call, or `Timeouts` for finer bounds.
-            strategy: see AsyncClient.
-            retry: see AsyncClient.
-            headers: see AsyncClient.
-            user_agent: see AsyncClient.
-            state_dir: see AsyncClient.
-            http_client: see AsyncClient.
             media: images and files, which the sites do not take.
             ignored: all other arguments of gpt4free (`stream`, `api_key`, `max_tokens`, ...).
+
+        The options from `bot` to `http_client` are those of AsyncClient.
 
         Raises:
             RuntimeError: where the page's tokens cannot be found (`TokensNotFoundError`).
@@ -150,20 +145,21 @@ class ChatGptt:
         if media:
             raise InvalidInputError("media[0] cannot be sent", hint="only text can be sent: leave media out")
         prompt = fold(read_turns(messages))
-        async with AsyncClient(
-            site or cls.url,
-            bot=bot,
-            ajax_url=None if site or cls.api_endpoint == ChatGptt.api_endpoint else cls.api_endpoint,
-            proxy=proxy,
-            timeout=timeout,
-            strategy=strategy,
-            retry=retry,
-            headers=headers,
-            user_agent=user_agent,
-            state_dir=state_dir,
-            http_client=http_client,
-        ) as client:
-            stream = client.stream(prompt)
-            async with stream:
-                async for piece in stream:
-                    yield piece
+        async with (
+            AsyncClient(
+                site or cls.url,
+                bot=bot,
+                ajax_url=None if site or cls.api_endpoint == ChatGptt.api_endpoint else cls.api_endpoint,
+                proxy=proxy,
+                timeout=timeout,
+                strategy=strategy,
+                retry=retry,
+                headers=headers,
+                user_agent=user_agent,
+                state_dir=state_dir,
+                http_client=http_client,
+            ) as client,
+            client.stream(prompt) as stream,
+        ):
+            async for piece in stream:
+                yield piece
