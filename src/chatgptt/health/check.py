@@ -114,7 +114,7 @@ async def check(
     *,
     clock: Callable[[], float],
 ) -> HealthReport:
-    """Checks one page. Whatever goes wrong is in the report.
+    """Checks one page. The report holds every failure.
 
     Args:
         context: the client's.
@@ -152,7 +152,7 @@ class _Checkup:
     # The page, its box and its tokens
 
     async def acquire(self) -> Acquired | None:
-        """Goes as far as the tokens, or as the level says; None where that is the end."""
+        """The tokens; None where the check ends before them, by its level or by a failure."""
         ladder = self._context.ladder
         acquisition = Acquisition(
             wanted=self._wanted, deadline=self._deadline, trace=self._wire, on_progress=self._progress
@@ -169,7 +169,7 @@ class _Checkup:
         return self._acquired
 
     def _step_of(self, error: ChatGpttError) -> PhaseName:
-        """Which of the steps up to the tokens an error belongs to."""
+        """The phase, up to the tokens, that an error belongs to."""
         facts, connection = self._facts, self._wire.last
         match error:
             case ChatBoxNotFoundError():
@@ -194,7 +194,7 @@ class _Checkup:
                 return "page"
 
     def _note_looking(self, ended: float, failed: PhaseName | None) -> None:
-        """Notes the phases up to the tokens, as far as they were reached."""
+        """Adds the phases up to the tokens that were reached."""
         setup = self._wire.last.setup if self._wire.last is not None else 0.0
         reached = PHASES.index(failed) if failed is not None else PHASES.index("tokens") + 1
         for name, make in (
@@ -431,7 +431,7 @@ class _Checkup:
         return Phase(name=name, status="skip", detail=why)
 
     def report(self) -> HealthReport:
-        """What came of it all."""
+        """The report of all phases."""
         elapsed = self._deadline.elapsed()
         phases = [self._phases.get(name) or self._left_out(name) for name in PHASES]
         if first_failing(phases) is None and self._plan.warn is not None and elapsed > self._plan.warn:
@@ -473,7 +473,7 @@ _LAST_PHASE: dict[Level, PhaseName] = {"page": "box", "tokens": "tokens", "full"
 
 
 def _unfinished(connection: Connection) -> PhaseName:
-    """Where a connection was when it failed or time ran out."""
+    """The phase of a connection when it failed or the time was over."""
     if connection.is_looking_up:
         return "dns"
     if connection.tcp is None:
@@ -482,7 +482,7 @@ def _unfinished(connection: Connection) -> PhaseName:
 
 
 def _step_of_asking(error: ChatGpttError, accepted: float | None, first: float | None) -> PhaseName:
-    """Which step of the message an error belongs to."""
+    """The phase of the message that an error belongs to."""
     has_said_no = isinstance(
         error, RefusedError | TokenRejectedError | ChallengeError | RateLimitedError | PageError
     )
@@ -517,7 +517,7 @@ def _own_fault(error: ChatGpttError, connection: Connection | None) -> str:
 
 
 def _age(head: ReplyHead) -> float:
-    """Seconds that the page spent in caches, as far as they say."""
+    """Seconds that the page was in caches, by their headers."""
     value = head.headers.get("age", "").strip()
     return float(value) if value.isascii() and value.isdigit() and len(value) < 12 else 0.0
 

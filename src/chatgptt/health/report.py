@@ -1,4 +1,4 @@
-"""What a check found out: nine phases in the order in which a message meets them, and the verdict they make.
+"""The result of a check: nine phases, in the order in which a message meets them, and a verdict.
 
 A verdict is about the site. What is wrong on this machine (no browser, no network, a call that cannot work)
 is `unknown`.
@@ -116,12 +116,12 @@ class HealthReport:
 
     @property
     def is_working(self) -> bool:
-        """Whether the site does its job, be it with a warning."""
+        """Whether the site works, with or without a warning."""
         return self.verdict in ("ok", "warning")
 
     @property
     def exit_code(self) -> int:
-        """As monitoring plugins have it: 0 ok, 1 warning, 2 critical, 3 unknown."""
+        """The exit code of a monitoring plugin: 0 ok, 1 warning, 2 critical, 3 unknown."""
         return EXIT_CODES[self.verdict]
 
     @property
