@@ -351,13 +351,13 @@ async def test_visitors_with_different_credentials_have_tokens_of_their_own(
     page = demo.page("wpaicg/")
     for headers, url, expected in (
         (None, page, "html"),
-        ({"Cookie": "user=ada"}, page, "html"),
-        ({"cookie": "user=ada"}, page, "cache"),
+        ({"Cookie": "user=visitor-one"}, page, "html"),
+        ({"cookie": "user=visitor-one"}, page, "cache"),
         ({"Cookie": "user=bob"}, page, "html"),
         ({"Authorization": "Bearer x"}, page, "html"),
         ({"X-Other": "y"}, page, "cache"),
-        (None, page.replace("//", "//ada:secret@"), "html"),
-        (None, page.replace("//", "//ada:other@"), "html"),
+        (None, page.replace("//", "//visitor-one:secret@"), "html"),
+        (None, page.replace("//", "//visitor-one:other@"), "html"),
         (None, page, "cache"),
     ):
         assert (await answer(url, state_dir=tmp_path, headers=headers)).tokens_from == expected, (
@@ -365,5 +365,5 @@ async def test_visitors_with_different_credentials_have_tokens_of_their_own(
             url,
         )
     text = the_file(tmp_path).read_text()
-    assert "ada" not in text
+    assert "visitor-one" not in text
     assert "secret" not in text
