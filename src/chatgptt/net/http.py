@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import Self
 
 import anyio
@@ -145,6 +145,9 @@ class OpenReply:
     async def close(self) -> None:
         """Gives the connection back, or closes it where the body was not read to its end."""
         await _close(self._response)
+        # A generator that is left suspended is ended by the garbage collector, at any later time.
+        if isinstance(self._chunks, AsyncGeneratorType) and not self._chunks.ag_running:
+            await self._chunks.aclose()
 
     async def __aenter__(self) -> Self:
         return self
