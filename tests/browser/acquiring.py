@@ -9,16 +9,16 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import anyio
-import httpx
 
 from chatgptt._models import Strategy, Timeouts
 from chatgptt.browser.on_demand import BrowserSetup
 from chatgptt.browser.rung import BrowserRung
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.browser.visitor import VisitorIdentity
-from chatgptt.net.clients import HandedInClient
+from chatgptt.net.clients import OwnClients
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import DEFAULT_USER_AGENT, Transport
+from chatgptt.net.proxies import Proxies
 from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.tokens.acquisition import Acquired, Wanted
@@ -37,10 +37,11 @@ class Acquiring:
         identity: VisitorIdentity | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient()
+        home = "http://127.0.0.1/"
+        self._clients = OwnClients(Proxies(None), home=home)
         self.transport = Transport(
-            HandedInClient(self._http),
-            home="http://127.0.0.1/",
+            self._clients,
+            home=home,
             headers=headers or {},
             user_agent=DEFAULT_USER_AGENT,
             auth=None,
@@ -69,7 +70,7 @@ class Acquiring:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.browser.close()
-        await self._http.aclose()
+        await self._clients.close()
 
     async def acquire(
         self,
