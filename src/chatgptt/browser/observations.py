@@ -8,7 +8,7 @@ A nonce may show in these places, the surest first: on the box; in the page's ow
 plugin's script globals; in the reply of the site's nonce action (docs/protocols.md A6); in other replies of
 the site's message endpoint or of the plugin's embed route (A1). Other JSON is not read.
 
-The readers for static pages read the elements as well: a small page is made of copies of the boxes' elements.
+The boxes' elements are copied into a small page, and the readers for static pages read that page.
 
 A box counts only if it belongs to the page's own site. A box in another site's frame, or with another site's
 endpoint, gives no tokens. Its place is noted, so that the error can name it.

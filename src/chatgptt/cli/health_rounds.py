@@ -208,7 +208,7 @@ class _Rounds:
         if report.verdict != "critical" or needed in (None, 1):
             return report
         counted = History(default_folder()).failures_in_a_row(report.site, report.level, report.bot)
-        # None counted though this one failed: no history can be kept, and the failure counts at once.
+        # This check failed. If none is counted, no history can be written: report the failure at once.
         return soften(report, failures_before=counted - 1 if counted else needed, needed=needed)
 
     def _put_out(self, shown: Sequence[HealthReport]) -> None:

@@ -1,4 +1,4 @@
-"""The options of the commands, each written once, and the values that groups of them become."""
+"""The options that several commands share, each written once, and the values that groups of them become."""
 
 from __future__ import annotations
 

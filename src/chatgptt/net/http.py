@@ -78,7 +78,7 @@ _MOST_FOR_END = 0.02
 """Seconds to wait for a body's end after its last event: less than the handshakes of a new connection."""
 
 
-# The last one says that the client was closed meanwhile.
+# `InvalidInputError` says here that the client was closed meanwhile.
 _BROKEN = (httpx.HTTPError, httpx.StreamError, UndecodableBodyError, OSError, InvalidInputError)
 
 
@@ -357,7 +357,7 @@ class Transport:
             is_looked_up_elsewhere = self._clients.find_proxy(url) is not None
         http = self._clients.get()
         endpoint_login = self._endpoint_auth if request.url.copy_with(query=None) == self._endpoint else None
-        # Without a login of our own, that of a client that was handed in is used at home.
+        # Without a login of its own, a request to the page's site has the login of the caller's httpx client.
         home_login = endpoint_login or self._auth or httpx.USE_CLIENT_DEFAULT
         is_home = may_carry_credentials(url, self._home)
         login = home_login if is_home else endpoint_login

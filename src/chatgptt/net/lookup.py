@@ -1,4 +1,4 @@
-"""Looks up the addresses of hosts, in threads that nothing waits for.
+"""Looks up the addresses of hosts, in threads of its own.
 
 The system's resolver cannot be stopped. In the event loop's own threads it would delay the end of the loop,
 and of the program, for as long as a name server is silent.

@@ -1,4 +1,4 @@
-"""Where the pages of one site may lead: its visitor's sockets and its browser ask the same `Reach`.
+"""Decides which addresses the pages of a site may lead to. Sockets and browser of a client share one `Reach`.
 
 A page decides where its visitor connects: by redirects, addresses in its markup, scripts, and names that
 resolve to whatever their owner likes. The rule: a page may lead outward and not inward, no further in than

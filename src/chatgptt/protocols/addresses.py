@@ -1,8 +1,8 @@
 """The space of an address: this machine, a private network, or the public Internet.
 
 A page decides where its visitor connects: by redirects, by addresses in its markup, and by names that its
-owner lets resolve to any address. It may lead outward and not inward: no further in than it was found itself.
-This module judges addresses. What a name resolves to is the caller's to find out.
+owner lets resolve to any address. A page of the public Internet may not lead to a private
+network, and neither of the two to this machine. This module judges addresses; the caller looks up names.
 """
 
 from __future__ import annotations

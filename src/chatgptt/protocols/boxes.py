@@ -17,7 +17,7 @@ _PREFERENCE = ("shortcode", "inline", "popup", "widget")
 
 
 def find_boxes(page: Page, endpoint: str = "") -> tuple[ChatBox, ...]:
-    """Every chat box of the page's own site; the generations never share one, so the order is moot.
+    """Every chat box of the page's own site. No box is of both generations, so their order does not matter.
 
     Args:
         page: the page.

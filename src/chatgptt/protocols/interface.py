@@ -1,4 +1,4 @@
-"""What a generation of the plugin has to offer: `Protocol`, which one module of this room implements each.
+"""What a generation of the plugin offers: `Protocol`. Each generation has a module here that implements it.
 
 Everything is a function of values. The flow of a message is a chain of steps: the client sends the request of
 a step, and gives the whole reply to `Step.then` for the next one, until a reply is the answer.

@@ -199,7 +199,7 @@ _WALL_WORDS = re.compile(
 
 
 def _in_json(head: ReplyHead, body: str) -> Wall | None:
-    """The wall of a JSON object with a top-level `message` and no key of a protocol, which none writes."""
+    """The wall of a JSON object with a `message` at its top and no key of a protocol: the plugin writes none."""
     text = body.strip("\ufeff \t\r\n")
     if (
         not text.startswith("{")
@@ -382,7 +382,7 @@ def _leads_on(head: ReplyHead, found: re.Match[str]) -> bool:
     literals = [found[2] for found in _LITERAL.finditer(target)]
     rest = "".join(_LITERAL.sub("", target).split()).rstrip("})")
     if not literals or (rest and not _CHOICE.fullmatch(rest)):
-        return "https:" not in target  # made of what only a script knows, unless it is the way to TLS
+        return "https:" not in target  # computed by the script: a wall, unless it only leads to TLS
     theres = [there for there in (_resolve(head.url, literal) for literal in literals) if there is not None]
     return any(
         (there.netloc, there.path, there.scheme) == (here.netloc, here.path, here.scheme) for there in theres

@@ -1,7 +1,7 @@
 """Edits of a body that keep its chunks. Pure.
 
-An edit is a span of the old bytes, and the new bytes in its place. A chunk that ends inside the span ends
-there still, as far as the new bytes reach: a nonce that came in two chunks still does.
+An edit is a span of the old bytes, and the new bytes in its place. A chunk that ends inside the span
+still ends there, or at the end of new bytes that are shorter. So a nonce that came in two chunks still does.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class ReplayServer:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        # A server closes its socket, so it gets a duplicate.
+        # asyncio's server closes its socket. It gets a duplicate, so that this one stays open.
         servers = [
             await asyncio.start_server(partial(accept, host), sock=listening.dup(), limit=_MAX_HEAD_BYTES)
             for host, listening in self._sockets.items()

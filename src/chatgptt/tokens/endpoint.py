@@ -1,8 +1,8 @@
 """The rung that asks the site itself: the protocol's nonce action, or another page that no cache has.
 
-2.x from 2.3.41 on hands out nonces (docs/protocols.md A6). Everything else has none to ask, but guests
-share one nonce on the whole site, and 1.x prints it on every page; so a page that was never asked for
-before, and that no cache can hold, will do (W7).
+2.x from 2.3.41 on hands out nonces (docs/protocols.md A6). Other versions have no nonce action. But all
+guests of a site share one nonce, and 1.x prints it on every page. So any page will do that was never asked
+for before, since no cache can hold it (W7).
 
 These are guesses. A site that refuses one (by a status, a wall or a challenge) has said nothing about the
 page: that is a finding. Only a passing failure (no connection, a failing or a busy site) ends the search.

@@ -165,7 +165,7 @@ class Ladder:
                 deferred = deferred or error
                 continue
             if tokens is not None:
-                # What a page needs is learned from a page that came and did not do.
+                # A page needs the browser only if it was read and gave no tokens.
                 is_lesson = name != "browser" or collected.facts.page is not None
                 keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
                 await _remember(keeping, wanted, acquisition.deadline)
