@@ -199,7 +199,7 @@ _WALL_WORDS = re.compile(
 
 
 def _in_json(head: ReplyHead, body: str) -> Wall | None:
-    """The wall of a JSON object with a `message` at its top and no key of a protocol: the plugin writes none."""
+    """The wall of JSON with a `message` at its top and no key of a protocol (the plugin writes none)."""
     text = body.strip("\ufeff \t\r\n")
     if (
         not text.startswith("{")
