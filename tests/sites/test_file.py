@@ -66,6 +66,11 @@ def test_every_key_is_read(file: Path) -> None:
     )
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(file: Path) -> None:
+    file.write_text('[shop]\nurl = "https://x.example"\n', encoding="utf-8-sig")
+    assert read_sites() == (NamedSite(name="shop", url="https://x.example"),)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

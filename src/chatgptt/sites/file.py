@@ -65,7 +65,7 @@ def read_text(path: Path) -> str | None:
             data = opened.read(_MAX_FILE_BYTES + 1)
         if len(data) > _MAX_FILE_BYTES:
             raise ValueError("it is too large for a list of sites")
-        return data.decode()
+        return data.decode("utf-8-sig")  # Windows editors put a byte order mark first
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
