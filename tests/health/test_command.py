@@ -437,6 +437,15 @@ def test_a_name_chooses_a_site(options: tuple[str, ...], named_sites: Path, run:
     assert (done.document["name"], done.document["verdict"]) == ("blog", "ok")
 
 
+@pytest.mark.parametrize("site", ["blog", "unknown", "https://x.example"])
+def test_the_environment_chooses_no_site_of_a_file_that_an_option_names(
+    site: str, named_sites: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATGPTT_SITE", site)
+    reports = json.loads(run(*STATIC, "--json", "--sites", str(named_sites)).out)
+    assert [report["name"] for report in reports] == ["shop", "blog"]
+
+
 def test_a_page_given_by_its_address_has_no_name(named_sites: Path, demo: DemoSite, run: Run) -> None:
     page = demo.page("aipkit/")
     done = run(*STATIC, "--json", "--level", "page", page)

@@ -137,4 +137,7 @@ def command(checks: HealthOptions, as_json: bool) -> int:
     """
     from chatgptt.cli.health_rounds import run_checks
 
+    source = click.get_current_context().get_parameter_source("site")
+    if checks.sites_file is not None and source is click.core.ParameterSource.ENVIRONMENT:
+        checks = replace(checks, site="")  # it chooses no site of a file that the call names
     return run_checks(replace(checks, format="json") if as_json else checks)
