@@ -103,6 +103,16 @@ def test_an_option_names_another_file(file: Path, tmp_path: Path, run: Run) -> N
     assert not file.exists()
 
 
+def test_json_and_verbose_may_stand_before_the_command(file: Path, site: DemoSite, run: Run) -> None:
+    page = site.page("wpaicg/")
+    done = run("sites", "-vv", "add", "shop", page)
+    assert done.code == 0
+    assert "GET" in done.err
+    assert run("sites", "--json", "add", "--no-check", "blog", page).document["name"] == "blog"
+    assert run("sites", "--json", "add", "--no-check", "blog", page).error["code"] == "invalid_input"
+    assert run("sites", "--json", "remove", "blog").document == {"file": str(file), "name": "blog"}
+
+
 def test_a_login_is_in_the_file_and_in_no_output(file: Path, run: Run) -> None:
     address = "https://me:geheim@x.example/"
     shown = [run("sites", "add", "--no-check", "shop", address, "--proxy", "http://me:geheim@p.example")]

@@ -38,8 +38,9 @@ def command(sites_file: Path | None, as_json: bool) -> None:
     context = click.get_current_context()
     if context.invoked_subcommand is None:
         _list(sites_file, as_json=as_json)
-    elif sites_file is not None:
-        context.default_map = {context.invoked_subcommand: {"sites_file": sites_file}}
+    else:
+        given = {name: value for name, value in context.params.items() if value}
+        context.default_map = {context.invoked_subcommand: given}
 
 
 def _list(file: Path | None, *, as_json: bool) -> None:
