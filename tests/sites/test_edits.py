@@ -62,6 +62,34 @@ def test_comments_order_and_form_stay(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        (
+            '[old]\nurl = "o.example"\n\n# Blog:\n\n# ours\n[blog]\nurl = "b.example"\n',
+            '# Blog:\n\n# ours\n[blog]\nurl = "b.example"\n',
+        ),
+        (
+            '# All:\n[blog]\nurl = "b.example"\n\n[old] # gone\nurl = "o.example" # slow\n\n# The end.',
+            '# All:\n[blog]\nurl = "b.example"\n\n# The end.',
+        ),
+        (
+            'old.url = "o.example"\n# Blog:\nblog.url = "b.example"\nold.bot = 7\n# The end.\n',
+            '# Blog:\nblog.url = "b.example"\n# The end.\n',
+        ),
+        (
+            'old = {url = "o.example"}\n# Blog:\n[blog]\nurl = "b.example"\n',
+            '# Blog:\n[blog]\nurl = "b.example"\n',
+        ),
+    ],
+)
+def test_the_comments_behind_a_removed_site_stay(text: str, rest: str, file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text(text)
+    remove_site("old", file)
+    assert file.read_text() == rest
+
+
+@pytest.mark.parametrize(
     "site",
     [
         NamedSite(name="a", url="https://me:geheim@x.example"),

@@ -5,13 +5,18 @@ The new text is read before it is written, so no change makes a file that cannot
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import find_site, parse_sites, read_text, sites_path
 from chatgptt.sites.named import NamedSite, is_name
 from chatgptt.state.files import replace_file
+
+if TYPE_CHECKING:
+    from tomlkit.items import Item, Key
 
 __all__ = ["add_site", "check_addition", "remove_site"]
 
@@ -68,9 +73,23 @@ def remove_site(name: str, file: Path | None = None) -> Path:
         )
     path = sites_path(file)
     document = tomlkit.parse(read_text(path) or "")
-    document.remove(name)
+    for place, (key, table) in reversed(list(enumerate(document.body))):
+        if key is not None and key.key == name:
+            document.body[place : place + 1] = _comments_behind(table)
     _write(path, tomlkit.dumps(document))
     return path
+
+
+def _comments_behind(table: Item) -> list[tuple[Key | None, Item]]:
+    """The comments behind a table's last option, and the lines between them.
+
+    They may describe what follows: tomlkit takes all up to the next table for a part of this one.
+    """
+    from tomlkit.items import Comment, Table
+
+    body = table.value.body if isinstance(table, Table) else []
+    last = max((place for place, (key, _) in enumerate(body) if key is not None), default=-1)
+    return list(dropwhile(lambda part: not isinstance(part[1], Comment), body[last + 1 :]))
 
 
 def _options(site: NamedSite) -> dict[str, str | int | float]:
