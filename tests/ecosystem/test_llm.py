@@ -221,6 +221,21 @@ def test_a_name_that_moved_takes_no_conversation_along(demo: DemoSite, llm: Llm)
     assert f"this conversation is with {here}" in done.err
 
 
+def test_a_conversation_whose_name_was_removed_asks_no_bare_page(demo: DemoSite, llm: Llm) -> None:
+    page = demo.page("wpaicg/many/")
+    llm.name_sites(shop=page)
+    assert llm("-m", "chatgptt", "-o", "site", "shop", "Hello").code == 0
+    asked = len(demo.requests)
+    llm.name_sites()
+    done = llm("-c", "And now?")
+    assert done.code == 1
+    assert "this conversation is with the site 'shop': unknown site 'shop'" in done.err
+    assert f"\nHint: mend {llm.folder / 'sites.toml'}, or ask the page" in done.err
+    assert f"-o site {page}" in done.err
+    assert len(demo.requests) == asked
+    assert llm("-c", "-o", "site", page, "And now?").code == 0
+
+
 def test_a_model_of_a_name_asks_no_other_site(demo: DemoSite, llm: Llm) -> None:
     llm.name_sites(shop=demo.page("wpaicg/"))
     done = llm("-m", "chatgptt/shop", "-o", "site", demo.page("aipkit/"), "Hello")

@@ -17,7 +17,7 @@ import llm
 from chatgptt._client import DEFAULT_SITE, ClientOptions
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import page_url, without_credentials
-from chatgptt.sites.file import find_site
+from chatgptt.sites.file import find_site, sites_path
 from chatgptt.sites.named import NamedSite, is_name
 
 __all__ = ["Question", "read_question"]
@@ -99,7 +99,7 @@ def _choose_site(named: str, earlier: _Origin | None) -> str:
     """The address or name to ask: that of option or model, of the conversation, of the environment.
 
     Raises:
-        InvalidInputError: for another site than the conversation's.
+        InvalidInputError: for another site than the conversation's, and where its name was removed.
     """
     from_environment = os.environ.get("CHATGPTT_SITE", "")
     if earlier is None:
@@ -109,15 +109,32 @@ def _choose_site(named: str, earlier: _Origin | None) -> str:
             f"this conversation is with {earlier.page}, and no other site gets to read it",
             hint="leave out the site, or begin a new conversation without -c",
         )
+    if not named and earlier.name:
+        _check_name(earlier)
     # A name or the environment may know a login, a proxy or other options beside the address.
     known = (named, earlier.name, from_environment)
     return next((site for site in known if site and _is_at(site, earlier.page)), earlier.page)
 
 
+def _check_name(earlier: _Origin) -> None:
+    """Whether the conversation's site still has its name: without its table, the bare page would be asked.
+
+    Raises:
+        InvalidInputError: where the name was removed, or the file cannot be read.
+    """
+    try:
+        find_site(earlier.name)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"this conversation is with the site {earlier.name!r}: {error.message}",
+            hint=f"mend {sites_path()}, or ask the page without its options: -o site {earlier.page}",
+        ) from error
+
+
 def _is_at(site: str, page: str) -> bool:
     try:
         return _page_of(site) == page
-    except InvalidInputError:  # a name that was removed since
+    except InvalidInputError:  # what the environment names is no page, or has no name
         return False
 
 
