@@ -221,6 +221,29 @@ def test_a_name_that_moved_takes_no_conversation_along(demo: DemoSite, llm: Llm)
     assert f"this conversation is with {here}" in done.err
 
 
+def test_a_conversation_goes_on_where_the_table_writes_its_page_otherwise(demo: DemoSite, llm: Llm) -> None:
+    page = demo.page("wpaicg/")
+    llm.name_sites(shop=page)
+    assert llm("-m", "chatgptt/shop", "I am Ada.").code == 0
+    llm.name_sites(shop=page.removesuffix("/"))
+    assert llm("-c", "Who am I?").code == 0
+    assert last_heard(demo) == after_ada(page)
+    llm.name_sites(shop=page.replace("http:", "https:"))
+    assert "no other site" not in llm("-c", "And now?").err
+    llm.name_sites(shop=f"{page}?bot=2")
+    assert "no other site" in llm("-c", "And now?").err
+
+
+def test_the_hint_about_another_site_fits_what_named_it(demo: DemoSite, llm: Llm) -> None:
+    llm.name_sites(shop=demo.page("wpaicg/"))
+    assert llm("-m", "chatgptt/shop", "Hello").code == 0
+    llm.name_sites(shop=demo.page("aipkit/"))
+    assert "\nHint: go on with -m chatgptt, or begin" in llm("-c", "And now?").err
+    done = llm("-c", "-m", "chatgptt", "-o", "site", "shop", "And now?")
+    assert "\nHint: leave out the site, or begin" in done.err
+    assert llm("-c", "-m", "chatgptt", "And now?").code == 0
+
+
 def test_a_conversation_whose_name_was_removed_asks_no_bare_page(demo: DemoSite, llm: Llm) -> None:
     page = demo.page("wpaicg/many/")
     llm.name_sites(shop=page)

@@ -11,12 +11,13 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import llm
 
 from chatgptt._client import DEFAULT_SITE, ClientOptions
 from chatgptt._errors import InvalidInputError
-from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.protocols.urls import is_same_host, page_url, without_credentials
 from chatgptt.sites.file import find_site, sites_path
 from chatgptt.sites.named import NamedSite, is_name
 
@@ -69,7 +70,7 @@ def read_question(messages: Sequence[llm.Message], options: NamedSite, name: str
             f"the model chatgptt/{name} asks its own site alone", hint="take -m chatgptt for -o site"
         )
     earlier = _find_origin(messages)
-    site = _choose_site(name or options.url, earlier)
+    site = _choose_site(name or options.url, earlier, is_model=bool(name))
     bot = options.bot or (earlier.bot if earlier else "")
     origin = _Origin(page=_page_of(site), name=site if is_name(site) else "", bot=bot)
     return Question(
@@ -95,8 +96,13 @@ def _find_origin(messages: Sequence[llm.Message]) -> _Origin | None:
     return None
 
 
-def _choose_site(named: str, earlier: _Origin | None) -> str:
+def _choose_site(named: str, earlier: _Origin | None, *, is_model: bool) -> str:
     """The address or name to ask: that of option or model, of the conversation, of the environment.
+
+    Args:
+        named: by the option or the model.
+        earlier: the conversation's.
+        is_model: whether `named` is the model's site, and no option names one.
 
     Raises:
         InvalidInputError: for another site than the conversation's, and where its name was removed.
@@ -104,10 +110,11 @@ def _choose_site(named: str, earlier: _Origin | None) -> str:
     from_environment = os.environ.get("CHATGPTT_SITE", "")
     if earlier is None:
         return named or from_environment or DEFAULT_SITE
-    if named and _page_of(named) != earlier.page:
+    if named and not _is_same_page(_page_of(named), earlier.page):
+        way = "go on with -m chatgptt" if is_model else "leave out the site"
         raise InvalidInputError(
             f"this conversation is with {earlier.page}, and no other site gets to read it",
-            hint="leave out the site, or begin a new conversation without -c",
+            hint=f"{way}, or begin a new conversation without -c",
         )
     if not named and earlier.name:
         _check_name(earlier)
@@ -133,9 +140,16 @@ def _check_name(earlier: _Origin) -> None:
 
 def _is_at(site: str, page: str) -> bool:
     try:
-        return _page_of(site) == page
+        return _is_same_page(_page_of(site), page)
     except InvalidInputError:  # what the environment names is no page, or has no name
         return False
+
+
+def _is_same_page(url: str, page: str) -> bool:
+    """Whether two addresses are of one page: the scheme, `www.` and a slash at the end make no other one."""
+    first, second = urlsplit(url), urlsplit(page)
+    is_same_path = first.path.rstrip("/") == second.path.rstrip("/")
+    return is_same_host(url, page) and is_same_path and first.query == second.query
 
 
 def _page_of(site: str) -> str:
