@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -148,6 +150,19 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInputError, match="cannot"):
         add_site(BLOG, tmp_path / "file" / "sites.toml")
+
+
+def test_changes_at_once_lose_none(file: Path) -> None:
+    names = [f"site{n}" for n in range(20)]
+    start = Barrier(len(names))
+
+    def add(name: str) -> None:
+        start.wait()
+        add_site(NamedSite(name=name, url="https://x.example"), file)
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(add, names))
+    assert {site.name for site in read_sites(file)} == set(names)
 
 
 def test_reading_loads_no_writer(file: Path) -> None:

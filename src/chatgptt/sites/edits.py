@@ -5,6 +5,8 @@ The new text is read before it is written, so no change makes a file that cannot
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +16,15 @@ from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import find_site, parse_sites, read_text, sites_path
 from chatgptt.sites.named import NamedSite, is_name
 from chatgptt.state.files import replace_file
+from chatgptt.state.folder import BusyError, taking_turns
 
 if TYPE_CHECKING:
     from tomlkit.items import Item, Key
 
 __all__ = ["add_site", "check_addition", "remove_site"]
+
+_PATIENCE = 5.0
+"""Seconds to wait for another process that changes the file; a change takes milliseconds."""
 
 
 def check_addition(site: NamedSite, file: Path | None = None) -> None:
@@ -34,7 +40,8 @@ def add_site(site: NamedSite, file: Path | None = None) -> Path:
             a file that cannot be read or written.
     """
     path = sites_path(file)
-    _write(path, _with_site(site, path))
+    with _locked(path):
+        _write(path, _with_site(site, path))
     return path
 
 
@@ -72,11 +79,12 @@ def remove_site(name: str, file: Path | None = None) -> Path:
             f"{without_credentials(name)!r} is no name of a site", hint="a name has no dot, colon or slash"
         )
     path = sites_path(file)
-    document = tomlkit.parse(read_text(path) or "")
-    for place, (key, table) in reversed(list(enumerate(document.body))):
-        if key is not None and key.key == name:
-            document.body[place : place + 1] = _comments_behind(table)
-    _write(path, tomlkit.dumps(document))
+    with _locked(path):
+        document = tomlkit.parse(read_text(path) or "")
+        for place, (key, table) in reversed(list(enumerate(document.body))):
+            if key is not None and key.key == name:
+                document.body[place : place + 1] = _comments_behind(table)
+        _write(path, tomlkit.dumps(document))
     return path
 
 
@@ -113,16 +121,32 @@ def _number(value: float | None) -> int | float | None:
     return int(value) if value is not None and value.is_integer() else value
 
 
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of the file's folder, which is made where it is missing.
+
+    Without it, of two changes at once the later one would undo the other.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(taking_turns(path.parent, _PATIENCE))
+        except OSError as error:
+            raise InvalidInputError(
+                f"cannot use the folder {path.parent}: {error.strerror or error}",
+                hint="name another file: CHATGPTT_SITES",
+            ) from error
+        except BusyError as error:
+            raise InvalidInputError(
+                f"another process has held the folder {path.parent} for {_PATIENCE:g} s",
+                hint="end that process, or try again",
+            ) from error
+        yield
+
+
 def _write(path: Path, text: str) -> None:
     """Writes the file, for its owner alone where an address in it holds a login."""
     sites = parse_sites(text, path)
     addresses = [address for site in sites for address in (site.url, site.proxy)]
     has_login = any(without_credentials(address) != address for address in addresses)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(
-            f"cannot make the folder {path.parent}: {error.strerror}",
-            hint="name another file: CHATGPTT_SITES",
-        ) from error
     replace_file(path, text, mode=0o600 if has_login else None)

@@ -30,6 +30,7 @@ __all__ = [
     "locked",
     "read_own_file",
     "replace_own_file",
+    "taking_turns",
 ]
 
 UNUSABLE = (
@@ -95,6 +96,13 @@ def locked(folder: Path, patience: float) -> Iterator[None]:
     """
     check_owner(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with taking_turns(folder, patience):
+        yield
+
+
+@contextlib.contextmanager
+def taking_turns(folder: Path, patience: float) -> Iterator[None]:
+    """Holds the lock of a folder that exists, whatever its owner. See `locked`."""
     if sys.platform == "win32":  # folders cannot be locked there: the last writer wins
         yield
         return
