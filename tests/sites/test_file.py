@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from faults import closed_port
 
-from chatgptt import AsyncClient, Client, InvalidInputError, Timeouts, TransportError
+from chatgptt import AsyncClient, BrowserError, Client, InvalidInputError, Timeouts, TransportError
 from chatgptt.demo import DemoSite
 from chatgptt.sites.file import find_site, read_sites, sites_path
 from chatgptt.sites.named import NamedSite
@@ -147,13 +148,18 @@ async def test_a_client_takes_a_name_and_the_table_s_options(
 
 
 async def test_an_option_goes_before_the_table(write: Callable[[str], object], demo: DemoSite) -> None:
-    page = demo.page("wpaicg/")
-    write(f'[shop]\nurl = "{page}"\nstrategy = "browser"\ntimeout = 0.001')
+    write(f'[shop]\nurl = "{demo.page("wpaicg/")}"\nstrategy = "browser"')
     async with AsyncClient("shop") as client:
-        with pytest.raises(TransportError, match=r"0\.001"):
+        with pytest.raises(BrowserError):
             await client.ask("Hello")
-    async with AsyncClient("shop", timeout=Timeouts(total=20.0), strategy="static") as client:
+    async with AsyncClient("shop", strategy="static") as client:
         assert (await client.ask("Hello")).tokens_from == "html"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        write(f'[shop]\nurl = "http://127.0.0.1:{silent.getsockname()[1]}/"\ntimeout = 0.2')
+        for timeouts, limit in ((None, r"0\.2 s"), (Timeouts(total=0.3), r"0\.3 s")):
+            async with AsyncClient("shop", timeout=timeouts) as client:
+                with pytest.raises(TransportError, match=limit):
+                    await client.ask("Hello")
 
 
 async def test_a_proxy_in_the_table_is_used(write: Callable[[str], object], demo: DemoSite) -> None:
