@@ -149,7 +149,7 @@ def test_an_option_goes_before_the_environment(
 def test_the_file_goes_before_the_defaults_and_options_before_the_file(
     file: Path, site: DemoSite, run: Run
 ) -> None:
-    file.write_text(f'[shop]\nurl = "{site.page("wpaicg/")}"\ntimeout = 0.001\n')
+    file.write_text(f'[shop]\nurl = "{site.page("wpaicg/")}"\ntimeout = 0.00001\n')
     assert run("ask", "--json", "--site", "shop", "Hello").error["code"] == "timeout"
     assert run("ask", "--site", "shop", "--timeout", "60", "Hello").code == 0
 
