@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,11 @@ import click
 
 from chatgptt.cli import options, terminal
 from chatgptt.cli.health_check import LEVELS
+from chatgptt.sites.named import NamedSite
 
 if TYPE_CHECKING:
-    from chatgptt._models import ChatBox, Level, Strategy
+    from chatgptt._models import ChatBox
     from chatgptt.health.trends import Check
-    from chatgptt.sites.named import NamedSite
 
 __all__ = ["command"]
 
@@ -104,23 +103,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 # Changes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _NewSite:
-    """What `sites add` is given; each field is a key of the file."""
-
-    name: str
-    url: str = field(repr=False)
-    bot: str
-    proxy: str = field(repr=False)
-    timeout: float | None
-    strategy: Strategy | None
-    level: Level | None
-    message: str | None
-    expect: str | None
-    warn: float | None
-    cert_days: float | None
-
-
 def _number(name: str, metavar: str, help: str) -> options.Decorator:  # noqa: A002 - as click has it
     return click.option(name, type=float, metavar=metavar, help=help)
 
@@ -143,9 +125,9 @@ def _number(name: str, metavar: str, help: str) -> options.Decorator:  # noqa: A
     "--check/--no-check", "is_checked", default=True, help="Look at the page first, and say what is there."
 )
 @_file
-@options.gathered("new", _NewSite)
+@options.gathered("site", NamedSite)
 @options.reporting()
-def _add(new: _NewSite, is_checked: bool, sites_file: Path | None, as_json: bool) -> None:
+def _add(site: NamedSite, is_checked: bool, sites_file: Path | None, as_json: bool) -> None:
     """Give the page URL the NAME, with the options it is asked with.
 
     Looks at the page first: one without a chat box is not added.
@@ -154,7 +136,6 @@ def _add(new: _NewSite, is_checked: bool, sites_file: Path | None, as_json: bool
     from chatgptt.health.sites import plan_of
     from chatgptt.sites.edits import add_site, check_addition
 
-    site = _named(new)
     plan_of(site)
     check_addition(site, sites_file)
     found = _look(site) if is_checked else None
@@ -181,24 +162,6 @@ def _remove(name: str, sites_file: Path | None, as_json: bool) -> None:
         terminal.print_json({"file": str(file), "name": name})
     else:
         terminal.write_text(terminal.on_one_line(f"removed {name} from {file}") + "\n", sys.stdout)
-
-
-def _named(new: _NewSite) -> NamedSite:
-    from chatgptt.sites.named import NamedSite
-
-    return NamedSite(
-        name=new.name,
-        url=new.url,
-        bot=new.bot,
-        proxy=new.proxy,
-        timeout=new.timeout,
-        strategy=new.strategy,
-        level=new.level,
-        message=new.message,
-        expect=new.expect,
-        warn=new.warn,
-        cert_days=new.cert_days,
-    )
 
 
 def _look(site: NamedSite) -> tuple[Sequence[ChatBox], ChatBox]:
