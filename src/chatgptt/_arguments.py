@@ -12,8 +12,6 @@ from pathlib import Path
 
 from chatgptt._errors import InvalidInputError
 
-__all__ = ["check_folder", "check_headers", "check_kind", "check_seconds"]
-
 _MAX_NAME_BYTES = 255
 """Of one part of a path, on every common file system."""
 

@@ -55,16 +55,10 @@ from chatgptt.tokens.store import TokenStore
 if TYPE_CHECKING:
     import httpx
 
+    from chatgptt._models import Level
     from chatgptt.browser.shared import BrowserOptions
     from chatgptt.health.history import History
-    from chatgptt.health.report import HealthReport, Level
-
-__all__ = [
-    "DEFAULT_SITE",
-    "AsyncClient",
-    "ClientOptions",
-    "StateDir",
-]
+    from chatgptt.health.report import HealthReport
 
 
 class StateDir(Enum):

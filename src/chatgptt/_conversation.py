@@ -17,8 +17,6 @@ from chatgptt.protocols.prompt import check_message, read_turns
 from chatgptt.protocols.text import without_surrogates
 from chatgptt.tokens.acquisition import Wanted
 
-__all__ = ["AsyncConversation", "add_system", "make_question"]
-
 
 class AsyncConversation:
     """Messages that know the earlier ones; made by `AsyncClient.conversation`.

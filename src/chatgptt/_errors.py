@@ -27,27 +27,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-__all__ = [
-    "AnswerError",
-    "BrowserError",
-    "ChallengeError",
-    "ChatBoxNotFoundError",
-    "ChatGpttError",
-    "ClosedError",
-    "ErrorCode",
-    "Finding",
-    "InvalidInputError",
-    "PageError",
-    "ProviderError",
-    "RateLimitedError",
-    "RefusalReason",
-    "RefusedError",
-    "StreamInterruptedError",
-    "TokenRejectedError",
-    "TokensNotFoundError",
-    "TransportError",
-]
-
 ErrorCode = Literal[
     "invalid_input",
     "dns_error",

@@ -10,27 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = [
-    "BoxKind",
-    "ChatBox",
-    "Level",
-    "MessageInput",
-    "PluginGeneration",
-    "Question",
-    "Reply",
-    "ReplyEnding",
-    "ReplyHead",
-    "Request",
-    "Role",
-    "Rung",
-    "StoredCookie",
-    "Strategy",
-    "Timeouts",
-    "Tokens",
-    "Turn",
-    "VisitorIds",
-]
-
 PluginGeneration = Literal["wpaicg", "aipkit"]
 """The two generations of the plugin: 1.x up to 2.2, and 2.x from 2.3 on."""
 

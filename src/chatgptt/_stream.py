@@ -39,8 +39,6 @@ from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.renewal import MessageTokens
 from chatgptt.tokens.store import TokenStore
 
-__all__ = ["AsyncReplyStream", "Context", "Turns"]
-
 _log = logging.getLogger("chatgptt.client")
 _Value = TypeVar("_Value")
 _dice = random.SystemRandom()

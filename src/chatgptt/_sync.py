@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
     from chatgptt._client import ClientOptions
     from chatgptt._conversation import AsyncConversation
-    from chatgptt._models import ChatBox, MessageInput, Reply
+    from chatgptt._models import ChatBox, Level, MessageInput, Reply
     from chatgptt._stream import AsyncReplyStream
-    from chatgptt.health.report import HealthReport, Level
-
-__all__ = ["Client", "Conversation", "ReplyStream", "ask"]
+    from chatgptt.health.report import HealthReport
 
 _Value = TypeVar("_Value")
 

@@ -14,17 +14,16 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from chatgptt._arguments import check_kind
-from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
+from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import fold, read_turns
+from chatgptt.sites import DEFAULT_SITE
 from chatgptt.state.folder import default_folder
 
 if TYPE_CHECKING:
     import httpx
-
-__all__ = ["ChatGptt"]
 
 
 class _Working:

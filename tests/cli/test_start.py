@@ -10,11 +10,10 @@ from typing import get_args
 import pytest
 from cli.commands import PATIENCE
 
-from chatgptt._models import Strategy
+from chatgptt._models import Level, Strategy
 from chatgptt.cli import options
 from chatgptt.cli.health_check import FORMATS, LEVELS, Format
 from chatgptt.demo import DemoSite
-from chatgptt.health.report import Level
 
 UNUSED = (
     "playwright",

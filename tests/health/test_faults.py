@@ -31,8 +31,9 @@ from faults import (
 from proxies import http_proxy
 
 from chatgptt import InvalidInputError, RetryPolicy, Strategy
+from chatgptt._models import Level
 from chatgptt.demo import DemoSite, serve
-from chatgptt.health.report import EXIT_CODES, PHASES, HealthReport, Level
+from chatgptt.health.report import EXIT_CODES, PHASES, HealthReport
 
 pytestmark = pytest.mark.anyio
 

@@ -20,16 +20,14 @@ from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
 from chatgptt.protocols.challenge import maybe_challenge
-from chatgptt.protocols.failures import is_html, maybe_retry_after, read_failure, said, words_of
+from chatgptt.protocols.failures import maybe_retry_after, read_failure, said, words_of
 from chatgptt.protocols.page import Page, read_assigned_object
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.sse import EventDecoder
-from chatgptt.protocols.text import find_objects, lines_of, loads, read_object, unescape
+from chatgptt.protocols.text import find_objects, is_html, lines_of, loads, read_object, unescape
 from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, without_credentials
 from chatgptt.recordings import read_case
 from chatgptt.tokens.pages import _as_utf8
-
-__all__ = ["READERS", "check_texts", "pieces_of", "read", "read_reply"]
 
 STATUSES = (200, 400, 403, 404, 429, 500, 503, 302)
 PIECES = (2**16, 1, 7, 1000)

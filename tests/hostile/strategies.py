@@ -24,8 +24,6 @@ from wire import (
     wpaicg_box,
 )
 
-__all__ = ["CASES", "DOCUMENTS", "JSON", "REPLIES", "TEXTS", "URLS"]
-
 JUNK = st.sampled_from(
     [b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r", b"\n", b"\xf0\x9f\x98", b"<", b">", b"&", b'"', b"'", b"{", b"}", b"\\", b"\x1b[2J", "\u202e".encode(), b"-->", b"]]>", b"</script>"]
 ) | st.binary(max_size=8)  # fmt: skip

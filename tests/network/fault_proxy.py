@@ -26,8 +26,6 @@ from faults import Connection, Got, chunk, read_request, reply
 
 from chatgptt.demo import DemoSite
 
-__all__ = ["FAULTS", "PLACES", "FaultProxy", "Place", "answered", "reached", "standing_before"]
-
 Place = Literal["page", "endpoint", "message", "stream"]
 """Where something can go wrong: the page, the request that gets a nonce elsewhere, the message, its answer.
 

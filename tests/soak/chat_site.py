@@ -21,8 +21,6 @@ from soak.questions import read_number
 
 from chatgptt.demo import DemoSite, LoggedRequest, serve
 
-__all__ = ["Counts", "SiteProcess", "site_process"]
-
 _DAY = 86_400.0
 
 

@@ -11,8 +11,6 @@ from soak.questions import FINE, Question
 
 from chatgptt import ChatGpttError, Reply
 
-__all__ = ["Outcome", "Result", "Totals", "judge"]
-
 Outcome = Reply | Exception
 
 _MIXED_UP = "not the text of this question:"

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["FAULT_SHARE", "FINE", "PART", "Fault", "Question", "draw_questions", "read_number"]
-
 FAULT_SHARE = 0.05
 
 PART = 2_000

@@ -27,17 +27,6 @@ from pathlib import Path
 from anyio import to_thread
 from soak.questions import PART
 
-__all__ = [
-    "PATIENCE",
-    "Usage",
-    "compare",
-    "count_descriptors",
-    "growth",
-    "happens_in_time",
-    "measure",
-    "warm_and_last",
-]
-
 PATIENCE = 15.0
 """Seconds within which sockets and threads have to end. The client keeps idle connections for three seconds."""
 

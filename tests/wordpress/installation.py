@@ -27,8 +27,6 @@ from typing import Literal
 
 from wordpress.traffic import Traffic
 
-__all__ = ["Conditions", "Fault", "Generation", "Site", "Stray", "WordPress", "installed"]
-
 _HERE = Path(__file__).parent
 _CORE = Path("/usr/share/wordpress")
 _MODULES = Path("/usr/lib/nginx/modules")

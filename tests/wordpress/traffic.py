@@ -11,8 +11,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-__all__ = ["Counted", "Seen", "Traffic"]
-
 _PATIENCE = 30.0
 """Seconds within which nginx has to write down a request that it answered."""
 

@@ -9,8 +9,6 @@ import httpx
 import pytest
 from wordpress.installation import Site, WordPress
 
-__all__ = ["log_in", "log_out", "only_1x", "only_2x"]
-
 only_1x = pytest.mark.parametrize("generation", ["wpaicg"])
 only_2x = pytest.mark.parametrize("generation", ["aipkit"])
 

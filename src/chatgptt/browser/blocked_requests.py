@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-__all__ = ["NOT_LOADED", "TRACKERS", "is_tracker"]
-
 NOT_LOADED = frozenset({"Image", "Media", "Font", "Stylesheet", "Ping"})
 """Kinds of requests, in the words of Chromium's debugging protocol; a ping is a beacon."""
 

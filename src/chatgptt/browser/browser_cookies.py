@@ -11,8 +11,6 @@ from chatgptt._models import StoredCookie
 if TYPE_CHECKING:
     from playwright.async_api import Cookie
 
-__all__ = ["cookies_to_set", "stored_cookies"]
-
 
 def cookies_to_set(
     site: str, named: Iterable[tuple[str, str]], stored: Iterable[StoredCookie]

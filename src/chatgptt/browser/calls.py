@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from chatgptt.browser.failures import first_line_of
 
-__all__ = ["CLOSE_TIMEOUT", "attempt", "unless_gone"]
-
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
 

@@ -27,8 +27,6 @@ from chatgptt.state.folder import check_owner
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
 
-__all__ = ["Chromium"]
-
 _log = logging.getLogger("chatgptt.browser")
 
 _START_TIMEOUT = 30.0

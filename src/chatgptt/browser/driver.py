@@ -31,8 +31,6 @@ if sys.platform == "win32":
 else:
     from asyncio import SelectorEventLoop as _SystemLoop
 
-__all__ = ["DriverThread", "browser_is_closed", "environment_of_driver"]
-
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)

@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["first_line_of", "map_failure"]
-
 _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
 _PROXY_HINT = "check the proxy's address and login"
 

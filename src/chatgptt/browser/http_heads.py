@@ -8,15 +8,6 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = [
-    "MOST_HEAD_BYTES",
-    "RequestHead",
-    "basic_credentials",
-    "parse_reply_head",
-    "read_reply_head",
-    "read_request_head",
-]
-
 MOST_HEAD_BYTES = 2**20
 """Chromium's own bound for an address is 2 MB; servers' bounds for a whole head are far below this one."""
 _CHUNK_BYTES = 64 * 1024

@@ -19,16 +19,6 @@ from typing import Literal
 
 from chatgptt._errors import BrowserError
 
-__all__ = [
-    "INSTALL_HINT",
-    "Found",
-    "Installed",
-    "find_browser",
-    "install_browser",
-    "maybe_browser",
-    "no_display",
-]
-
 INSTALL_HINT = "get one with: chatgptt install-browser"
 
 _SHELLS = ("chromium-headless-shell", "chrome-headless-shell", "headless_shell")

@@ -36,8 +36,6 @@ from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects
 from chatgptt.protocols.urls import AJAX_PATH, has_host, is_same_site, origin
 
-__all__ = ["MAX_REPLY_CHARACTERS", "Candidate", "NonceSource", "PageObservations", "may_hold_tokens"]
-
 MAX_REPLY_CHARACTERS = 2**18
 """A reply that carries a nonce is some hundred bytes, one with a bot's configuration and markup 30 kB."""
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from chatgptt.browser.rung import BrowserRung
     from chatgptt.browser.shared import BrowserOptions
 
-__all__ = ["BrowserOnDemand", "BrowserSetup"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserSetup:

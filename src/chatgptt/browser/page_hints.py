@@ -6,8 +6,6 @@ import re
 
 from chatgptt.protocols.page import Page
 
-__all__ = ["hints_at_chat", "needs_scripts", "waits_for_consent"]
-
 _MAX_CONSENT_CHARACTERS = 2**20
 """How much of a document is searched for scripts that a consent manager holds back; pages have half of it."""
 

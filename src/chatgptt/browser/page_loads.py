@@ -16,8 +16,6 @@ from itertools import count
 
 from chatgptt._models import StoredCookie
 
-__all__ = ["LOADED", "Load", "LoadRecorder", "RecordedVisit"]
-
 LOADED = ("Document", "Script", "XHR", "Fetch")
 """The kinds of requests that tokens can come from, in the words of the debugging protocol."""
 

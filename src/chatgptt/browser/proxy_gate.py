@@ -46,8 +46,6 @@ from chatgptt.net.reach import OutOfReachError, Reach
 from chatgptt.net.tls import tls_context
 from chatgptt.protocols.urls import origin
 
-__all__ = ["ProxyGate"]
-
 _log = logging.getLogger("chatgptt.browser")
 
 _CONNECT_TIMEOUT = 10.0

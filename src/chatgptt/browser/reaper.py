@@ -26,8 +26,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["PREFIX", "Reaper"]
-
 _log = logging.getLogger("chatgptt.browser")
 
 PREFIX = "chatgptt-browser-"

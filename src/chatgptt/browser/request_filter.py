@@ -17,8 +17,6 @@ from chatgptt.protocols.urls import origin
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession
 
-__all__ = ["RequestFilter"]
-
 _EMPTY_STYLE: dict[str, object] = {
     "responseCode": 200,
     "responseHeaders": [{"name": "content-type", "value": "text/css"}],

@@ -27,8 +27,6 @@ from chatgptt.tokens.acquisition import Acquisition, MissingBox, Outcome, PageFa
 from chatgptt.tokens.ladder import NOT_FOUND
 from chatgptt.tokens.pages import past_caches, without_mark
 
-__all__ = ["BrowserRung"]
-
 _MOST_PLACES = 5
 """Findings about boxes of other sites."""
 

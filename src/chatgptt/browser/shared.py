@@ -35,8 +35,6 @@ from chatgptt.browser.tab import Crashed, Tab, TabOptions
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.state.files import check_file
 
-__all__ = ["BrowserOptions", "SharedBrowser"]
-
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
 

@@ -36,8 +36,6 @@ from chatgptt.protocols.urls import origin, without_credentials
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Request, Response
 
-__all__ = ["Crashed", "Tab", "TabOptions"]
-
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
 

@@ -19,8 +19,6 @@ from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.state.files import find_place, replacing
 
-__all__ = ["write_clean_trace"]
-
 _STARS = "***"
 _SHORTEST = 6
 """Characters of a value that is searched in all of a trace. A shorter one would be found everywhere. It is

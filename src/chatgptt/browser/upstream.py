@@ -11,8 +11,6 @@ from chatgptt.browser.http_heads import RequestHead, parse_reply_head
 from chatgptt.net.lookup import look_up
 from chatgptt.net.sockets import connect_first
 
-__all__ = ["Link", "RefusedByProxy", "UpstreamProxy", "close_writer", "connect", "connect_through"]
-
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 

@@ -33,8 +33,6 @@ from chatgptt.protocols.walls import Wall, maybe_wall
 from chatgptt.tokens.acquisition import Acquisition, PageFacts
 from chatgptt.tokens.pages import without_mark
 
-__all__ = ["SLOW_DOCUMENT", "Visit", "browser_finding"]
-
 # Seconds.
 _BEFORE_INPUT = 0.3
 """After the document is there: scripts that only need a moment are done by then."""

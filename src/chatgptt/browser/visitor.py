@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from chatgptt.net.proxies import Proxies, Proxy
 
-__all__ = ["VisitorIdentity", "identity_for"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitorIdentity:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from chatgptt._models import Reply
     from chatgptt._sync import ReplyStream
 
-__all__ = ["print_answer"]
-
 _log = logging.getLogger("chatgptt.cli")
 
 

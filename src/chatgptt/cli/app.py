@@ -14,8 +14,6 @@ import click
 import chatgptt
 from chatgptt.cli import streams
 
-__all__ = ["main"]
-
 
 class _Commands(click.Group):
     """The commands, each imported when it is needed. Its name is that of its module."""

@@ -7,8 +7,6 @@ import click
 from chatgptt.cli import options, terminal
 from chatgptt.cli.target import Target, open_client
 
-__all__ = ["command"]
-
 
 @click.command("ask")
 @click.argument("message", required=False)

@@ -17,8 +17,6 @@ from chatgptt.cli.target import Target, open_client
 if TYPE_CHECKING:
     from chatgptt._sync import Conversation
 
-__all__ = ["command"]
-
 _COMMANDS = "/reset begins anew, /quit or Ctrl-D ends"
 
 

@@ -12,8 +12,6 @@ import click
 import shellingham
 from click.shell_completion import get_completion_class
 
-__all__ = ["current_shell", "install_script", "script_for"]
-
 _PROGRAM = "chatgptt"
 
 

@@ -8,8 +8,6 @@ import click
 
 from chatgptt.cli import options, terminal
 
-__all__ = ["command"]
-
 
 @click.command("demo")
 @options.port(8765)

@@ -10,8 +10,6 @@ import click
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import logs, streams, terminal
 
-__all__ = ["run_reporting"]
-
 
 def run_reporting(
     command: Callable[[], int | None], *, verbose: int, as_json: bool, needs_stdout: bool

@@ -14,10 +14,7 @@ import click
 from chatgptt.cli import options
 
 if TYPE_CHECKING:
-    from chatgptt._models import Strategy
-    from chatgptt.health.report import Level
-
-__all__ = ["FORMATS", "LEVELS", "Format", "HealthOptions", "command"]
+    from chatgptt._models import Level, Strategy
 
 Format = Literal["text", "json", "nagios", "prometheus", "junit"]
 FORMATS = ("text", "json", "nagios", "prometheus", "junit")

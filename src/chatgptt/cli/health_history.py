@@ -17,8 +17,6 @@ from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import replace_file
 from chatgptt.state.folder import default_folder
 
-__all__ = ["show_history", "write_report"]
-
 _DAY = 86_400.0
 _SKEW = 60.0
 """Seconds by which clocks of machines that share a folder may differ."""

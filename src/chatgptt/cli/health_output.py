@@ -18,8 +18,6 @@ from chatgptt.health.nagios import nagios_text
 from chatgptt.health.report import HealthReport, reports_as_json
 from chatgptt.state.files import replace_file
 
-__all__ = ["is_at_terminal", "progress", "show_reports", "write_output"]
-
 
 def is_at_terminal(options: HealthOptions) -> bool:
     """Whether tables are drawn on a terminal."""

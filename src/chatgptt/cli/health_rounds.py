@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-from chatgptt._client import DEFAULT_SITE, AsyncClient, StateDir
+from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import streams, terminal
 from chatgptt.cli.health_check import HealthOptions
@@ -24,12 +24,11 @@ from chatgptt.health.ping import ping, ping_target
 from chatgptt.health.report import EXIT_CODES, HealthReport, Verdict, broken_off, not_checked, soften, worst
 from chatgptt.health.sites import CheckedPage, checked_page_of, plan_of
 from chatgptt.protocols.urls import without_credentials
+from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site, read_sites
 from chatgptt.sites.named import NamedSite
 from chatgptt.state.files import check_file
 from chatgptt.state.folder import default_folder
-
-__all__ = ["run_checks"]
 
 _log = logging.getLogger("chatgptt.health")
 

@@ -16,8 +16,6 @@ from chatgptt.cli import terminal
 from chatgptt.health.report import HealthReport, Status, Verdict, iso
 from chatgptt.health.trends import Incident, Trend
 
-__all__ = ["as_text", "live_table", "open_console", "print_reports", "print_trends"]
-
 _WIDTH = 10_000
 """Columns of a pipe or a file: wide enough to fold no line, so that what is searched for is found."""
 

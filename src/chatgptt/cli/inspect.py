@@ -14,8 +14,6 @@ from chatgptt.cli.target import Target, open_client, with_named_site
 if TYPE_CHECKING:
     from chatgptt._models import ChatBox
 
-__all__ = ["as_dict", "command", "print_boxes"]
-
 
 @click.command("inspect")
 @options.target(60.0, options.demo, options.replay, options.headed, options.trace)

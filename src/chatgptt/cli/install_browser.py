@@ -13,8 +13,6 @@ from chatgptt.cli import options, terminal
 if TYPE_CHECKING:
     from chatgptt.browser.installed import Installed
 
-__all__ = ["command"]
-
 _WAYS = {
     "named": "named in CHATGPTT_BROWSER",
     "playwright": "Playwright's own",

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 
 from chatgptt._errors import InvalidInputError
 
-__all__ = ["explaining_address", "explaining_extra", "serve_demo"]
-
 _PACE = 0.04
 """Seconds from word to word with --demo: about as fast as a model, so that streaming can be seen."""
 

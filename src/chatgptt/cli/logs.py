@@ -11,8 +11,6 @@ from typing import TextIO
 
 from chatgptt.cli.terminal import escape, on_one_line
 
-__all__ = ["level_of", "logging_to_stderr"]
-
 
 def level_of(verbose: int) -> int:
     """The level for `-v` and `-vv`, or that of `CHATGPTT_LOG` where it shows more."""

@@ -11,27 +11,6 @@ import click
 from chatgptt.cli.target import Target
 from chatgptt.sites import DEFAULT_SITE
 
-__all__ = [
-    "STRATEGIES",
-    "Decorator",
-    "bot",
-    "demo",
-    "gathered",
-    "headed",
-    "path",
-    "port",
-    "proxy",
-    "replay",
-    "reporting",
-    "site",
-    "sites",
-    "strategy",
-    "system",
-    "target",
-    "timeout",
-    "trace",
-]
-
 _Function = Callable[..., int | None]
 Decorator = Callable[[_Function], _Function]
 

@@ -16,8 +16,6 @@ from chatgptt.cli.target import Target, with_named_site
 if TYPE_CHECKING:
     from chatgptt.recordings import Recorded
 
-__all__ = ["command", "print_drift"]
-
 
 @click.command("record")
 @options.path("-o", "--output", metavar="DIR", help="The case's folder; a case in it is replaced.")

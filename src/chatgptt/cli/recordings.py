@@ -15,8 +15,6 @@ from chatgptt.recordings.drift import find_drift
 from chatgptt.recordings.faults import faults_of, read_fault
 from chatgptt.recordings.recorder import Recorded, record
 
-__all__ = ["as_dict", "check_case", "record_case"]
-
 
 def record_case(
     folder: Path,

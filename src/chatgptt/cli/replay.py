@@ -14,8 +14,6 @@ from chatgptt.cli import options, terminal
 if TYPE_CHECKING:
     from chatgptt.recordings import ReplayedSite
 
-__all__ = ["command", "print_site"]
-
 
 @click.command("replay")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from chatgptt._models import ChatBox
     from chatgptt.health.trends import Check
 
-__all__ = ["command"]
-
 _LOOK = 60.0
 """Seconds for a look at a page; as much as `inspect` takes."""
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["abandon_stdout", "fill_closed_streams", "let_streams_wait"]
-
 
 class _Waiting(io.FileIO):
     """A standard stream that waits also where its file is non-blocking, and writes all or fails.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from chatgptt._sync import Client
     from chatgptt.browser.shared import BrowserOptions
 
-__all__ = ["Target", "open_client", "with_named_site"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

@@ -14,22 +14,6 @@ from typing import TextIO
 
 from chatgptt._errors import ChatGpttError, InvalidInputError
 
-__all__ = [
-    "as_utf8",
-    "check_stdout",
-    "end_interrupted_line",
-    "error_document",
-    "escape",
-    "in_options",
-    "on_one_line",
-    "print_error",
-    "print_failure",
-    "print_json",
-    "read_message",
-    "write_diagnosis",
-    "write_text",
-]
-
 _UNSAFE = re.compile(
     "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but tab and line ends
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, embeddings, overrides, isolates

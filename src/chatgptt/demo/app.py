@@ -18,8 +18,6 @@ from chatgptt.demo.sites import build_sites
 from chatgptt.demo.state import DemoState
 from chatgptt.demo.wordpress import Call, PrefixSite
 
-__all__ = ["Demo"]
-
 MOST_BODY = 64_000_000
 """Bytes of a request's body. A longer one gets status 413, as from every web server."""
 

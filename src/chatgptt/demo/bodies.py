@@ -5,8 +5,6 @@ from __future__ import annotations
 from email import message_from_bytes, policy
 from urllib.parse import parse_qsl
 
-__all__ = ["read_fields", "read_query"]
-
 
 def read_query(query: str | bytes) -> dict[str, str]:
     """The pairs of a query string or urlencoded body; of a repeated name the last one counts."""

@@ -13,8 +13,6 @@ from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import Pieces, Stream
 from chatgptt.demo.wordpress import Call, IndexLine, PrefixSite
 
-__all__ = ["HUGE_SIZE", "FunctionSite", "busy_at_first", "fault_sites", "huge_with_box", "slow"]
-
 HUGE_SIZE = 256_000_000
 """Bytes of `/huge/`: more than a client should read."""
 

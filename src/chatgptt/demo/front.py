@@ -9,8 +9,6 @@ from chatgptt.demo.state import VisitorMemory
 from chatgptt.demo.stream import Hangup, Pieces, Stream
 from chatgptt.demo.wordpress import critical_error
 
-__all__ = ["PHP_WARNING", "challenge", "plain_page", "reply_before_plugin"]
-
 PHP_WARNING = (
     "<br />\n<b>Warning</b>:  Undefined variable $demo in "
     "<b>/srv/www/wp-content/plugins/made-up/made-up.php</b> on line <b>12</b><br />\n"

@@ -14,23 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "WORDS",
-    "Fail",
-    "FinishedAnswer",
-    "Note",
-    "ParsedMessage",
-    "Say",
-    "Step",
-    "Turn",
-    "Wait",
-    "answer_steps",
-    "collect_answer",
-    "read_message",
-    "split_words",
-    "with_note_texts",
-]
-
 WORDS: dict[str, str] = {
     "HISTORY": "the JSON list of what would reach the model, pairs of role and content",
     "QUOTES": "an answer with quotation marks, accents, tags, an entity and a line break",

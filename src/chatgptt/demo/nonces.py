@@ -11,8 +11,6 @@ import hashlib
 import hmac
 import math
 
-__all__ = ["GUEST", "TICK", "Nonces"]
-
 TICK = 43_200.0
 """Seconds of half a nonce's life; the boundaries are noon and midnight UTC."""
 

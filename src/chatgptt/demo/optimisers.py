@@ -14,8 +14,6 @@ from urllib.parse import quote
 
 from chatgptt.demo.wordpress import php_json
 
-__all__ = ["COMBINED", "Wrapping", "params_html", "params_script"]
-
 Wrapping = Literal["plain", "none", "datauri", "type", "litespeed", "delayed", "minified", "combined"]
 
 COMBINED = "wp-content/cache/js/combined.js"

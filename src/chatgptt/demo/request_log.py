@@ -6,8 +6,6 @@ import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-__all__ = ["LogEntry", "LoggedRequest", "RequestLog"]
-
 KEPT = 100_000
 """Requests in the log. The oldest go first, so that a demo that runs for days stays small."""
 

@@ -24,8 +24,6 @@ from chatgptt.demo.wpaicg.boxes import Box, box_html
 from chatgptt.demo.wpaicg.pages import Page, Setup
 from chatgptt.demo.wpaicg.site import WpaicgSite
 
-__all__ = ["PLACEHOLDER", "scripted_sites"]
-
 PLACEHOLDER = "5ca1ab1e00"
 """The first nonce of the placeholder page. It is wrong, and nothing shows that."""
 

@@ -26,8 +26,6 @@ from chatgptt.demo.stream import HANG_UP, Hangup
 if TYPE_CHECKING:
     from chatgptt.demo.request_log import LoggedRequest
 
-__all__ = ["DemoSite", "run", "serve"]
-
 BACKLOG = 2048
 """Connections that may wait to be accepted: a test of concurrency opens more than a thousand at once."""
 

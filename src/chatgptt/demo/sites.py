@@ -15,8 +15,6 @@ from chatgptt.demo.wpaicg.pages import Page as WpaicgPage
 from chatgptt.demo.wpaicg.pages import Setup as WpaicgSetup
 from chatgptt.demo.wpaicg.site import WpaicgSite
 
-__all__ = ["build_sites"]
-
 LATEST = (1, 9, 18)
 FRONT = WpaicgPage(slug="", about="one box")
 JSON = WpaicgPage(slug="json", about="one box, which doesn't stream", bots=(4,))

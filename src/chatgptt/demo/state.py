@@ -12,8 +12,6 @@ from chatgptt.demo.model import Turn
 from chatgptt.demo.nonces import Nonces
 from chatgptt.demo.request_log import RequestLog
 
-__all__ = ["Clock", "DemoState", "PendingMessage", "VisitorMemory"]
-
 
 class Clock:
     """The demo's time: the time of another clock plus the advance."""

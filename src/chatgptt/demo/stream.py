@@ -10,8 +10,6 @@ from enum import Enum
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["HANG_UP", "Hangup", "Pieces", "Stream", "after", "broken", "shaped"]
-
 HANG_UP = "chatgptt.demo.hang_up"
 """The key of the function that breaks the connection off, in the request's state (see server.py)."""
 

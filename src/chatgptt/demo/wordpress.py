@@ -16,23 +16,6 @@ from starlette.responses import Response
 
 from chatgptt.demo.request_log import LogEntry
 
-__all__ = [
-    "JSON_HEADERS",
-    "Call",
-    "IndexLine",
-    "PrefixSite",
-    "ajax_json",
-    "ajax_text",
-    "asset",
-    "critical_error",
-    "document",
-    "is_cached",
-    "not_an_action",
-    "php_json",
-    "rest",
-    "slashed",
-]
-
 AJAX_HEADERS = {
     "x-robots-tag": "noindex",
     "x-content-type-options": "nosniff",

@@ -30,27 +30,16 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
-from chatgptt._models import Question, Reply, ReplyHead, Rung
+from chatgptt._models import Level, Question, Reply, ReplyHead, Rung
 from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.health.expectation import check_pattern, is_match
-from chatgptt.health.report import (
-    PHASES,
-    HealthReport,
-    Level,
-    Phase,
-    PhaseName,
-    Verdict,
-    first_failing,
-    iso,
-)
+from chatgptt.health.report import PHASES, HealthReport, Phase, PhaseName, Verdict, first_failing, iso
 from chatgptt.health.wire import Connection, Wire
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.failures import causes
 from chatgptt.protocols.prompt import check_message
 from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
 from chatgptt.tokens.store import MAX_AGE
-
-__all__ = ["DEFAULT_MESSAGE", "Plan", "check"]
 
 DEFAULT_MESSAGE = "Please answer with the single word OK."
 """It is short and asks for a short answer, since the site pays for both."""

@@ -16,8 +16,6 @@ import anyio.to_thread
 
 from chatgptt._errors import InvalidInputError
 
-__all__ = ["check_pattern", "is_match"]
-
 MOST_CHARACTERS = 2**20
 """Of an answer's beginning. No chat's answer is as long."""
 

@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 from chatgptt._errors import InvalidInputError
-from chatgptt._models import PluginGeneration, Rung
-from chatgptt.health.report import PHASES, HealthReport, Level, PhaseName, Status, Verdict
+from chatgptt._models import Level, PluginGeneration, Rung
+from chatgptt.health.report import PHASES, HealthReport, PhaseName, Status, Verdict
 from chatgptt.health.trends import Check, PastPhase
 from chatgptt.net.loops import ThreadLock
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import is_trusted
 from chatgptt.state.folder import UNUSABLE, check_owner
-
-__all__ = ["FILE_NAME", "History", "Remembered"]
 
 _log = logging.getLogger("chatgptt.store")
 _Value = TypeVar("_Value")

@@ -8,8 +8,6 @@ from xml.etree import ElementTree
 
 from chatgptt.health.report import HealthReport, Phase, iso
 
-__all__ = ["junit_text"]
-
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, not even escaped."""
 

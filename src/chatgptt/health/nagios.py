@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from chatgptt.health.report import HealthReport, worst
 
-__all__ = ["nagios_text"]
-
 _DAY = 86_400.0
 
 

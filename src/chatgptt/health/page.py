@@ -20,8 +20,6 @@ from chatgptt.health.trends import (
     read_trend,
 )
 
-__all__ = ["report_page"]
-
 _WIDTH = 1000
 _LEFT = 56
 """Room for the labels of the axis."""

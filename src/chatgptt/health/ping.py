@@ -19,8 +19,6 @@ from chatgptt.net.proxies import Proxies
 from chatgptt.protocols.addresses import Space, is_further_in, space_of
 from chatgptt.protocols.urls import has_host, origin
 
-__all__ = ["ping", "ping_target"]
-
 _log = logging.getLogger("chatgptt.health")
 
 _TIMEOUT = 10.0

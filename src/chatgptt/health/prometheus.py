@@ -8,8 +8,6 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from chatgptt.health.report import HealthReport, Status, worst
 
-__all__ = ["prometheus_text"]
-
 _STATUS: dict[Status, int] = {"pass": 0, "warn": 1, "fail": 2, "skip": -1}
 
 

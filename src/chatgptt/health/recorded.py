@@ -15,9 +15,6 @@ from chatgptt.health.history import History, Remembered
 from chatgptt.health.report import HealthReport
 from chatgptt.tokens.acquisition import Wanted
 
-__all__ = ["check_and_record"]
-
-
 _MOMENT = 0.25
 """Seconds for the history where the check used up its time. It needs some milliseconds."""
 

@@ -14,23 +14,6 @@ from typing import Literal, get_args
 from chatgptt._errors import ChatGpttError, ErrorCode
 from chatgptt._models import Level, PluginGeneration, Rung
 
-__all__ = [
-    "EXIT_CODES",
-    "PHASES",
-    "HealthCode",
-    "HealthReport",
-    "Level",
-    "Phase",
-    "PhaseName",
-    "Status",
-    "Verdict",
-    "broken_off",
-    "not_checked",
-    "reports_as_json",
-    "soften",
-    "worst",
-]
-
 PhaseName = Literal["dns", "tcp", "tls", "page", "box", "tokens", "message", "first_text", "answer"]
 PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
 

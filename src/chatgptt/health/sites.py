@@ -8,8 +8,6 @@ from chatgptt._models import Strategy
 from chatgptt.health.check import DEFAULT_MESSAGE, Plan
 from chatgptt.sites.named import NamedSite
 
-__all__ = ["CheckedPage", "checked_page_of", "plan_of"]
-
 _CERT_DAYS = 14.0
 _TIMEOUT = 60.0
 

@@ -10,21 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from chatgptt._models import PluginGeneration, Rung
-from chatgptt.health.report import PHASES, Level, PhaseName, Status, Verdict, iso
-
-__all__ = [
-    "Change",
-    "Check",
-    "Incident",
-    "PastPhase",
-    "PhaseTimes",
-    "Trend",
-    "current_trends",
-    "group_by_scope",
-    "percentile",
-    "read_trend",
-]
+from chatgptt._models import Level, PluginGeneration, Rung
+from chatgptt.health.report import PHASES, PhaseName, Status, Verdict, iso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

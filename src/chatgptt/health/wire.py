@@ -16,8 +16,6 @@ from chatgptt.net.lookup import look_up
 from chatgptt.net.sockets import find_peer, find_tls
 from chatgptt.protocols.addresses import is_address
 
-__all__ = ["Connection", "Wire"]
-
 
 @dataclass(slots=True, kw_only=True)
 class Connection:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import zlib
 
-__all__ = ["ACCEPT_ENCODING", "MAX_BODY_BYTES", "PIECE_BYTES", "BodyDecoder", "UndecodableBodyError"]
-
 ACCEPT_ENCODING = "gzip"
 
 MAX_BODY_BYTES = 64 * 2**20

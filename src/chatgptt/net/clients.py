@@ -19,8 +19,6 @@ from chatgptt.protocols.urls import may_carry_credentials
 if TYPE_CHECKING:
     from chatgptt.net.pool import Pool
 
-__all__ = ["HandedInClient", "OwnClients", "Trace", "client_is_closed"]
-
 Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
 """Called with an event's name, as `connection.connect_tcp.complete`, and what belongs to it."""
 

@@ -12,8 +12,6 @@ import httpx
 
 from chatgptt._models import StoredCookie
 
-__all__ = ["CookieRules", "VisitorsCookies", "drop_cookies", "make_cookie"]
-
 
 def drop_cookies(request: httpx.Request, names: set[str]) -> None:
     """Takes cookies out of a request by name."""

@@ -10,8 +10,6 @@ import anyio
 
 from chatgptt._errors import TransportError
 
-__all__ = ["Deadline", "in_time"]
-
 _Value = TypeVar("_Value")
 
 

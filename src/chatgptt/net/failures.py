@@ -17,8 +17,6 @@ from chatgptt.net.deadline import Deadline
 from chatgptt.net.proxies import Proxy
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["call_network", "causes", "map_error", "refused_by", "undecodable"]
-
 _Value = TypeVar("_Value")
 
 

@@ -26,16 +26,6 @@ from chatgptt.net.failures import call_network, refused_by, undecodable
 from chatgptt.net.reach import Destination, OutOfReachError, Reach
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
-__all__ = [
-    "CREDENTIALS",
-    "DEFAULT_USER_AGENT",
-    "MAX_REDIRECTS",
-    "OpenReply",
-    "Trace",
-    "Transport",
-    "host_and_port",
-]
-
 _log = logging.getLogger("chatgptt.transport")
 
 

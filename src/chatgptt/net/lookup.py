@@ -16,8 +16,6 @@ from itertools import zip_longest
 
 from chatgptt.protocols.addresses import is_address
 
-__all__ = ["Lookups", "look_up"]
-
 
 async def look_up(host: str, port: int) -> list[str]:
     """The addresses of a host, IPv4 and IPv6 by turns.

@@ -13,8 +13,6 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["Loop", "PerLoop", "ThreadLock", "call_in_child", "is_over", "running_loop"]
-
 _Value = TypeVar("_Value")
 
 Loop = tuple[int, asyncio.AbstractEventLoop]

@@ -25,8 +25,6 @@ from chatgptt.net.reach import Destination
 from chatgptt.net.sockets import ConnectionSockets
 from chatgptt.net.tls import tls_context
 
-__all__ = ["Pool"]
-
 _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
     httpcore.ReadTimeout: httpx.ReadTimeout,

@@ -16,8 +16,6 @@ import httpx
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import without_credentials
 
-__all__ = ["Proxies", "Proxy"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:

@@ -18,8 +18,6 @@ from chatgptt._errors import PageError
 from chatgptt.protocols.addresses import Space, is_further_in, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
-__all__ = ["REPLAY_PORTS", "Destination", "Lookup", "OutOfReachError", "Reach"]
-
 REPLAY_PORTS = "x-chatgptt-replay-ports"
 """The header by which a replayed case names the ports of loopback that belong to it."""
 

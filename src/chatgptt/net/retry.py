@@ -18,8 +18,6 @@ from chatgptt._errors import ChatGpttError, InvalidInputError, PageError, RateLi
 if TYPE_CHECKING:
     import tenacity
 
-__all__ = ["RetryPolicy", "is_repeatable", "retry"]
-
 _log = logging.getLogger("chatgptt.retry")
 _Result = TypeVar("_Result")
 

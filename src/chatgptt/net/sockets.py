@@ -23,8 +23,6 @@ from chatgptt.net.lookup import Lookups
 from chatgptt.net.loops import call_in_child
 from chatgptt.net.reach import Destination
 
-__all__ = ["ConnectionSockets", "connect_first", "find_peer", "find_tls"]
-
 _Value = TypeVar("_Value")
 
 _HEAD_START = 0.25

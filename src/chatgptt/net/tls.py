@@ -8,8 +8,6 @@ import ssl
 
 import httpx
 
-__all__ = ["tls_context"]
-
 
 def tls_context() -> ssl.SSLContext:
     """The context for TLS, made when first needed: to read the authorities' certificates takes 30 ms."""

@@ -11,8 +11,6 @@ import ipaddress
 import re
 from enum import IntEnum
 
-__all__ = ["Space", "is_address", "is_further_in", "space_of", "space_of_name"]
-
 
 class Space(IntEnum):
     """How far out an address lies."""

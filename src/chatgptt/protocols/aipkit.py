@@ -28,7 +28,6 @@ from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     empty_answer,
     interrupted,
-    is_html,
     maybe_held_back,
     maybe_retry_after,
     maybe_walled,
@@ -47,33 +46,13 @@ from chatgptt.protocols.prompt import fold
 from chatgptt.protocols.sse import Event
 from chatgptt.protocols.text import (
     find_objects,
+    is_html,
     loads,
     loads_frame,
     unescape,
     without_surrogates,
 )
 from chatgptt.protocols.urls import is_same_site, origin, without_credentials
-
-__all__ = [
-    "KEEPS_HISTORY",
-    "PARAMS",
-    "VERSIONS",
-    "ReplyReader",
-    "build_nonce_request",
-    "build_question",
-    "build_stream_request",
-    "build_upload",
-    "check_text",
-    "find_boxes",
-    "find_page_nonce",
-    "find_script_nonce",
-    "first_step",
-    "foreign_ajax_urls",
-    "foreign_embeds",
-    "may_be_rejection",
-    "maybe_fresh_nonce",
-    "read_cache_key",
-]
 
 VERSIONS = "2.x"
 KEEPS_HISTORY = True

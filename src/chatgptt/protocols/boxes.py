@@ -8,8 +8,6 @@ from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import site_of
 
-__all__ = ["NO_BOX_HINT", "box_elsewhere", "choose_box", "find_boxes", "foreign_ajax_urls", "foreign_sites"]
-
 NO_BOX_HINT = "check in a browser that the page shows the chat; give the URL of the page that does"
 
 _PREFERENCE = ("shortcode", "inline", "popup", "widget")

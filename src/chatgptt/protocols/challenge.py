@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["maybe_challenge"]
-
 _HEADERS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("cf-mitigated", re.compile("challenge"), "Cloudflare"),
     ("x-amzn-waf-action", re.compile("challenge|captcha"), "AWS WAF"),

@@ -10,8 +10,6 @@ from chatgptt.protocols.failures import of_reply
 from chatgptt.protocols.sse import Event, EventDecoder
 from chatgptt.protocols.text import SurrogateJoiner
 
-__all__ = ["EventReader"]
-
 
 class EventReader:
     """Decodes events and collects the text that their reader finds in them.

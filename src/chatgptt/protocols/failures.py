@@ -26,35 +26,11 @@ from chatgptt._errors import (
     TokenRejectedError,
 )
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.text import find_objects, is_html, loads, unescape, without_surrogates
+from chatgptt.protocols.text import find_objects, loads, unescape, without_surrogates
 from chatgptt.protocols.urls import without_credentials
 
 if TYPE_CHECKING:
     from chatgptt.protocols.walls import Wall
-
-__all__ = [
-    "CHALLENGE_HINT",
-    "MAX_FAILURE_BYTES",
-    "REPLAY_MISS",
-    "challenged",
-    "empty_answer",
-    "interrupted",
-    "is_html",
-    "maybe_held_back",
-    "maybe_retry_after",
-    "maybe_wall_error",
-    "maybe_walled",
-    "no_web_page",
-    "nonce_rejected",
-    "of_reply",
-    "provider_failed",
-    "read_failure",
-    "refused",
-    "said",
-    "unreadable_frames",
-    "wall_error",
-    "words_of",
-]
 
 _Error = TypeVar("_Error", bound=ChatGpttError)
 

@@ -8,6 +8,4 @@ from chatgptt._models import PluginGeneration
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.interface import Protocol
 
-__all__ = ["PROTOCOLS"]
-
 PROTOCOLS: Mapping[PluginGeneration, Protocol] = {"wpaicg": wpaicg, "aipkit": aipkit}

@@ -14,8 +14,6 @@ from chatgptt._errors import RefusalReason
 from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn, VisitorIds
 from chatgptt.protocols.page import Page
 
-__all__ = ["AnswerReader", "Message", "Protocol", "Step"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

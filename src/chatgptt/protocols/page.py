@@ -29,14 +29,6 @@ from chatgptt.protocols.urls import (
     without_credentials,
 )
 
-__all__ = [
-    "MAX_NAME_CHARACTERS",
-    "Page",
-    "has_class",
-    "maybe_nonce",
-    "read_assigned_object",
-]
-
 _MAX_DEPTH = 5_000
 """Browsers stop nesting at 512."""
 

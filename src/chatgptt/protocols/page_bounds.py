@@ -15,8 +15,6 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-__all__ = ["MAX_PAGE_BYTES", "bounded_bytes", "without_formatting"]
-
 MAX_PAGE_BYTES = 2 * 2**20
 """A page that shows a chat box is some 20 kB to 500 kB; reading stops here."""
 

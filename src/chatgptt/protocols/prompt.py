@@ -13,8 +13,6 @@ from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Role, Turn
 from chatgptt.protocols.text import without_surrogates
 
-__all__ = ["MAX_MESSAGE_BYTES", "check_message", "fold", "read_turns"]
-
 MAX_MESSAGE_BYTES = 200_000
 """Far above what a model reads; sites' servers refuse larger bodies in ways that tell nothing."""
 

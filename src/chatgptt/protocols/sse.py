@@ -20,8 +20,6 @@ from itertools import chain
 
 from chatgptt._errors import AnswerError
 
-__all__ = ["BEGINNING", "MAX_EVENT_BYTES", "Event", "EventDecoder"]
-
 MAX_EVENT_BYTES = 16 * 2**20
 """Far above any answer (a model's longest is some 100 kB), low enough to hold in memory. Twice a page's
 bound, so that a delta of 10 MB passes."""

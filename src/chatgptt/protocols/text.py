@@ -15,19 +15,6 @@ import json
 import re
 from collections.abc import Iterator
 
-__all__ = [
-    "SurrogateJoiner",
-    "find_objects",
-    "is_html",
-    "is_unicode",
-    "lines_of",
-    "loads",
-    "loads_frame",
-    "read_object",
-    "unescape",
-    "without_surrogates",
-]
-
 _MAX_OBJECT_STARTS = 32
 """How many `{` are tried in a body that is not clean JSON: enough for stray output, too few to be slow."""
 

@@ -14,18 +14,6 @@ from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.addresses import is_address
 from chatgptt.protocols.text import is_unicode
 
-__all__ = [
-    "AJAX_PATH",
-    "has_host",
-    "is_same_host",
-    "is_same_site",
-    "may_carry_credentials",
-    "origin",
-    "page_url",
-    "site_of",
-    "without_credentials",
-]
-
 AJAX_PATH = "wp-admin/admin-ajax.php"
 """Where WordPress answers scripts, below the site's root (docs/protocols.md C1)."""
 

@@ -19,8 +19,6 @@ from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.text import find_objects, is_html, read_object, unescape
 from chatgptt.protocols.urls import AJAX_PATH
 
-__all__ = ["Wall", "maybe_wall"]
-
 _MAX_MARKED_CHARACTERS = 64 * 2**10
 """Marks are in the head of a page."""
 

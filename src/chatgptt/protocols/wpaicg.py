@@ -22,7 +22,6 @@ from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
     empty_answer,
     interrupted,
-    is_html,
     maybe_held_back,
     maybe_walled,
     nonce_rejected,
@@ -44,25 +43,7 @@ from chatgptt.protocols.page import (
 )
 from chatgptt.protocols.prompt import fold
 from chatgptt.protocols.sse import BEGINNING, Event
-from chatgptt.protocols.text import find_objects, lines_of, loads_frame
-
-__all__ = [
-    "KEEPS_HISTORY",
-    "PARAMS",
-    "VERSIONS",
-    "ReplyReader",
-    "build_message",
-    "build_nonce_request",
-    "build_question",
-    "find_boxes",
-    "find_page_nonce",
-    "find_script_nonce",
-    "first_step",
-    "foreign_ajax_urls",
-    "foreign_embeds",
-    "may_be_rejection",
-    "maybe_fresh_nonce",
-]
+from chatgptt.protocols.text import find_objects, is_html, lines_of, loads_frame
 
 VERSIONS = "1.x"
 KEEPS_HISTORY = False

@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from chatgptt.recordings.edits import Edit, apply, base64_texts, sub
 
-__all__ = ["BETWEEN", "move_addresses"]
-
 BETWEEN = rb"(?::|%3[Aa]|&#0?58;|\\u003[aA])(?:\\?/|(?:%5[Cc])?%2[Ff]|&#0?47;|\\u002[fF]){2}"
 """`://` in every escaping: plain, JSON, HTML, URL."""
 

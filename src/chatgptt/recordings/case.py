@@ -10,19 +10,6 @@ from typing import ClassVar, Literal, get_args
 from chatgptt._errors import ChatGpttError, ErrorCode
 from chatgptt._models import ChatBox, PluginGeneration, Rung, Strategy
 
-__all__ = [
-    "OUTCOMES",
-    "Ask",
-    "Case",
-    "CaseError",
-    "Chunk",
-    "Exchange",
-    "Framing",
-    "Outcome",
-    "ReplyEnding",
-    "Sender",
-]
-
 Framing = Literal["length", "chunked", "close"]
 """How a reply marks the end of its body: by a Content-Length, in chunks, or by closing the connection."""
 

@@ -21,8 +21,6 @@ from tomlkit.items import Table
 from chatgptt._models import BoxKind, ChatBox, PluginGeneration, Rung, Strategy
 from chatgptt.recordings.case import OUTCOMES, Ask, Case, Chunk, Exchange, Framing, ReplyEnding, Sender
 
-__all__ = ["CASE_FILE", "MAX_TEXT_CHARACTERS", "TomlTable", "files_of", "parse_case", "parse_toml"]
-
 CASE_FILE = "case.toml"
 _FORMAT = 1
 _RENDERED_FILE = "rendered.html"

@@ -18,8 +18,6 @@ from chatgptt.recordings.case import Case, CaseError
 from chatgptt.recordings.case_file import CASE_FILE, MAX_TEXT_CHARACTERS, files_of, parse_case, parse_toml
 from chatgptt.state.files import find_place, read_file
 
-__all__ = ["check_place", "find_cases", "read_case", "write_case"]
-
 _MAX_BODIES_BYTES = 2**24
 """The limit of all bodies together, each as often as it is named. A recorded case has a megabyte at most."""
 

@@ -20,8 +20,6 @@ from chatgptt.recordings.secret_search import Secret, names_of_host
 from chatgptt.recordings.standins import SITE, SecretKind, StandIns, elsewhere
 from chatgptt.recordings.trim import is_needed_script, trim_page, trim_script
 
-__all__ = ["MADE_ANEW", "Cleaner", "any_escaping"]
-
 MADE_ANEW = frozenset({"chat_id", "_ts", "user_client_message_id", "nocache"})
 """Parameters that are made for each request and that nothing refers to. A case has `*` as their value."""
 

@@ -16,8 +16,6 @@ from chatgptt.protocols.sse import EventDecoder
 from chatgptt.protocols.text import find_objects, loads
 from chatgptt.recordings.case import Ask, Case, Exchange
 
-__all__ = ["find_drift"]
-
 _MOST_DEPTH = 6
 
 

@@ -16,8 +16,6 @@ from urllib.parse import unquote_to_bytes
 
 from chatgptt.recordings.case import Chunk
 
-__all__ = ["Edit", "apply", "base64_texts", "cut", "sub"]
-
 
 @dataclass(frozen=True, slots=True)
 class Edit:

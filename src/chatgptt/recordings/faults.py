@@ -8,8 +8,6 @@ from pathlib import Path
 
 from chatgptt.recordings.case import Case, CaseError, Chunk, Framing, ReplyEnding
 
-__all__ = ["MESSAGE_ACTIONS", "Fault", "faults_of", "read_fault"]
-
 MESSAGE_ACTIONS = frozenset(
     {
         "wpaicg_chat_shortcode_message",

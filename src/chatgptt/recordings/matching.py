@@ -15,16 +15,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chatgptt.recordings.case import Case, Exchange
 
-__all__ = [
-    "Pairs",
-    "RecordedReplies",
-    "ReplayRequest",
-    "explain_miss",
-    "read_fields",
-    "recorded_messages",
-    "request_key",
-]
-
 Pairs = tuple[tuple[str, str], ...]
 RequestKey = tuple[str, str, str, frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
 

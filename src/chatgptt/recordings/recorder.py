@@ -27,8 +27,6 @@ from chatgptt.recordings.scrub import ScrubReport, scrub
 from chatgptt.recordings.tape import Tape
 from chatgptt.recordings.visit import LIMITS, Visit, play
 
-__all__ = ["Recorded", "record"]
-
 MAX_CASE_BYTES = 2**20
 """A page that shows a chat has some 20 kB when trimmed. A case of a megabyte holds something else."""
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from chatgptt._models import Strategy
 from chatgptt.recordings.case import Ask, Exchange
 
-__all__ = ["Recording"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:

@@ -36,8 +36,6 @@ from chatgptt.recordings.matching import (
 from chatgptt.recordings.replay_server import ReplayServer, WireReply
 from chatgptt.recordings.standins import SITE
 
-__all__ = ["REPLAYED", "ReplayedSite", "serve_case"]
-
 REPLAYED = "x-chatgptt-replay"
 """The header of every replayed reply; its value is the scheme of the recorded site."""
 

@@ -19,8 +19,6 @@ from http import HTTPStatus
 from chatgptt.recordings.case import Framing, ReplyEnding
 from chatgptt.recordings.matching import Pairs, ReplayRequest, read_fields
 
-__all__ = ["ReplayServer", "WireReply"]
-
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 4 * 2**20
 

@@ -25,8 +25,6 @@ from chatgptt.recordings.finder import Word, tree
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.secret_search import Secret, find_secrets, unwrapped
 
-__all__ = ["ScrubReport", "check", "scrub"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrubReport:

@@ -23,8 +23,6 @@ from chatgptt.recordings.edits import base64_texts
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.standins import KEY_PREFIX, SITE, SecretKind, is_stand_in
 
-__all__ = ["Secret", "find_secrets", "names_of_host", "unwrapped"]
-
 _IDS: dict[str, SecretKind] = {
     "wpaicg_chat_client_id": "client id",
     "session_id": "session id",

@@ -24,8 +24,6 @@ from chatgptt.recordings.faults import MESSAGE_ACTIONS, Fault
 from chatgptt.recordings.matching import read_fields, request_key
 from chatgptt.recordings.replay import REPLAYED
 
-__all__ = ["Tape"]
-
 _MAX_REST_BYTES = 64 * 1024
 _REST_TIMEOUT = 5.0
 """Seconds for the bytes behind the end of an answer: at most the answer that follows a refusal."""

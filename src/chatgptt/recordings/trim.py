@@ -19,8 +19,6 @@ from urllib.parse import unquote_to_bytes
 from chatgptt.browser.blocked_requests import TRACKERS
 from chatgptt.recordings.edits import Edit, base64_texts
 
-__all__ = ["is_needed_script", "trim_page", "trim_script"]
-
 _TEXT_MOST = 48
 """Characters of a text outside of the boxes. A longer text is cut to fewer."""
 

@@ -18,8 +18,6 @@ from chatgptt.protocols.boxes import choose_box
 from chatgptt.recordings.case import Ask, Case
 from chatgptt.recordings.replay import serve_case
 
-__all__ = ["LIMITS", "Visit", "play"]
-
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 _RETRY = RetryPolicy(first_wait=0.05)
 """The usual number of attempts, with short waits: they are no part of a case."""

@@ -21,8 +21,6 @@ from chatgptt.state.folder import BusyError, taking_turns
 if TYPE_CHECKING:
     from tomlkit.items import Item, Key
 
-__all__ = ["add_site", "check_addition", "remove_site"]
-
 _PATIENCE = 5.0
 """Seconds to wait for another process that changes the file; a change takes milliseconds."""
 

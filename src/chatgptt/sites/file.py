@@ -18,8 +18,6 @@ from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.sites.named import NamedSite, is_name, read_table
 
-__all__ = ["find_site", "parse_sites", "read_sites", "read_text", "sites_path"]
-
 _MAX_FILE_BYTES = 2**20
 _HINT = 'a site is a table: [name], then url = "https://..." and its options'
 

@@ -15,8 +15,6 @@ from chatgptt._errors import InvalidInputError
 from chatgptt._models import Level, Strategy
 from chatgptt.protocols.urls import without_credentials
 
-__all__ = ["OPTIONS", "NamedSite", "is_name", "read_table"]
-
 OPTIONS: Mapping[str, type | UnionType] = {
     "url": str,
     "bot": str | int,

@@ -21,8 +21,6 @@ from typing import BinaryIO
 
 from chatgptt._errors import InvalidInputError
 
-__all__ = ["check_file", "find_place", "is_trusted", "read_file", "replace_file", "replacing"]
-
 _MOST_LINKS = 40
 """As many as Linux follows in one path."""
 

@@ -21,18 +21,6 @@ from chatgptt.state.files import is_trusted
 if sys.platform != "win32":
     import fcntl
 
-__all__ = [
-    "UNUSABLE",
-    "BusyError",
-    "NotOursError",
-    "check_owner",
-    "default_folder",
-    "locked",
-    "read_own_file",
-    "replace_own_file",
-    "taking_turns",
-]
-
 UNUSABLE = (
     "the state folder %s cannot be used, working on without it: %s "
     "(mend that, or name another folder with CHATGPTT_STATE_DIR or state_dir)"

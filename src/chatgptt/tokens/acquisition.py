@@ -16,17 +16,6 @@ from chatgptt.net.clients import Trace
 from chatgptt.net.deadline import Deadline
 from chatgptt.protocols.page import Page
 
-__all__ = [
-    "Acquired",
-    "Acquisition",
-    "MissingBox",
-    "Outcome",
-    "PageFacts",
-    "RungOfLadder",
-    "Wanted",
-    "foreign_box",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:

@@ -29,8 +29,6 @@ from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
 from chatgptt.tokens.pages import PageReader, refuse_walled
 
-__all__ = ["EndpointRung"]
-
 
 class EndpointRung:
     """Asks the site for a nonce past all caches."""

@@ -34,8 +34,6 @@ from chatgptt.tokens.acquisition import Acquired, Acquisition, Outcome, PageFact
 from chatgptt.tokens.pages import without_mark
 from chatgptt.tokens.store import TokenStore
 
-__all__ = ["NOT_FOUND", "Ladder"]
-
 _log = logging.getLogger("chatgptt.tokens")
 _Value = TypeVar("_Value")
 

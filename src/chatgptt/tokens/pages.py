@@ -21,7 +21,6 @@ from chatgptt.net.retry import RetryPolicy, retry
 from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.failures import (
     MAX_FAILURE_BYTES,
-    is_html,
     maybe_wall_error,
     no_web_page,
     of_reply,
@@ -29,9 +28,8 @@ from chatgptt.protocols.failures import (
 )
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
+from chatgptt.protocols.text import is_html
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
-
-__all__ = ["PageReader", "past_caches", "refuse_walled", "without_mark"]
 
 _Value = TypeVar("_Value")
 

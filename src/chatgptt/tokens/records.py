@@ -16,8 +16,6 @@ from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.urls import is_same_site
 from chatgptt.state.folder import NotOursError
 
-__all__ = ["MAX_RECORD_BYTES", "MAX_SKEW", "Change", "SiteRecord", "apply", "decode", "encode", "merge"]
-
 _Entry = TypeVar("_Entry")
 
 MAX_RECORD_BYTES = 2**20

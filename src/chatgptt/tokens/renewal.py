@@ -32,8 +32,6 @@ from chatgptt.tokens.acquisition import Acquired, Acquisition, Wanted
 from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.store import TokenStore
 
-__all__ = ["MessageTokens"]
-
 _log = logging.getLogger("chatgptt.client")
 
 

@@ -12,8 +12,6 @@ from chatgptt.protocols.page import Page
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts, foreign_box
 from chatgptt.tokens.pages import PageReader
 
-__all__ = ["HtmlRung", "ScriptRung"]
-
 _MAX_SCRIPTS = 3
 
 

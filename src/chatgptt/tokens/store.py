@@ -44,8 +44,6 @@ from chatgptt.tokens.records import (
     merge,
 )
 
-__all__ = ["MAX_AGE", "TokenStore"]
-
 _log = logging.getLogger("chatgptt.store")
 
 MAX_AGE = 12 * 3600.0

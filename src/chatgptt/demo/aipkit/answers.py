@@ -15,8 +15,6 @@ from chatgptt.demo.model import Fail, Note, Step, Wait
 from chatgptt.demo.stream import Hangup, Pieces
 from chatgptt.demo.wordpress import php_json
 
-__all__ = ["WARNINGS", "answer_stream", "error_text", "new_message_id", "refusal_stream", "stream_headers"]
-
 CITATION = {
     "type": "url_citation",
     "url": "https://example.org/made-up",

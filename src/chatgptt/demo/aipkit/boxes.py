@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from chatgptt.demo.wordpress import php_json
 
-__all__ = ["Bot", "Version", "config", "config_attribute", "inline_html", "popup_html"]
-
 Version = tuple[int, ...]
 
 

@@ -40,8 +40,6 @@ from chatgptt.demo.state import DemoState, PendingMessage
 from chatgptt.demo.stream import Hangup, Stream, broken, shaped
 from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, critical_error, not_an_action, php_json
 
-__all__ = ["answer_action"]
-
 KEY_LIFE = 60.0
 """Seconds between the two requests of a message."""
 

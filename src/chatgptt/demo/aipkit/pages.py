@@ -10,8 +10,6 @@ from typing import Literal
 from chatgptt.demo.aipkit.boxes import Bot, Version, config, config_attribute, inline_html, popup_html
 from chatgptt.demo.wordpress import document
 
-__all__ = ["BOTS", "NONCE", "PAGES", "Page", "Setup", "bot_html", "missing_page", "page_html"]
-
 NONCE = "aipkit_frontend_chat_nonce"
 """The one nonce action of all bots and all chat requests."""
 

@@ -11,8 +11,6 @@ from chatgptt.demo.aipkit.pages import NONCE, Setup, bot_html, missing_page, pag
 from chatgptt.demo.state import DemoState
 from chatgptt.demo.wordpress import Call, IndexLine, ajax_text, asset, is_cached, rest
 
-__all__ = ["AipkitSite"]
-
 VISITOR_IP = "127.0.0.1"
 """Old versions print the visitor's address in the page. Here all visitors have this one."""
 

@@ -15,8 +15,6 @@ from chatgptt.demo.model import Fail, Note, Say, Step, Wait
 from chatgptt.demo.stream import Hangup, Pieces
 from chatgptt.demo.wordpress import php_json
 
-__all__ = ["REFUSAL", "assistant_stream", "error_text", "flag", "ordinary_stream"]
-
 REFUSAL = "I would rather not answer that, said the made-up model."
 CRITICAL = "<p>There has been a critical error on this website.</p>\n"
 

@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Box", "BoxKind", "Version", "box_html", "widget_html"]
-
 Version = tuple[int, ...]
 BoxKind = Literal["shortcode", "widget"]
 

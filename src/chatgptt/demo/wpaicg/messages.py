@@ -32,8 +32,6 @@ from chatgptt.demo.wpaicg.boxes import BoxKind
 from chatgptt.demo.wpaicg.pages import BOTS, NONCE, Bot, Setup
 from chatgptt.demo.wpaicg.sanitising import read_history, sanitised
 
-__all__ = ["answer_message"]
-
 ACTIONS: dict[str, BoxKind] = {
     "wpaicg_chat_shortcode_message": "shortcode",
     "wpaicg_chatbox_message": "widget",

@@ -11,8 +11,6 @@ from chatgptt.demo.optimisers import Wrapping, params_html
 from chatgptt.demo.wordpress import document
 from chatgptt.demo.wpaicg.boxes import Box, BoxKind, Version, box_html, widget_html
 
-__all__ = ["BOTS", "PAGES", "Bot", "Page", "Setup", "missing_page", "page_html", "site_params"]
-
 NONCE = "wpaicg-chatbox"
 """The one action of all boxes and of the script."""
 

@@ -12,8 +12,6 @@ import re
 
 from chatgptt.demo.model import Turn
 
-__all__ = ["read_history", "sanitised"]
-
 
 def sanitised(text: str) -> str:
     """WordPress' sanitize_text_field: no tags, no line breaks, no `%xx`, no spaces at the ends."""

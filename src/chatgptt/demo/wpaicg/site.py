@@ -14,8 +14,6 @@ from chatgptt.demo.wordpress import Call, IndexLine, ajax_json, asset, is_cached
 from chatgptt.demo.wpaicg.messages import answer_message
 from chatgptt.demo.wpaicg.pages import NONCE, Setup, missing_page, page_html, site_params
 
-__all__ = ["WpaicgSite"]
-
 COOKIE = "demo_visitor"
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from chatgptt._models import Reply
     from chatgptt.plugins.llm.question import Question
 
-__all__ = ["AsyncChatBox", "ChatBox", "ChatBoxError", "ChatBoxOptions"]
-
 
 class ChatBoxError(llm.ModelError, click.ClickException):
     """What kept an answer from coming, with a hint. `llm chat` shows only click's exceptions as a message."""

@@ -15,13 +15,12 @@ from urllib.parse import urlsplit
 
 import llm
 
-from chatgptt._client import DEFAULT_SITE, ClientOptions
+from chatgptt._client import ClientOptions
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import is_same_host, page_url, without_credentials
+from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site, sites_path
 from chatgptt.sites.named import NamedSite, is_name
-
-__all__ = ["Question", "read_question"]
 
 _KEY = "chatgptt"
 """Under which the metadata of a message is ours."""
