@@ -81,6 +81,8 @@ class ChatGpttError(Exception):
         findings: what each rung of the token ladder saw, in the order they were tried.
         is_stale: True where newer tokens may cure it (a nonce the site no longer knows, a plugin
             that was updated since); the client then acquires once more and repeats once.
+        is_ambiguous: True where the site may have got the message and answered it, so that asking again may
+            ask it twice.
     """
 
     default_code: ClassVar[ErrorCode] = "http_error"
@@ -108,6 +110,7 @@ class ChatGpttError(Exception):
         self.partial_text = partial_text
         self.findings = findings
         self.is_stale = is_stale
+        self.is_ambiguous = False
 
     def as_dict(self) -> dict[str, object]:
         """The error as the command line's `--json` prints it; every key is always there."""

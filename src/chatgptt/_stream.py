@@ -28,7 +28,7 @@ from chatgptt._models import Question, Reply, ReplyEnding, Timeouts, Tokens, Vis
 from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import OpenReply, Transport
 from chatgptt.net.loops import Loop, PerLoop, is_over, running_loop
-from chatgptt.net.retry import RetryPolicy, retry
+from chatgptt.net.retry import RetryPolicy, is_ambiguous, retry
 from chatgptt.protocols.failures import MAX_FAILURE_BYTES, interrupted
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.interface import AnswerReader, Message
@@ -196,6 +196,9 @@ class AsyncReplyStream:
         self._is_busy = True
         try:
             return await self._take_next()
+        except ChatGpttError as error:
+            error.is_ambiguous = is_ambiguous(error)
+            raise
         finally:
             self._is_busy = False
 
@@ -267,6 +270,13 @@ class AsyncReplyStream:
         )
 
     async def _attempt(self, tokens: Tokens, question: Question, visitor: VisitorIds) -> None:
+        try:
+            await self._try_once(tokens, question, visitor)
+        except ChatGpttError as error:
+            error.is_ambiguous = is_ambiguous(error)
+            raise
+
+    async def _try_once(self, tokens: Tokens, question: Question, visitor: VisitorIds) -> None:
         await self._close()
         self._unread_bytes = 0
         self._is_handed_in = False

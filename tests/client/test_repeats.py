@@ -110,13 +110,14 @@ async def test_a_page_is_asked_for_again(fault: str) -> None:
         error = await failure(server.url, timeout=HASTY)
         assert error.code == code.split()[0]
         assert error.hint
+        assert not error.is_ambiguous
         assert server.counts == (3, 0)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_message_is_sent_again_only_where_that_is_safe(fault: str) -> None:
-    break_it, code, is_safe, _ = FAULTS[fault]
+    break_it, code, is_safe, is_ambiguous = FAULTS[fault]
     async with serving(chat(message=first(break_it, then=stream_reply()))) as server:
         result = await outcome(server.url, timeout=HASTY)
         assert server.counts == (1, 2 if is_safe else 1)
@@ -125,7 +126,7 @@ async def test_a_message_is_sent_again_only_where_that_is_safe(fault: str) -> No
         assert (result.text, result.attempts) == ("Hi there", 2)
     else:
         assert isinstance(result, ChatGpttError)
-        assert result.code == code.split()[-1]
+        assert (result.code, result.is_ambiguous) == (code.split()[-1], is_ambiguous)
 
 
 @pytest.mark.anyio
@@ -165,7 +166,7 @@ async def test_nothing_is_repeated_after_the_first_text(fault: Answer) -> None:
     async with serving(chat(message=fault)) as server:
         error = await failure(server.url, timeout=HASTY, retry=AMBIGUOUS)
         assert isinstance(error, StreamInterruptedError)
-        assert (error.partial_text, error.status) == ("Hi ", 200)
+        assert (error.partial_text, error.status, error.is_ambiguous) == ("Hi ", 200, True)
         assert server.counts == (1, 1)
 
 

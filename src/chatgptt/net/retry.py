@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from chatgptt._arguments import check_kind
-from chatgptt._errors import ChatGpttError, InvalidInputError, PageError, RateLimitedError, TransportError
+from chatgptt._errors import (
+    ChatGpttError,
+    InvalidInputError,
+    PageError,
+    RateLimitedError,
+    StreamInterruptedError,
+    TransportError,
+)
 
 if TYPE_CHECKING:
     import tenacity
@@ -72,18 +79,23 @@ def is_repeatable(error: BaseException, *, is_message: bool, policy: RetryPolicy
     if isinstance(error, ChatGpttError) and (error.retry_after or 0.0) > policy.max_retry_after:
         return False
     match error:
-        case RateLimitedError():
+        case RateLimitedError() | TransportError(is_sent=False):
             return True
-        case TransportError(is_sent=False):
-            return True
-        case TransportError():
-            return policy.retry_ambiguous or not is_message
-        case PageError(is_block=True):
+        case StreamInterruptedError():
             return False
-        case PageError(status=status) if status in AMBIGUOUS_STATUSES:
-            return policy.retry_ambiguous or not is_message
         case _:
-            return False
+            return is_ambiguous(error) and (policy.retry_ambiguous or not is_message)
+
+
+def is_ambiguous(error: BaseException) -> bool:
+    """Whether the site may have answered the request that ended in `error`, without a whole answer here."""
+    match error:
+        case TransportError(is_sent=is_sent):
+            return is_sent
+        case PageError(is_block=is_block, status=status):
+            return not is_block and status in AMBIGUOUS_STATUSES
+        case _:
+            return isinstance(error, StreamInterruptedError)
 
 
 async def retry(
