@@ -83,9 +83,27 @@ def test_byte_order_mark_and_broken_utf8_on_stdin_do_no_harm(run: Run, site: Dem
     assert site.messages[0].message == "a\ufffdb"
 
 
-def test_argument_wins_over_stdin(run: Run, site: DemoSite) -> None:
-    run("ask", "--site", site.page("wpaicg/"), "from the argument", stdin=b"from stdin")
-    assert site.messages[0].message == "from the argument"
+def test_what_is_piped_in_goes_below_the_argument(run: Run, site: DemoSite) -> None:
+    run("ask", "--site", site.page("wpaicg/"), "Shorten this:", stdin="naïve ✓\nsecond\n".encode())
+    assert site.messages[0].message == "Shorten this:\n\nnaïve ✓\nsecond"
+
+
+@pytest.mark.parametrize("stdin", [b"", b" \n\n"])
+def test_argument_is_the_message_where_nothing_is_piped_in(run: Run, site: DemoSite, stdin: bytes) -> None:
+    run("ask", "--site", site.page("wpaicg/"), "Hello", stdin=stdin)
+    assert site.messages[0].message == "Hello"
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",), ("What is this?",)], ids=["pipe", "dash", "argument"])
+@pytest.mark.parametrize(
+    ("data", "size"), [(b"\x89PNG\r\n\x1a\n\0\0", "10"), (b"\0" * 300_000, "more than 200000")]
+)
+def test_what_is_no_text_is_refused_with_its_size(
+    run: Run, site: DemoSite, arguments: tuple[str, ...], data: bytes, size: str
+) -> None:
+    done = run("ask", "--site", site.page("wpaicg/"), *arguments, stdin=data)
+    assert (done.code, done.out, site.requests) == (2, "", [])
+    assert done.err.startswith(f"error: stdin holds {size} bytes that are no text\nhint: ")
 
 
 def test_system_becomes_part_of_the_message(run: Run, site: DemoSite) -> None:

@@ -313,6 +313,13 @@ def test_control_characters_of_errors_and_tables_never_reach_a_terminal(site: De
     assert "\x1b" not in terminal.seen
 
 
+def test_a_pipe_goes_below_the_message_at_a_terminal(site: DemoSite) -> None:
+    shell = ("/bin/sh", "-c", 'printf "first\nlast\n" | exec "$@"', "sh", *COMMAND)
+    with on_terminal("ask", "--site", site.page("wpaicg/"), "Shorten this:", command=shell) as terminal:
+        assert terminal.wait_for_end() == 0
+    assert site.messages[0].message == "Shorten this:\n\nfirst\nlast"
+
+
 def test_message_is_missing_at_a_terminal(site: DemoSite) -> None:
     with on_terminal("ask", "--site", site.page("wpaicg/")) as terminal:
         assert terminal.wait_for_end() == 2

@@ -23,7 +23,7 @@ from chatgptt.cli.target import Target, open_client
 def command(message: str | None, target: Target, system: str, is_streamed: bool, as_json: bool) -> None:
     """Ask a page's chat box and print the answer.
 
-    MESSAGE is the message; '-' or a pipe reads it from stdin.
+    What is piped in goes below MESSAGE, or is the message where there is no other. '-' reads stdin.
     """
     text = terminal.read_message(message)
     with open_client(target) as client:

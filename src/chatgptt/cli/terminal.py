@@ -84,24 +84,43 @@ def print_json(document: object) -> None:
 
 
 def read_message(argument: str | None) -> str:
-    """The message of a command: its argument, or stdin where that is `-` or missing.
+    """The message of a command: its argument, and below that what a pipe or a file brings on stdin.
+
+    Where the argument is `-` or missing, stdin alone is the message.
 
     Raises:
-        InvalidInputError: where there is none, or stdin holds more than a message may be long.
+        InvalidInputError: where there is none, and where stdin holds no text or too much of it.
     """
+    if argument is not None and argument != "-":
+        words = as_utf8(argument)
+        if not words.strip() or sys.stdin is None or sys.stdin.isatty():
+            return words
+        piped = _read_stdin()
+        return f"{words}\n\n{piped}" if piped.strip() else words
+    if sys.stdin is None:
+        raise InvalidInputError("no message was given, and stdin is closed", hint=_NO_MESSAGE)
+    if argument is None and sys.stdin.isatty():
+        raise InvalidInputError("no message was given", hint=_NO_MESSAGE)
+    return _read_stdin()
+
+
+_NO_MESSAGE = 'chatgptt ask "your message", or pipe one in'
+
+
+def _read_stdin() -> str:
     from chatgptt.protocols.prompt import MAX_MESSAGE_BYTES
 
-    if argument is not None and argument != "-":
-        return as_utf8(argument)
-    hint = 'chatgptt ask "your message", or pipe one in'
-    if sys.stdin is None:
-        raise InvalidInputError("no message was given, and stdin is closed", hint=hint)
-    if argument is None and sys.stdin.isatty():
-        raise InvalidInputError("no message was given", hint=hint)
+    most_bytes = MAX_MESSAGE_BYTES + 3  # a byte order mark does not count
     try:
-        data = sys.stdin.buffer.read(MAX_MESSAGE_BYTES + 3).rstrip(b"\r\n")
+        data = sys.stdin.buffer.read(most_bytes)
     except OSError as error:
-        raise InvalidInputError(f"cannot read stdin: {error.strerror or error}", hint=hint) from error
+        raise InvalidInputError(f"cannot read stdin: {error.strerror or error}", hint=_NO_MESSAGE) from error
+    if b"\0" in data:
+        size = f"more than {MAX_MESSAGE_BYTES}" if len(data) == most_bytes else str(len(data))
+        raise InvalidInputError(
+            f"stdin holds {size} bytes that are no text", hint="a chat box takes text alone, in UTF-8"
+        )
+    data = data.rstrip(b"\r\n")
     if len(data) > MAX_MESSAGE_BYTES:
         raise InvalidInputError(
             f"the message on stdin is longer than the limit of {MAX_MESSAGE_BYTES} bytes",
