@@ -25,7 +25,7 @@ This module imports nothing of the project, so every other one may raise these.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypedDict, Unpack
 
 ErrorCode = Literal[
     "invalid_input",
@@ -65,6 +65,19 @@ class Finding:
 
     rung: str
     saw: str
+
+
+class _Common(TypedDict, total=False):
+    """What every error takes beside its message."""
+
+    code: ErrorCode | None
+    hint: str
+    url: str | None
+    status: int | None
+    retry_after: float | None
+    partial_text: str
+    findings: tuple[Finding, ...]
+    is_stale: bool
 
 
 class ChatGpttError(Exception):
@@ -145,18 +158,8 @@ class TransportError(ChatGpttError):
 
     default_code = "connect_error"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: ErrorCode | None = None,
-        hint: str = "",
-        url: str | None = None,
-        partial_text: str = "",
-        findings: tuple[Finding, ...] = (),
-        is_sent: bool = False,
-    ) -> None:
-        super().__init__(message, code=code, hint=hint, url=url, partial_text=partial_text, findings=findings)
+    def __init__(self, message: str, *, is_sent: bool = False, **common: Unpack[_Common]) -> None:
+        super().__init__(message, **common)
         self.is_sent = is_sent
 
 
@@ -168,17 +171,8 @@ class PageError(ChatGpttError):
 
     default_code = "http_error"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str = "",
-        url: str | None = None,
-        status: int | None = None,
-        retry_after: float | None = None,
-        is_block: bool = False,
-    ) -> None:
-        super().__init__(message, hint=hint, url=url, status=status, retry_after=retry_after)
+    def __init__(self, message: str, *, is_block: bool = False, **common: Unpack[_Common]) -> None:
+        super().__init__(message, **common)
         self.is_block = is_block
 
 
@@ -224,16 +218,12 @@ class TokenRejectedError(ChatGpttError):
         self,
         message: str,
         *,
-        hint: str = "",
-        url: str | None = None,
-        status: int | None = None,
-        findings: tuple[Finding, ...] = (),
         is_key_lost: bool = False,
         otherwise: ChatGpttError | None = None,
+        **common: Unpack[_Common],
     ) -> None:
-        super().__init__(
-            message, hint=hint, url=url, status=status, findings=findings, is_stale=not is_key_lost
-        )
+        super().__init__(message, **common)
+        self.is_stale = not is_key_lost
         self.is_key_lost = is_key_lost
         self.otherwise = otherwise
 
@@ -251,16 +241,10 @@ class RefusedError(ChatGpttError):
         message: str,
         *,
         reason: RefusalReason = "other",
-        hint: str = "",
-        url: str | None = None,
-        status: int | None = None,
-        partial_text: str = "",
-        findings: tuple[Finding, ...] = (),
         is_certain: bool = False,
+        **common: Unpack[_Common],
     ) -> None:
-        super().__init__(
-            message, hint=hint, url=url, status=status, partial_text=partial_text, findings=findings
-        )
+        super().__init__(message, **common)
         self.reason: RefusalReason = reason
         self.is_certain = is_certain
 
