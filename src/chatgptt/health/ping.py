@@ -14,9 +14,10 @@ import anyio
 import httpx
 
 from chatgptt._errors import InvalidInputError
+from chatgptt.net.http import host_and_port
 from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxies
-from chatgptt.protocols.addresses import Space, is_further_in, space_of
+from chatgptt.net.reach import OutOfReachError, Reach
 from chatgptt.protocols.urls import has_host, origin
 
 _log = logging.getLogger("chatgptt.health")
@@ -55,75 +56,57 @@ async def ping(
 
     The URL's path is a secret of its owner, so it is not logged.
     """
-    target, proxies = ping_target(url, is_working=is_working), Proxies(proxy or None)
+    target = ping_target(url, is_working=is_working)
+    problem = await _try(target, proxy, sleep)
+    if problem:
+        _log.warning("the dead-man's switch at %s could not be called: %s", origin(target), problem)
+    return not problem
+
+
+async def _try(target: str, proxy: str, sleep: Callable[[float], Awaitable[None]]) -> str:
+    """Why the switch could not be called, in words; "" where it was."""
     problem = ""
     try:
-        client = httpx.AsyncClient(proxy=proxy or None, timeout=_TIMEOUT)
+        client = _open(target, proxy)
     except (ImportError, ValueError, httpx.InvalidURL):  # no socks package, or no proxy's URL
-        _log.warning("the dead-man's switch at %s could not be called: no such proxy", origin(target))
-        return False
+        return "no such proxy"
     async with client as http:
         for attempt in range(_TRIES):
             if attempt:
                 await sleep(float(attempt))
             try:
                 with anyio.fail_after(_TIMEOUT):
-                    status = await _call(http, target, proxies)
-            except _Astray as error:
-                problem = str(error)
-                break
+                    async with http.stream("GET", target) as response:  # its body is not read
+                        status = response.status_code
+            except OutOfReachError:
+                return "it redirects further into this network than it is itself"
+            except httpx.TooManyRedirects:
+                return "it redirects in a circle"
             except Exception as error:  # noqa: BLE001 - wherever the switch leads, the check's verdict stands
                 problem = type(error).__name__
                 continue
             if 200 <= status < 300:
-                return True
+                return ""
             problem = f"HTTP {status}"
             if status < 500 and status != 429:
                 break
-    _log.warning("the dead-man's switch at %s could not be called: %s", origin(target), problem)
-    return False
+    return problem
 
 
-class _Astray(Exception):
-    """The switch redirects to a forbidden address; the message says why."""
+def _open(target: str, proxy: str) -> httpx.AsyncClient:
+    """A client that follows redirects as far as they may lead."""
+    reach, proxies = Reach(host_and_port(target)[0]), Proxies(proxy or None)
 
+    async def check(request: httpx.Request) -> None:
+        host, port = host_and_port(str(request.url))
+        reach.check_name(host, port)
+        if proxies.find(str(request.url)) is None:  # a proxy looks names up by itself
+            await reach.find_addresses(host, port, look_up)
 
-async def _call(http: httpx.AsyncClient, target: str, proxies: Proxies) -> int:
-    """The status of the last reply, redirects followed; its body is not read.
-
-    Raises:
-        _Astray: see there.
-    """
-    request = http.build_request("GET", target)
-    home = request.url.host
-    for _ in range(_MOST_REDIRECTS + 1):
-        response = await http.send(request, stream=True)
-        await response.aclose()
-        if response.next_request is None:
-            return response.status_code
-        request = response.next_request
-        if request.url.scheme not in ("http", "https") or not request.url.host:
-            raise _Astray("it redirects to an address that is not http or https")
-        is_proxied = proxies.find(str(request.url)) is not None
-        if await _leads_in(request.url.host, home, is_proxied=is_proxied):
-            raise _Astray("it redirects further into this network than it is itself")
-        # A login of the switch's own is in the headers by now, and goes to its own address alone.
-        request.url = request.url.copy_with(userinfo=b"")
-    raise _Astray("it redirects in a circle")
-
-
-async def _leads_in(host: str, home: str, *, is_proxied: bool) -> bool:
-    """Whether a host lies further in than the one that was named; a proxy looks names up by itself."""
-    if is_further_in(host, home):
-        return True
-    if host == home or is_proxied:
-        return False
-    spaces, at_home = await _spaces_of(host), await _spaces_of(home)
-    return min(spaces, default=Space.PUBLIC) < max(at_home, default=Space.PUBLIC)
-
-
-async def _spaces_of(host: str) -> list[Space]:
-    try:
-        return [space_of(address) for address in await look_up(host, 0)]
-    except OSError:  # connecting fails in the same way, with an error
-        return []
+    return httpx.AsyncClient(
+        proxy=proxy or None,
+        timeout=_TIMEOUT,
+        follow_redirects=True,
+        max_redirects=_MOST_REDIRECTS,
+        event_hooks={"request": [check]},
+    )
