@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import find_site, parse_sites, read_text, sites_path
-from chatgptt.sites.named import NamedSite, is_name
+from chatgptt.sites.named import OPTIONS, NamedSite, is_name
 from chatgptt.state.files import replace_file
 from chatgptt.state.folder import BusyError, taking_turns
 
@@ -100,23 +100,13 @@ def _comments_behind(table: Item) -> list[tuple[Key | None, Item]]:
 
 def _options(site: NamedSite) -> dict[str, str | int | float]:
     """What its table holds, in the order of the keys."""
-    given = {
-        "url": site.url,
-        "bot": site.bot or None,
-        "strategy": site.strategy,
-        "proxy": site.proxy or None,
-        "timeout": _number(site.timeout),
-        "level": site.level,
-        "message": site.message,
-        "expect": site.expect,
-        "warn": _number(site.warn),
-        "cert-days": _number(site.cert_days),
-    }
-    return {key: value for key, value in given.items() if value is not None}
+    given = {key: getattr(site, key.replace("-", "_")) for key in OPTIONS}
+    return {key: _shortest(value) for key, value in given.items() if value not in (None, "")}
 
 
-def _number(value: float | None) -> int | float | None:
-    return int(value) if value is not None and value.is_integer() else value
+def _shortest(value: str | float) -> str | int | float:
+    """A whole number without its `.0`."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @contextlib.contextmanager

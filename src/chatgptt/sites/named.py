@@ -7,9 +7,9 @@ least one of them, so neither is taken for the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from types import UnionType
-from typing import TypeVar, get_args
+from typing import get_args
 
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import Level, Strategy
@@ -29,10 +29,7 @@ OPTIONS: Mapping[str, type | UnionType] = {
 }
 """The keys of a site's table, with the types of their values."""
 
-_Choice = TypeVar("_Choice", bound=str)
-
-_STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-_LEVELS: tuple[Level, ...] = get_args(Level)
+_CHOICES = {"strategy": get_args(Strategy), "level": get_args(Level)}
 _HINT = 'give each site a table: [name], then url = "https://..." and its options'
 
 
@@ -57,19 +54,9 @@ class NamedSite:
 
     def over(self, site: NamedSite) -> NamedSite:
         """The site with these options in place of its own."""
-        return NamedSite(
-            name=site.name,
-            url=site.url,
-            bot=self.bot or site.bot,
-            strategy=site.strategy if self.strategy is None else self.strategy,
-            proxy=self.proxy or site.proxy,
-            timeout=site.timeout if self.timeout is None else self.timeout,
-            level=site.level if self.level is None else self.level,
-            message=site.message if self.message is None else self.message,
-            expect=site.expect if self.expect is None else self.expect,
-            warn=site.warn if self.warn is None else self.warn,
-            cert_days=site.cert_days if self.cert_days is None else self.cert_days,
-        )
+        given = {part.name: getattr(self, part.name) for part in fields(self)}
+        left_out = {part.name for part in fields(self) if given[part.name] == part.default}
+        return replace(site, **{name: value for name, value in given.items() if name not in left_out})
 
 
 def is_name(text: str) -> bool:
@@ -105,7 +92,9 @@ def read_table(name: str, table: object, where: str) -> NamedSite:
         raise InvalidInputError(
             f"{where}: url is no address of a page", hint='write it whole: url = "https://host/path"'
         )
-    return _build(name, table, where)
+    options = {key.replace("-", "_"): value for key, value in table.items()}
+    numbers = {key: float(value) for key, value in options.items() if isinstance(value, int)}
+    return NamedSite(**{**options, **numbers, "name": name, "bot": str(table.get("bot", ""))})
 
 
 def _check_value(key: str, value: object, where: str) -> None:
@@ -116,6 +105,10 @@ def _check_value(key: str, value: object, where: str) -> None:
         )
     if not isinstance(value, OPTIONS[key]) or isinstance(value, bool):
         raise InvalidInputError(f"{where}: {key} cannot be {_shown(value)}", hint=_HINT)
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise InvalidInputError(
+            f"{where}: unknown {key} {_shown(value)}", hint=f"use one of {', '.join(_CHOICES[key])}"
+        )
     if (
         isinstance(value, int | float)
         and key != "bot"
@@ -128,37 +121,7 @@ def _check_value(key: str, value: object, where: str) -> None:
 
 
 def _shown(value: object) -> str:
-    """A value of the wrong type, without a login that may be in it."""
+    """A wrong value, without a login that may be in it."""
     if isinstance(value, str):
         return repr(without_credentials(value))
     return repr(value) if isinstance(value, int | float) else f"a {type(value).__name__}"
-
-
-def _build(name: str, table: Mapping[str, str | int | float], where: str) -> NamedSite:
-    numbers = {key: float(value) for key, value in table.items() if not isinstance(value, str)}
-    texts = {key: value for key, value in table.items() if isinstance(value, str)}
-    return NamedSite(
-        name=name,
-        url=texts["url"],
-        bot=str(table.get("bot", "")),
-        strategy=_one_of(_STRATEGIES, "strategy", texts, where),
-        proxy=texts.get("proxy", ""),
-        timeout=numbers.get("timeout"),
-        level=_one_of(_LEVELS, "level", texts, where),
-        message=texts.get("message"),
-        expect=texts.get("expect"),
-        warn=numbers.get("warn"),
-        cert_days=numbers.get("cert-days"),
-    )
-
-
-def _one_of(choices: tuple[_Choice, ...], key: str, texts: Mapping[str, str], where: str) -> _Choice | None:
-    if key not in texts:
-        return None
-    found = next((choice for choice in choices if choice == texts[key]), None)
-    if found is None:
-        raise InvalidInputError(
-            f"{where}: unknown {key} {without_credentials(texts[key])!r}",
-            hint=f"use one of {', '.join(choices)}",
-        )
-    return found
