@@ -294,12 +294,14 @@ class AsyncClient:
         """
         # Here, since most programs never check: the history needs sqlite3.
         from chatgptt.health.history import History
+        from chatgptt.health.plan import plan_of
         from chatgptt.health.recorded import check_and_record
-        from chatgptt.health.sites import plan_of
 
-        options = NamedSite(level=level, message=message, expect=expect, warn=warn, cert_days=cert_days)
         seconds = self._timeouts.total if timeout is None else check_seconds(timeout)
-        plan = plan_of(options.over(self._named), timeout=seconds)
+        given = NamedSite(
+            level=level, message=message, expect=expect, warn=warn, cert_days=cert_days, timeout=seconds
+        )
+        plan = plan_of(given.over(self._named))
         self._clients.get()
         self._history = self._history or History(self._folder)
         report = await check_and_record(self._context, self._wanted(None), plan, history=self._history)

@@ -20,6 +20,7 @@ from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_rounds import run_checks
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import FILE_NAME, History
+from chatgptt.sites.named import NamedSite
 
 STATIC = ("health-check", "--strategy", "static")
 
@@ -314,6 +315,7 @@ class Enough(BaseException):
 def watching(rounds: int, **options: object) -> None:
     """Runs a watch for so many rounds, its waits being none."""
     waits: list[float] = []
+    given = NamedSite(strategy="static")
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
@@ -321,7 +323,7 @@ def watching(rounds: int, **options: object) -> None:
             raise Enough
 
     with pytest.raises(Enough):
-        run_checks(HealthOptions(strategy="static", watch=60.0, format="json", **options), sleep)  # type: ignore[arg-type]
+        run_checks(HealthOptions(given=given, watch=60.0, format="json", **options), sleep)  # type: ignore[arg-type]
     assert all(0 < wait <= 66 for wait in waits)
     assert len(set(waits)) == len(waits)
 

@@ -26,6 +26,7 @@ from state.places import (
 )
 
 from chatgptt import AsyncClient
+from chatgptt._models import Level
 from chatgptt.cli import health_rounds
 from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_rounds import run_checks
@@ -34,6 +35,7 @@ from chatgptt.health.history import _SCHEMA, FILE_NAME, History, Remembered
 from chatgptt.health.page import report_page
 from chatgptt.health.report import HealthReport
 from chatgptt.health.trends import current_trends, group_by_scope, read_trend
+from chatgptt.sites.named import NamedSite
 
 YEAR = 365 * 86_400.0
 SITE = OK.site
@@ -310,11 +312,12 @@ class Enough(BaseException):
     """The test has seen what it wanted."""
 
 
-def watched(rounds: int, **options: object) -> int:
+def watched(rounds: int, level: Level | None = None, **options: object) -> int:
     """Runs a watch for so many rounds without waiting; how many there were."""
     from chatgptt.cli.logs import logging_to_stderr
 
     waits = 0
+    given = NamedSite(strategy="static", level=level)
 
     async def sleep(seconds: float) -> None:
         nonlocal waits
@@ -323,7 +326,7 @@ def watched(rounds: int, **options: object) -> int:
             raise Enough
 
     with pytest.raises(Enough), logging_to_stderr(30):
-        run_checks(HealthOptions(strategy="static", watch=60.0, **options), sleep)  # type: ignore[arg-type]
+        run_checks(HealthOptions(given=given, watch=60.0, **options), sleep)  # type: ignore[arg-type]
     return waits
 
 
@@ -345,10 +348,9 @@ def test_a_watch_goes_on_where_its_files_cannot_be_written_and_says_so_once(
             raise Enough
 
     options = HealthOptions(
-        strategy="static",
+        given=NamedSite(strategy="static", level="page"),
         watch=60.0,
         urls=(demo.page("wpaicg/"),),
-        level="page",
         output=output,
         report=report,
     )

@@ -59,11 +59,10 @@ from chatgptt.browser.upstream import UpstreamProxy
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.cli.health_check import HealthOptions
 from chatgptt.demo import DemoSite
-from chatgptt.health.check import Plan
-from chatgptt.health.sites import CheckedPage
 from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.failures import said, words_of
+from chatgptt.sites.named import NamedSite
 from chatgptt.tokens.acquisition import Acquired
 from chatgptt.tokens.records import Change, SiteRecord
 
@@ -455,8 +454,8 @@ def test_no_secret_is_in_the_repr_of_what_holds_an_address() -> None:
     url = f"https://{':'.join(LOGIN)}@site.example/"
     proxy = VisitorsProxy(url=f"http://{PROXY_LOGIN}@x:1")
     visitor = VisitorIdentity(user_agent="x", headers=(("authorization", BEARER),), proxy=proxy)
-    site = CheckedPage(url=url, plan=Plan(), proxy=proxy.url)
-    command = HealthOptions(urls=(url,), site=url, proxy=site.proxy, ping_url=f"https://x/{API_KEY}")
+    site = NamedSite(url=url, proxy=proxy.url)
+    command = HealthOptions(urls=(url,), site=url, given=site, ping_url=f"https://x/{API_KEY}")
     upstream = UpstreamProxy.of(f"socks5://{PROXY_LOGIN}@x:1")
     for shown in map(repr, (visitor, site, command, upstream)):
         for secret in GIVEN:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
 from chatgptt.cli import options
-
-if TYPE_CHECKING:
-    from chatgptt._models import Level, Strategy
+from chatgptt.sites.named import NamedSite
 
 Format = Literal["text", "json", "nagios", "prometheus", "junit"]
 FORMATS = ("text", "json", "nagios", "prometheus", "junit")
@@ -25,21 +23,13 @@ LEVELS = ("page", "tokens", "full")
 class HealthOptions:
     """The options of the command; the option of the same name says what each means.
 
-    The options from `level` to `strategy` hold for every page, in place of what a named site's table says.
+    Those `given` for the pages hold for each of them, in place of what a named site's table says.
     """
 
     urls: tuple[str, ...] = field(default=(), repr=False)
     site: str = field(default="", repr=False)
     sites_file: Path | None = None
-    level: Level | None = None
-    message: str = ""
-    expect: str = ""
-    warn: float | None = None
-    cert_days: float | None = None
-    timeout: float | None = None
-    bot: str = ""
-    proxy: str = field(default="", repr=False)
-    strategy: Strategy | None = None
+    given: NamedSite = field(default_factory=NamedSite)
     format: Format = "text"
     output: Path | None = None
     shows_history: bool = False
@@ -88,8 +78,8 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
 @click.option(
     "--level", type=click.Choice(LEVELS), help="How far to go; only full sends a message, one. [full]"
 )
-@click.option("--message", default="", metavar="TEXT", help="What to send.")
-@click.option("--expect", default="", metavar="REGEX", help="What the answer has to match.")
+@click.option("--message", metavar="TEXT", help="What to send.")
+@click.option("--expect", metavar="REGEX", help="What the answer has to match.")
 @_seconds("--warn", "A check that takes longer is a warning.")
 @click.option(
     "--cert-days", type=float, metavar="DAYS", help="A certificate that ends sooner is a warning. [14]"
@@ -125,6 +115,7 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
     type=click.Choice(options.STRATEGIES),
     help="Which ways to the page's tokens may be tried. [auto]",
 )
+@options.gathered("given", NamedSite)
 @options.gathered("checks", HealthOptions)
 @options.reporting(needs_stdout=False)  # --output may stand in for it
 def command(checks: HealthOptions, as_json: bool) -> int:

@@ -21,8 +21,8 @@ from chatgptt.cli.health_history import show_history, write_report
 from chatgptt.cli.health_output import progress, show_reports
 from chatgptt.health.history import History
 from chatgptt.health.ping import ping, ping_target
+from chatgptt.health.plan import plan_of
 from chatgptt.health.report import EXIT_CODES, HealthReport, Verdict, broken_off, not_checked, soften, worst
-from chatgptt.health.sites import CheckedPage, checked_page_of, plan_of
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site, read_sites
@@ -90,36 +90,31 @@ def _run_replayed(options: HealthOptions, folder: Path, sleep: _Sleep) -> int:
             "--replay checks one recorded case", hint="leave out URLs, --sites and --report"
         )
     case = read_case(folder)
-    message = options.message or next(iter(case.messages), "")
+    given = options.given
+    message = given.message or next(iter(case.messages), None)
+    replayed = replace(
+        given,
+        bot=given.bot or case.bot,
+        strategy=case.strategy if given.strategy in (None, "auto") else given.strategy,
+        level="tokens" if given.level in (None, "full") and not message else given.level,
+        message=message,
+    )
     with serve_case(case) as served:
-        replayed = replace(
-            options,
-            site=served.page,
-            bot=options.bot or case.bot,
-            strategy=case.strategy if options.strategy in (None, "auto") else options.strategy,
-            level="tokens" if options.level in (None, "full") and not message else options.level,
-            message=message,
-        )
-        return anyio.run(_Rounds(replayed, sleep).run)
+        return anyio.run(_Rounds(replace(options, site=served.page, given=replayed), sleep).run)
 
 
 # Which sites
 
 
-def _sites_of(options: HealthOptions) -> list[CheckedPage]:
-    given = NamedSite(
-        bot=options.bot,
-        strategy=options.strategy,
-        proxy=options.proxy,
-        timeout=options.timeout,
-        level=options.level,
-        message=options.message or None,
-        expect=options.expect or None,
-        warn=options.warn,
-        cert_days=options.cert_days,
-    )
-    plan_of(given)  # what is wrong with an option is no site's fault
-    return [_site_of(given.over(named)) for named in _named_by(options)]
+def _sites_of(options: HealthOptions) -> list[NamedSite]:
+    plan_of(options.given)  # what is wrong with an option is no site's fault
+    sites = [options.given.over(named) for named in _named_by(options)]
+    for site in sites:
+        try:
+            plan_of(site)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"[{site.name}]: {error.message}", hint=error.hint) from error
+    return sites
 
 
 def _named_by(options: HealthOptions) -> list[NamedSite]:
@@ -134,13 +129,6 @@ def _named_by(options: HealthOptions) -> list[NamedSite]:
             f"{options.sites_file} holds no sites", hint='a site is a table: [name], then url = "https://..."'
         )
     return [*listed, *(pages if options.urls else [])] or [NamedSite(url=DEFAULT_SITE)]
-
-
-def _site_of(named: NamedSite) -> CheckedPage:
-    try:
-        return checked_page_of(named)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"[{named.name}]: {error.message}", hint=error.hint) from error
 
 
 # Rounds
@@ -176,7 +164,7 @@ class _Rounds:
             await ping(
                 self._options.ping_url,
                 is_working=verdict in ("ok", "warning"),
-                proxy=self._options.proxy,
+                proxy=self._options.given.proxy,
                 sleep=self._sleep,
             )
         return verdict
@@ -187,7 +175,7 @@ class _Rounds:
         names = [without_credentials(site.url) for site in self._sites]
         with progress(names, self._options) as update:
 
-            async def check(place: int, site: CheckedPage) -> None:
+            async def check(place: int, site: NamedSite) -> None:
                 reports[place] = _in_options(await _check(site, is_kept=self._options.replay is None))
                 update(reports)
 
@@ -228,9 +216,8 @@ class _Rounds:
             self._trouble = ""
 
 
-async def _check(site: CheckedPage, *, is_kept: bool) -> HealthReport:
-    plan = site.plan
-    shown = without_credentials(site.url)
+async def _check(site: NamedSite, *, is_kept: bool) -> HealthReport:
+    shown, plan = without_credentials(site.url), plan_of(site)
     try:
         async with AsyncClient(
             site.url,
@@ -252,7 +239,7 @@ async def _check(site: CheckedPage, *, is_kept: bool) -> HealthReport:
     except Exception as error:  # noqa: BLE001 - it leaves no other site unchecked and ends no watch
         _log_failure(error)
         report = broken_off(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
-    return replace(report, name=site.name)
+    return replace(report, name=site.name or None)
 
 
 def _in_options(report: HealthReport) -> HealthReport:

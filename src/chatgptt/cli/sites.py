@@ -131,7 +131,7 @@ def _add(site: NamedSite, is_checked: bool, sites_file: Path | None, as_json: bo
     Looks at the page first: one without a chat box is not added.
     """
     from chatgptt.cli.inspect import as_dict, print_boxes
-    from chatgptt.health.sites import plan_of
+    from chatgptt.health.plan import plan_of
     from chatgptt.sites.edits import add_site, check_addition
 
     plan_of(site)

@@ -11,10 +11,8 @@ import errno
 import socket
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import get_args
+from dataclasses import replace
 
-from chatgptt._arguments import check_kind
 from chatgptt._errors import (
     AnswerError,
     BrowserError,
@@ -32,17 +30,14 @@ from chatgptt._errors import (
 )
 from chatgptt._models import Level, Question, Reply, ReplyHead, Rung
 from chatgptt._stream import AsyncReplyStream, Context
-from chatgptt.health.expectation import check_pattern, is_match
+from chatgptt.health.expectation import is_match
+from chatgptt.health.plan import Plan
 from chatgptt.health.report import PHASES, HealthReport, Phase, PhaseName, Verdict, first_failing, iso
 from chatgptt.health.wire import Connection, Wire
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.failures import causes
-from chatgptt.protocols.prompt import check_message
 from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
 from chatgptt.tokens.store import MAX_AGE
-
-DEFAULT_MESSAGE = "Please answer with the single word OK."
-"""It is short and asks for a short answer, since the site pays for both."""
 
 _DAY = 86_400.0
 
@@ -52,48 +47,6 @@ _OWN_ERRNOS = frozenset(
 """Failures to connect that never left this machine: no route, no address, no descriptor, its own firewall."""
 
 _CACHE_HEADERS = ("x-cache", "cf-cache-status", "x-litespeed-cache", "x-cache-status", "x-proxy-cache", "age")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a check does.
-
-    Attributes:
-        level: `page` (up to the chat box), `tokens`, or `full` (a message and its answer).
-        message: what is sent at level `full`.
-        expect: a regular expression that the answer has to match somewhere, None for any answer.
-        warn: seconds beyond which a check that passes is a warning, None for never.
-        cert_days: days of a certificate's life below which it is a warning.
-        timeout: seconds for the whole check.
-
-    Raises:
-        InvalidInputError: for what cannot work.
-    """
-
-    level: Level = "full"
-    message: str = DEFAULT_MESSAGE
-    expect: str | None = None
-    warn: float | None = None
-    cert_days: float = 14.0
-    timeout: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.level not in get_args(Level):
-            raise InvalidInputError(
-                f"unknown level {self.level!r}", hint=f"use one of {', '.join(get_args(Level))}"
-            )
-        check_kind("message", self.message, str, wanted="text")
-        check_kind("expect", self.expect, str, None, wanted="a regular expression")
-        for name in ("warn", "cert_days", "timeout"):
-            kinds = (int, float, None) if name == "warn" else (int, float)
-            check_kind(name, getattr(self, name), *kinds, wanted="a number")
-        check_message(self.message)
-        if self.expect is not None:
-            check_pattern(self.expect)
-        if not self.timeout > 0 or not (self.warn is None or self.warn > 0) or not self.cert_days >= 0:
-            raise InvalidInputError(
-                "timeout and warn need seconds above 0, cert_days no less than 0", hint="mend the number"
-            )
 
 
 async def check(

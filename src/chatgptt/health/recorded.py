@@ -10,8 +10,9 @@ import anyio
 import anyio.to_thread
 
 from chatgptt._stream import Context
-from chatgptt.health.check import Plan, check
+from chatgptt.health.check import check
 from chatgptt.health.history import History, Remembered
+from chatgptt.health.plan import Plan
 from chatgptt.health.report import HealthReport
 from chatgptt.tokens.acquisition import Wanted
 
