@@ -293,9 +293,9 @@ class AsyncClient:
             InvalidInputError: for arguments that cannot work. What the site does wrong is in the report.
         """
         # Here, since most programs never check: the history needs sqlite3.
+        from chatgptt.health.check_with_history import check_and_record
         from chatgptt.health.history import History
         from chatgptt.health.plan import plan_of
-        from chatgptt.health.recorded import check_and_record
 
         seconds = self._timeouts.total if timeout is None else check_seconds(timeout)
         given = NamedSite(

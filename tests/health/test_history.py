@@ -17,8 +17,8 @@ from health.samples import CRITICAL, NOON, OK, UNKNOWN, WARNING
 
 from chatgptt import ChatGptt, Client
 from chatgptt.demo import DemoSite
+from chatgptt.health.check_with_history import _informed
 from chatgptt.health.history import FILE_NAME, History, Remembered
-from chatgptt.health.recorded import _informed
 from chatgptt.health.report import HealthReport
 from chatgptt.health.trends import percentile, read_trend
 

@@ -11,7 +11,7 @@ import pytest
 from health.samples import CRITICAL, NOON, OK, UNKNOWN, WARNING
 
 from chatgptt.health.history import History
-from chatgptt.health.page import _seconds, _ticks, report_page
+from chatgptt.health.html_report import _seconds, _ticks, report_page
 from chatgptt.health.report import HealthReport
 
 DAY = 86_400.0

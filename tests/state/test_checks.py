@@ -32,7 +32,7 @@ from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_rounds import run_checks
 from chatgptt.demo import DemoSite
 from chatgptt.health.history import _SCHEMA, FILE_NAME, History, Remembered
-from chatgptt.health.page import report_page
+from chatgptt.health.html_report import report_page
 from chatgptt.health.report import HealthReport
 from chatgptt.health.trends import current_trends, group_by_scope, read_trend
 from chatgptt.sites.named import NamedSite

@@ -11,7 +11,7 @@ from chatgptt._errors import InvalidInputError
 from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_output import is_at_terminal, write_output
 from chatgptt.health.history import History
-from chatgptt.health.page import report_page
+from chatgptt.health.html_report import report_page
 from chatgptt.health.trends import Trend, group_by_scope, read_trend
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.files import replace_file

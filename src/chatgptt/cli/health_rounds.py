@@ -22,7 +22,7 @@ from chatgptt.cli.health_output import progress, show_reports
 from chatgptt.health.history import History
 from chatgptt.health.ping import ping, ping_target
 from chatgptt.health.plan import plan_of
-from chatgptt.health.report import EXIT_CODES, HealthReport, Verdict, broken_off, not_checked, soften, worst
+from chatgptt.health.report import EXIT_CODES, HealthReport, Verdict, not_checked, soften, worst
 from chatgptt.protocols.urls import without_credentials
 from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site, read_sites
@@ -234,11 +234,10 @@ async def _check(site: NamedSite, *, is_kept: bool) -> HealthReport:
                 cert_days=plan.cert_days,
                 timeout=plan.timeout,
             )
-    except InvalidInputError as error:
-        report = not_checked(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
     except Exception as error:  # noqa: BLE001 - it leaves no other site unchecked and ends no watch
-        _log_failure(error)
-        report = broken_off(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
+        if not isinstance(error, InvalidInputError):
+            _log_failure(error)
+        report = not_checked(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
     return replace(report, name=site.name or None)
 
 

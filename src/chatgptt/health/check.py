@@ -28,12 +28,22 @@ from chatgptt._errors import (
     TokensNotFoundError,
     TransportError,
 )
-from chatgptt._models import Level, Question, Reply, ReplyHead, Rung
+from chatgptt._models import ChatBox, Level, Question, Reply, ReplyHead, Rung
 from chatgptt._stream import AsyncReplyStream, Context
+from chatgptt.health.connection_times import Connection, ConnectionTimes
 from chatgptt.health.expectation import is_match
 from chatgptt.health.plan import Plan
-from chatgptt.health.report import PHASES, HealthReport, Phase, PhaseName, Verdict, first_failing, iso
-from chatgptt.health.wire import Connection, Wire
+from chatgptt.health.report import (
+    PHASES,
+    HealthReport,
+    Phase,
+    PhaseName,
+    Verdict,
+    first_failing,
+    iso,
+    passed,
+    skipped,
+)
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.failures import causes
 from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
@@ -80,7 +90,7 @@ class _Checkup:
         self._plan = plan
         self._checked_at = checked_at
         self._deadline = Deadline(plan.timeout)
-        self._wire = Wire(wanted.page, self._deadline.elapsed)
+        self._times = ConnectionTimes(wanted.page, self._deadline.elapsed)
         self._facts = PageFacts()
         self._began: dict[Rung, float] = {}
         self._phases: dict[PhaseName, Phase] = {}
@@ -97,7 +107,7 @@ class _Checkup:
         """The tokens; None where the check ends before them, by its level or by a failure."""
         ladder = self._context.ladder
         acquisition = Acquisition(
-            wanted=self._wanted, deadline=self._deadline, trace=self._wire, on_progress=self._progress
+            wanted=self._wanted, deadline=self._deadline, trace=self._times, on_progress=self._progress
         )
         try:
             if self._plan.level == "page":
@@ -106,13 +116,12 @@ class _Checkup:
                 self._acquired = await ladder.acquire_anew(acquisition)
         except ChatGpttError as error:
             self._error = error
-        ended = self._deadline.elapsed()
-        self._note_looking(ended, None if self._error is None else self._step_of(self._error))
+        self._note_looking(self._deadline.elapsed())
         return self._acquired
 
     def _step_of(self, error: ChatGpttError) -> PhaseName:
         """The phase, up to the tokens, that an error belongs to."""
-        facts, connection = self._facts, self._wire.last
+        facts, connection = self._facts, self._times.last
         match error:
             case ChatBoxNotFoundError():
                 return "box"
@@ -135,126 +144,73 @@ class _Checkup:
             case _:
                 return "page"
 
-    def _note_looking(self, ended: float, failed: PhaseName | None) -> None:
+    def _note_looking(self, ended: float) -> None:
         """Adds the phases up to the tokens that were reached."""
-        setup = self._wire.last.setup if self._wire.last is not None else 0.0
-        reached = PHASES.index(failed) if failed is not None else PHASES.index("tokens") + 1
-        for name, make in (
-            ("dns", self._dns),
-            ("tcp", self._tcp),
-            ("tls", self._tls),
-            ("page", lambda: self._page(setup)),
-            ("box", lambda: self._box(ended)),
-            ("tokens", lambda: self._tokens(ended)),
-        ):
-            phase = make()
-            if PHASES.index(phase.name) < reached:
-                self._phases[phase.name] = phase
-            elif name == failed and self._error is not None:
+        failed = None if self._error is None else self._step_of(self._error)
+        for phase in (*self._connecting(), self._page(), self._box(ended), self._tokens(ended)):
+            if phase.name == failed:
                 before = sum(done.elapsed or 0.0 for done in self._phases.values())
                 self._fail(phase.name, ended - before, self._error)
                 return
+            self._phases[phase.name] = phase
 
-    def _dns(self) -> Phase:
-        connection = self._wire.last
-        if connection is None:
-            return Phase(name="dns", status="skip", detail=self._why_unseen())
-        if connection.is_proxy:
-            return Phase(name="dns", status="skip", detail="the proxy looks the name up")
-        if connection.lookup is None:
-            return Phase(name="dns", status="skip", detail=f"{connection.host} is an address")
-        found = ", ".join(connection.addresses[:4])
-        return Phase(
-            name="dns", status="pass", elapsed=connection.lookup, detail=f"{connection.host} is {found}"
-        )
+    def _connecting(self) -> tuple[Phase, Phase, Phase]:
+        connection = self._times.last
+        if connection is not None:
+            return _dns(connection), _tcp(connection), self._tls(connection)
+        # The browser makes its own connections.
+        why = "not seen from here" if self._facts.head is None else "an open connection was used again"
+        return skipped("dns", why), skipped("tcp", why), skipped("tls", why)
 
-    def _tcp(self) -> Phase:
-        connection = self._wire.last
-        if connection is None:
-            return Phase(name="tcp", status="skip", detail=self._why_unseen())
-        peer = f"{connection.peer or connection.host} port {connection.port}"
-        detail = f"connected to {'the proxy ' if connection.is_proxy else ''}{peer}"
-        return Phase(name="tcp", status="pass", elapsed=connection.tcp, detail=detail)
-
-    def _tls(self) -> Phase:
-        connection = self._wire.last
-        if connection is None:
-            return Phase(name="tls", status="skip", detail=self._why_unseen())
+    def _tls(self, connection: Connection) -> Phase:
         if connection.tls is None:
-            return Phase(name="tls", status="skip", detail="the page is served over plain http")
+            return skipped("tls", "the page is served over plain http")
         ends = connection.certificate_expires_at
         if ends is None:
-            return Phase(
-                name="tls",
-                status="pass",
-                elapsed=connection.tls,
-                detail=f"{connection.tls_version}, certificate not checked",
-            )
+            return passed("tls", connection.tls, f"{connection.tls_version}, certificate not checked")
         days = (ends - self._checked_at) / _DAY
         detail = f"{connection.tls_version}, certificate ends in {days:.1f} days ({iso(ends)[:10]})"
+        phase = passed("tls", connection.tls, detail)
         if days >= self._plan.cert_days:
-            return Phase(name="tls", status="pass", elapsed=connection.tls, detail=detail)
-        return Phase(
-            name="tls",
-            status="warn",
-            elapsed=connection.tls,
-            detail=detail,
-            code="certificate_expiring",
-            hint="the site's owner has to renew the certificate",
-        )
+            return phase
+        return phase.as_warning("certificate_expiring", "the site's owner has to renew the certificate")
 
-    def _why_unseen(self) -> str:
-        if self._facts.head is None:
-            return "not seen from here"  # the browser makes its own connections
-        return "an open connection was used again"
-
-    def _page(self, setup: float) -> Phase:
+    def _page(self) -> Phase:
         head, page = self._facts.head, self._facts.page
         if head is None or page is None:
-            return Phase(name="page", status="skip", detail="read by the browser")
-        elapsed = (self._wire.body_at or setup) - setup
+            return skipped("page", "read by the browser")
+        setup = self._times.last.setup if self._times.last is not None else 0.0
         size = f"{page.size_bytes / 1000:.0f} kB" + (" (cut off)" if page.is_cut else "")
         seen = [f"HTTP {head.status}", size]
         if head.redirects:
             count = "1 redirect" if head.redirects == 1 else f"{head.redirects} redirects"
             seen.append(f"{count} to {head.url}")
         seen += [f"{name}: {head.headers[name][:60]}" for name in _CACHE_HEADERS if name in head.headers]
-        detail = ", ".join(seen)
+        phase = passed("page", (self._times.body_at or setup) - setup, ", ".join(seen))
         if _age(head) < MAX_AGE:
-            return Phase(name="page", status="pass", elapsed=elapsed, detail=detail)
-        return Phase(
-            name="page",
-            status="warn",
-            elapsed=elapsed,
-            detail=f"{detail}; the page comes from a cache and is older than its tokens are sure to live",
-            code="stale_cache",
-            hint=_STALE_HINT,
-        )
+            return phase
+        more = "the page comes from a cache and is older than its tokens are sure to live"
+        return phase.as_warning("stale_cache", _STALE_HINT, more)
 
     def _box(self, ended: float) -> Phase:
-        box = self._acquired.tokens.box if self._acquired is not None else self._facts.box
+        box = self._found_box
         if box is None:
-            return Phase(name="box", status="skip", detail="shown by scripts only")
-        elapsed = None if self._wire.body_at is None else self._tokens_began(ended) - self._wire.body_at
+            return skipped("box", "shown by scripts only")
+        elapsed = None if self._times.body_at is None else self._tokens_began(ended) - self._times.body_at
         named = f" ({box.name})" if box.name else ""
         detail = f"{box.protocol}, {box.kind} box of bot {box.bot_id}{named}"
         if box.plugin_version:
             detail += f", plugin {box.plugin_version}"
         boxes = self._facts.boxes
-        peers = {other.bot_id for other in boxes if other.kind == box.kind}
         if len(boxes) > 1:
             others = ", ".join(f"{other.bot_id} ({other.name or other.kind})" for other in boxes[:10])
             detail += f"; {len(boxes)} boxes: {others}"
+        phase = passed("box", elapsed, detail)
+        peers = {other.bot_id for other in boxes if other.kind == box.kind}
         if len(peers) < 2 or self._wanted.bot is not None:
-            return Phase(name="box", status="pass", elapsed=elapsed, detail=detail)
-        return Phase(
-            name="box",
-            status="warn",
-            elapsed=elapsed,
-            detail=detail,
-            code="several_bots",
-            hint="the page has several bots of this kind; name the one to check with bot=",
-        )
+            return phase
+        hint = "the page has several bots of this kind; name the one to check with bot="
+        return phase.as_warning("several_bots", hint)
 
     def _tokens(self, ended: float) -> Phase:
         acquired = self._acquired
@@ -263,8 +219,7 @@ class _Checkup:
         rung = acquired.tokens.rung
         began = self._began.get(rung, 0.0) if self._facts.head is None else self._tokens_began(ended)
         seen = "; ".join(f"{finding.rung}: {finding.saw}" for finding in acquired.findings)
-        detail = f"from {rung}" + (f" ({seen})" if seen else "")
-        return Phase(name="tokens", status="pass", elapsed=ended - began, detail=detail)
+        return passed("tokens", ended - began, f"from {rung}" + (f" ({seen})" if seen else ""))
 
     def _tokens_began(self, ended: float) -> float:
         """When the first rung beyond the page itself was tried; the page's own attributes take no time."""
@@ -291,7 +246,9 @@ class _Checkup:
         ended = self._deadline.elapsed() - began
         await self._note_asking(stream, ended, reply)
         if stream.has_renewed and self._phases["message"].status == "pass":
-            self._note_stale_page(acquired)
+            detail = f"from {acquired.tokens.rung}, which the site rejected; newer ones did"
+            tokens = replace(self._phases["tokens"], detail=detail)
+            self._phases["tokens"] = tokens.as_warning("stale_cache", _STALE_HINT)
 
     async def _note_asking(self, stream: AsyncReplyStream, ended: float, reply: Reply | None) -> None:
         accepted, first = stream.accepted_at, stream.first_text_at
@@ -299,24 +256,18 @@ class _Checkup:
         if failed == "message" or accepted is None:
             self._fail("message", ended, self._error)
             return
-        detail = "accepted"
-        if reply is not None and reply.attempts > 1:
-            detail += f" at attempt {reply.attempts}"
-        self._phases["message"] = Phase(name="message", status="pass", elapsed=accepted, detail=detail)
+        attempt = f" at attempt {reply.attempts}" if reply is not None and reply.attempts > 1 else ""
+        self._phases["message"] = passed("message", accepted, f"accepted{attempt}")
         if failed == "first_text" or first is None:
             self._fail("first_text", ended, self._error)
             return
-        self._phases["first_text"] = Phase(
-            name="first_text", status="pass", elapsed=first, detail="counted from sending the message"
-        )
+        self._phases["first_text"] = passed("first_text", first, "counted from sending the message")
         if reply is None:
             self._fail("answer", ended - first, self._error)
         else:
             await self._note_answer(reply, ended - first)
 
     async def _note_answer(self, reply: Reply, elapsed: float) -> None:
-        form = "streamed" if reply.is_streamed else "in one piece"
-        detail = f"{len(reply.text)} characters, {form}"
         expect = self._plan.expect
         try:
             is_expected = expect is None or await is_match(expect, reply.text)
@@ -324,27 +275,18 @@ class _Checkup:
             self._error = error
             self._fail("answer", elapsed, error)
             return
-        if not is_expected:
-            self._phases["answer"] = Phase(
-                name="answer",
-                status="fail",
-                elapsed=elapsed,
-                detail=f"{detail}, does not match {expect!r}: {' '.join(reply.text.split())[:100]!r}",
-                code="unexpected_answer",
-                hint="look at what the bot answers now, with: chatgptt ask",
-            )
+        detail = f"{len(reply.text)} characters, {'streamed' if reply.is_streamed else 'in one piece'}"
+        if is_expected:
+            matches = "" if expect is None else f", matches {expect!r}"
+            self._phases["answer"] = passed("answer", elapsed, f"{detail}{matches}")
             return
-        if expect is not None:
-            detail += f", matches {expect!r}"
-        self._phases["answer"] = Phase(name="answer", status="pass", elapsed=elapsed, detail=detail)
-
-    def _note_stale_page(self, acquired: Acquired) -> None:
-        self._phases["tokens"] = replace(
-            self._phases["tokens"],
-            status="warn",
-            detail=f"from {acquired.tokens.rung}, which the site rejected; newer ones did",
-            code="stale_cache",
-            hint=_STALE_HINT,
+        self._phases["answer"] = Phase(
+            name="answer",
+            status="fail",
+            elapsed=elapsed,
+            detail=f"{detail}, does not match {expect!r}: {' '.join(reply.text.split())[:100]!r}",
+            code="unexpected_answer",
+            hint="look at what the bot answers now, with: chatgptt ask",
         )
 
     # The outcome
@@ -370,7 +312,11 @@ class _Checkup:
     def _left_out(self, name: PhaseName) -> Phase:
         is_beyond = PHASES.index(name) > PHASES.index(_LAST_PHASE[self._plan.level])
         why = f"not part of level {self._plan.level}" if is_beyond else "not reached"
-        return Phase(name=name, status="skip", detail=why)
+        return skipped(name, why)
+
+    @property
+    def _found_box(self) -> ChatBox | None:
+        return self._acquired.tokens.box if self._acquired is not None else self._facts.box
 
     def report(self) -> HealthReport:
         """The report of all phases."""
@@ -379,7 +325,7 @@ class _Checkup:
         if first_failing(phases) is None and self._plan.warn is not None and elapsed > self._plan.warn:
             _mark_slowest(phases, elapsed, self._plan.warn)
         failing = first_failing(phases)
-        fault = _own_fault(self._error, self._wire.last) if self._error is not None else ""
+        fault = _own_fault(self._error, self._times.last) if self._error is not None else ""
         verdict: Verdict
         if failing is None:
             verdict, summary = "ok", _praise(self._plan.level, elapsed)
@@ -389,8 +335,7 @@ class _Checkup:
             verdict, summary = "unknown", f"{failing.name}: {failing.detail} ({fault})"
         else:
             verdict, summary = "critical", f"{failing.name}: {failing.detail}"
-        box = self._acquired.tokens.box if self._acquired is not None else self._facts.box
-        connection = self._wire.last
+        box, connection = self._found_box, self._times.last
         return HealthReport(
             site=self._wanted.page,
             verdict=verdict,
@@ -412,6 +357,21 @@ _STALE_HINT = (
     "a page cache keeps pages for longer than their tokens live; its lifetime should be below 10 hours"
 )
 _LAST_PHASE: dict[Level, PhaseName] = {"page": "box", "tokens": "tokens", "full": "answer"}
+
+
+def _dns(connection: Connection) -> Phase:
+    if connection.is_proxy:
+        return skipped("dns", "the proxy looks the name up")
+    if connection.lookup is None:
+        return skipped("dns", f"{connection.host} is an address")
+    found = ", ".join(connection.addresses[:4])
+    return passed("dns", connection.lookup, f"{connection.host} is {found}")
+
+
+def _tcp(connection: Connection) -> Phase:
+    proxy = "the proxy " if connection.is_proxy else ""
+    peer = f"{connection.peer or connection.host} port {connection.port}"
+    return passed("tcp", connection.tcp, f"connected to {proxy}{peer}")
 
 
 def _unfinished(connection: Connection) -> PhaseName:
@@ -467,14 +427,9 @@ def _age(head: ReplyHead) -> float:
 def _mark_slowest(phases: list[Phase], elapsed: float, limit: float) -> None:
     """Turns the slowest phase into a warning that the check as a whole took too long."""
     place = max(range(len(phases)), key=lambda index: (phases[index].elapsed or 0.0, index))
-    slowest = phases[place]
-    phases[place] = replace(
-        slowest,
-        status="warn",
-        detail=f"{slowest.detail}; the check took {elapsed:.2f} s, more than {limit:g} s, most of it here",
-        code="slow",
-        hint="the site is slow; see which phase takes the time",
-    )
+    more = f"the check took {elapsed:.2f} s, more than {limit:g} s, most of it here"
+    hint = "the site is slow; see which phase takes the time"
+    phases[place] = phases[place].as_warning("slow", hint, more)
 
 
 def _praise(level: Level, elapsed: float) -> str:

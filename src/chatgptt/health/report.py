@@ -49,6 +49,11 @@ class Phase:
     code: HealthCode | None = None
     hint: str = ""
 
+    def as_warning(self, code: HealthCode, hint: str, more: str = "") -> Phase:
+        """The phase as a warning, with more in its detail."""
+        detail = f"{self.detail}; {more}" if more else self.detail
+        return replace(self, status="warn", code=code, hint=hint, detail=detail)
+
     def as_dict(self) -> dict[str, object]:
         """The phase as `--json` prints it."""
         return {
@@ -59,6 +64,16 @@ class Phase:
             "code": self.code,
             "hint": self.hint,
         }
+
+
+def passed(name: PhaseName, elapsed: float | None, detail: str) -> Phase:
+    """A phase that passed."""
+    return Phase(name=name, status="pass", elapsed=elapsed, detail=detail)
+
+
+def skipped(name: PhaseName, why: str) -> Phase:
+    """A phase that was not reached, or not measured."""
+    return Phase(name=name, status="skip", detail=why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,55 +181,28 @@ def soften(report: HealthReport, *, failures_before: int, needed: int) -> Health
 
 
 def not_checked(
-    site: str, error: ChatGpttError, *, checked_at: float, level: Level, bot: str = ""
-) -> HealthReport:
-    """The report for a site that could not be checked, since the call itself is at fault."""
-    return _unknown(
-        site,
-        error.code,
-        f"not checked: {error.message}",
-        error.hint,
-        checked_at=checked_at,
-        level=level,
-        bot=bot,
-    )
-
-
-def broken_off(
     site: str, error: Exception, *, checked_at: float, level: Level, bot: str = ""
 ) -> HealthReport:
-    """The report for a site at which the check itself broke; not in its words, which may hold anything."""
-    return _unknown(
-        site,
-        None,
-        f"not checked: this program failed ({type(error).__name__})",
+    """The report for a site that was not checked, since the call or this program is at fault.
+
+    The words of an unknown exception may hold anything, so they are left out.
+    """
+    code: HealthCode | None = None
+    why, hint = (
+        f"this program failed ({type(error).__name__})",
         "run again with -vv, and report what it prints",
-        checked_at=checked_at,
-        level=level,
-        bot=bot,
     )
-
-
-def _unknown(
-    site: str,
-    code: HealthCode | None,
-    summary: str,
-    hint: str,
-    *,
-    checked_at: float,
-    level: Level,
-    bot: str,
-) -> HealthReport:
-    skipped = tuple(Phase(name=name, status="skip", detail="not reached") for name in PHASES)
+    if isinstance(error, ChatGpttError):
+        code, why, hint = error.code, error.message, error.hint
     return HealthReport(
         site=site,
         verdict="unknown",
         code=code,
-        summary=summary,
+        summary=f"not checked: {why}",
         hint=hint,
         checked_at=checked_at,
         elapsed=0.0,
-        phases=skipped,
+        phases=tuple(skipped(name, "not reached") for name in PHASES),
         level=level,
         bot=bot,
     )

@@ -58,13 +58,8 @@ def _informed(report: HealthReport, remembered: Remembered) -> HealthReport:
     if report.rung != "browser" or remembered.static_rung is None:
         return report
     tokens = report.phase("tokens")
-    warned = replace(
-        tokens,
-        status="warn",
-        detail=f"{tokens.detail}; {remembered.static_rung} used to do",
-        code="browser_needed",
-        hint="the page changed: its tokens now come by script, which costs a browser each time",
-    )
+    hint = "the page changed: its tokens now come by script, which costs a browser each time"
+    warned = tokens.as_warning("browser_needed", hint, f"{remembered.static_rung} used to do")
     phases = tuple(warned if phase is tokens else phase for phase in report.phases)
     if report.verdict != "ok":
         return replace(report, phases=phases)

@@ -40,7 +40,7 @@ class Connection:
         return (self.lookup or 0.0) + (self.tcp or 0.0) + (self.tls or 0.0)
 
 
-class Wire:
+class ConnectionTimes:
     """A callback for `Acquisition.trace`.
 
     Args:
