@@ -15,7 +15,7 @@ from table import Row, compared, shown_time, timed
 
 from chatgptt._models import ReplyHead
 from chatgptt.protocols import aipkit, wpaicg
-from chatgptt.protocols.boxes import choose_box, find_boxes
+from chatgptt.protocols.box_choice import choose_box, find_boxes
 from chatgptt.protocols.page import Page
 
 __all__ = ["rows_of_decoding", "rows_of_pages"]

@@ -19,7 +19,7 @@ from readings import Outcome, one_by_one, outcome_of, read
 from chatgptt._errors import ChatGpttError
 from chatgptt._models import ReplyHead
 from chatgptt.protocols import aipkit
-from chatgptt.protocols.boxes import find_boxes
+from chatgptt.protocols.box_choice import find_boxes
 from chatgptt.protocols.page import Page
 
 SITE = "https://chat.example/"

@@ -29,10 +29,10 @@ from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import OpenReply, Transport
 from chatgptt.net.loops import Loop, PerLoop, is_over, running_loop
 from chatgptt.net.retry import RetryPolicy, is_ambiguous, retry
-from chatgptt.protocols.failures import MAX_FAILURE_BYTES, interrupted
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.interface import AnswerReader, Message
 from chatgptt.protocols.prompt import check_message
+from chatgptt.protocols.reply_errors import MAX_FAILURE_BYTES, interrupted
 from chatgptt.protocols.urls import origin, site_of
 from chatgptt.tokens.acquisition import Acquired, Wanted
 from chatgptt.tokens.ladder import Ladder

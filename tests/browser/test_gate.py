@@ -16,7 +16,7 @@ from faults import Answer, Connection, Got, always, reply, serving
 from chatgptt.browser.proxy_gate import ProxyGate
 from chatgptt.net.proxies import Proxy
 from chatgptt.net.reach import REPLAY_PORTS, Reach
-from chatgptt.protocols.addresses import Space, space_of
+from chatgptt.protocols.address_spaces import Space, space_of
 
 pytestmark = pytest.mark.anyio
 

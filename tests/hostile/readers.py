@@ -18,11 +18,11 @@ from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request,
 from chatgptt.browser.observations import PageObservations
 from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.protocols import aipkit, wpaicg
-from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
+from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
 from chatgptt.protocols.challenge import maybe_challenge
-from chatgptt.protocols.failures import maybe_retry_after, read_failure, said, words_of
 from chatgptt.protocols.page import Page, read_assigned_object
 from chatgptt.protocols.prompt import check_message, fold, read_turns
+from chatgptt.protocols.reply_errors import maybe_retry_after, read_failure, said, words_of
 from chatgptt.protocols.sse import EventDecoder
 from chatgptt.protocols.text import find_objects, is_html, lines_of, loads, read_object, unescape
 from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, without_credentials

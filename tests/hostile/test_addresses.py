@@ -33,7 +33,7 @@ from faults import (
 from hostile.internet import Internet
 
 from chatgptt import AsyncClient, ChatGpttError, Reply
-from chatgptt.protocols.addresses import Space, space_of, space_of_name
+from chatgptt.protocols.address_spaces import Space, space_of, space_of_name
 
 pytestmark = pytest.mark.anyio
 

@@ -12,9 +12,9 @@ from wire import PAGE, aipkit_box, head
 
 from chatgptt._errors import ChatGpttError
 from chatgptt.protocols import aipkit
-from chatgptt.protocols.boxes import find_boxes
-from chatgptt.protocols.failures import words_of
+from chatgptt.protocols.box_choice import find_boxes
 from chatgptt.protocols.page import Page
+from chatgptt.protocols.reply_errors import words_of
 from chatgptt.protocols.text import loads
 
 bounded = settings(max_examples=150, deadline=None, database=None, derandomize=True)

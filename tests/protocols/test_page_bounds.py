@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 from wire import PAGE, aipkit_box, wpaicg_box
 
-from chatgptt.protocols.boxes import find_boxes
+from chatgptt.protocols.box_choice import find_boxes
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES, bounded_bytes
 

@@ -27,7 +27,7 @@ from chatgptt import ChatGpttError, PageError, RefusedError
 from chatgptt._models import ReplyHead
 from chatgptt.net.retry import RetryPolicy, is_repeatable
 from chatgptt.protocols import aipkit, wpaicg
-from chatgptt.protocols.failures import read_failure
+from chatgptt.protocols.reply_errors import read_failure
 from chatgptt.protocols.walls import maybe_wall
 
 CASES = Path(__file__).parents[2] / "fixtures"

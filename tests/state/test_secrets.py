@@ -61,7 +61,7 @@ from chatgptt.cli.health_check import HealthOptions
 from chatgptt.demo import DemoSite
 from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
-from chatgptt.protocols.failures import said, words_of
+from chatgptt.protocols.reply_errors import said, words_of
 from chatgptt.sites.named import NamedSite
 from chatgptt.tokens.acquisition import Acquired
 from chatgptt.tokens.records import Change, SiteRecord

@@ -30,7 +30,7 @@ from urllib.parse import parse_qsl, urlsplit
 from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox
 from chatgptt.protocols import wpaicg
-from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_sites
+from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page, maybe_nonce
 from chatgptt.protocols.text import find_objects

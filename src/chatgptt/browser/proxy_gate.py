@@ -39,7 +39,7 @@ from chatgptt.browser.upstream import (
     connect,
     connect_through,
 )
-from chatgptt.net.failures import causes
+from chatgptt.net.httpx_errors import causes
 from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxy
 from chatgptt.net.reach import OutOfReachError, Reach

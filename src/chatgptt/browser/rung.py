@@ -21,7 +21,7 @@ from chatgptt.browser.shared import BrowserOptions, SharedBrowser
 from chatgptt.browser.tab import Crashed, Tab
 from chatgptt.browser.visit import Visit, browser_finding
 from chatgptt.net.retry import retry
-from chatgptt.protocols.boxes import NO_BOX_HINT, box_elsewhere
+from chatgptt.protocols.box_choice import NO_BOX_HINT, box_elsewhere
 from chatgptt.protocols.page import Page
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, Outcome, PageFacts, foreign_box
 from chatgptt.tokens.ladder import NOT_FOUND

@@ -30,7 +30,7 @@ from chatgptt.browser.request_filter import RequestFilter
 from chatgptt.browser.traces import write_clean_trace
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.reach import Reach
-from chatgptt.protocols.failures import no_web_page
+from chatgptt.protocols.reply_errors import no_web_page
 from chatgptt.protocols.urls import origin, without_credentials
 
 if TYPE_CHECKING:

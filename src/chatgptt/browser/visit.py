@@ -21,7 +21,7 @@ from chatgptt.browser.observations import Candidate, PageObservations
 from chatgptt.browser.page_events import Document, PageListener
 from chatgptt.browser.page_hints import waits_for_consent
 from chatgptt.browser.tab import Crashed, Tab
-from chatgptt.protocols.failures import (
+from chatgptt.protocols.reply_errors import (
     CHALLENGE_HINT,
     challenged,
     no_web_page,

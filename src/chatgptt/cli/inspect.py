@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.reporting()
 def command(target: Target, as_json: bool) -> None:
     """Show the chat boxes of a page and how each was found."""
-    from chatgptt.protocols.boxes import choose_box
+    from chatgptt.protocols.box_choice import choose_box
 
     target = with_named_site(target)
     with open_client(target) as client:

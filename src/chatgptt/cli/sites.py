@@ -170,7 +170,7 @@ def _look(site: NamedSite) -> tuple[Sequence[ChatBox], ChatBox]:
     """
     from chatgptt._errors import ChatGpttError
     from chatgptt._sync import Client
-    from chatgptt.protocols.boxes import choose_box
+    from chatgptt.protocols.box_choice import choose_box
 
     try:
         with Client(

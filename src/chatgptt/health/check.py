@@ -45,7 +45,7 @@ from chatgptt.health.report import (
     skipped,
 )
 from chatgptt.net.deadline import Deadline
-from chatgptt.net.failures import causes
+from chatgptt.net.httpx_errors import causes
 from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
 from chatgptt.tokens.store import MAX_AGE
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chatgptt.net.http import host_and_port
 from chatgptt.net.lookup import look_up
 from chatgptt.net.sockets import find_peer, find_tls
-from chatgptt.protocols.addresses import is_address
+from chatgptt.protocols.address_spaces import is_address
 
 
 @dataclass(slots=True, kw_only=True)

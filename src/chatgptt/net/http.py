@@ -1,6 +1,6 @@
 """Opens requests and hands over the bytes of their replies.
 
-Every await on the network runs under the call's deadline. `failures` turns foreign exceptions into ours,
+Every await on the network runs under the call's deadline. `httpx_errors` turns foreign exceptions into ours,
 around the single awaited call. No cancel scope ever spans a `yield`.
 """
 
@@ -22,7 +22,7 @@ from chatgptt.net.bodies import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyErr
 from chatgptt.net.clients import HandedInClient, OwnClients, Trace
 from chatgptt.net.cookies import drop_cookies, make_cookie
 from chatgptt.net.deadline import Deadline
-from chatgptt.net.failures import call_network, refused_by, undecodable
+from chatgptt.net.httpx_errors import call_network, refused_by, undecodable
 from chatgptt.net.reach import Destination, OutOfReachError, Reach
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 

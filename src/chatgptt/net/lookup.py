@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from chatgptt.protocols.addresses import is_address
+from chatgptt.protocols.address_spaces import is_address
 
 
 async def look_up(host: str, port: int) -> list[str]:

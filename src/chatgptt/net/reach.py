@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from chatgptt._errors import PageError
-from chatgptt.protocols.addresses import Space, is_further_in, space_of, space_of_name
+from chatgptt.protocols.address_spaces import Space, is_further_in, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
 REPLAY_PORTS = "x-chatgptt-replay-ports"

@@ -24,7 +24,10 @@ from chatgptt._errors import (
 )
 from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
 from chatgptt.protocols.events import EventReader
-from chatgptt.protocols.failures import (
+from chatgptt.protocols.interface import Message, Step
+from chatgptt.protocols.page import MAX_NAME_CHARACTERS, Page, has_class, maybe_nonce
+from chatgptt.protocols.prompt import fold
+from chatgptt.protocols.reply_errors import (
     MAX_FAILURE_BYTES,
     empty_answer,
     interrupted,
@@ -40,9 +43,6 @@ from chatgptt.protocols.failures import (
     unreadable_frames,
     words_of,
 )
-from chatgptt.protocols.interface import Message, Step
-from chatgptt.protocols.page import MAX_NAME_CHARACTERS, Page, has_class, maybe_nonce
-from chatgptt.protocols.prompt import fold
 from chatgptt.protocols.sse import Event
 from chatgptt.protocols.text import (
     find_objects,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from chatgptt._errors import AnswerError, ChatGpttError
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.failures import of_reply
+from chatgptt.protocols.reply_errors import of_reply
 from chatgptt.protocols.sse import Event, EventDecoder
 from chatgptt.protocols.text import SurrogateJoiner
 

@@ -11,7 +11,7 @@ import re
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from chatgptt._errors import InvalidInputError
-from chatgptt.protocols.addresses import is_address
+from chatgptt.protocols.address_spaces import is_address
 from chatgptt.protocols.text import is_unicode
 
 AJAX_PATH = "wp-admin/admin-ajax.php"

@@ -18,7 +18,16 @@ from collections.abc import Iterable
 from chatgptt._errors import AnswerError, ChatGpttError, RefusalReason
 from chatgptt._models import BoxKind, ChatBox, Question, ReplyEnding, ReplyHead, Request, Turn
 from chatgptt.protocols.events import EventReader
-from chatgptt.protocols.failures import (
+from chatgptt.protocols.interface import Message, Step
+from chatgptt.protocols.page import (
+    MAX_NAME_CHARACTERS,
+    Page,
+    has_class,
+    maybe_nonce,
+    read_assigned_object,
+)
+from chatgptt.protocols.prompt import fold
+from chatgptt.protocols.reply_errors import (
     MAX_FAILURE_BYTES,
     empty_answer,
     interrupted,
@@ -33,15 +42,6 @@ from chatgptt.protocols.failures import (
     unreadable_frames,
     words_of,
 )
-from chatgptt.protocols.interface import Message, Step
-from chatgptt.protocols.page import (
-    MAX_NAME_CHARACTERS,
-    Page,
-    has_class,
-    maybe_nonce,
-    read_assigned_object,
-)
-from chatgptt.protocols.prompt import fold
 from chatgptt.protocols.sse import BEGINNING, Event
 from chatgptt.protocols.text import find_objects, is_html, lines_of, loads_frame
 

@@ -22,7 +22,7 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from chatgptt.net.reach import REPLAY_PORTS
-from chatgptt.protocols.failures import REPLAY_MISS
+from chatgptt.protocols.reply_errors import REPLAY_MISS
 from chatgptt.recordings.addresses import move_addresses
 from chatgptt.recordings.case import Case, Exchange
 from chatgptt.recordings.edits import cut

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from chatgptt._models import ChatBox
-from chatgptt.protocols.boxes import find_boxes
+from chatgptt.protocols.box_choice import find_boxes
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import origin
 from chatgptt.recordings.case import Ask, Case, CaseError

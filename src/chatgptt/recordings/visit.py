@@ -14,7 +14,7 @@ from chatgptt._models import Reply, Strategy
 from chatgptt.browser.page_loads import RecordedVisit
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.net.retry import RetryPolicy
-from chatgptt.protocols.boxes import choose_box
+from chatgptt.protocols.box_choice import choose_box
 from chatgptt.recordings.case import Ask, Case
 from chatgptt.recordings.replay import serve_case
 

@@ -23,9 +23,9 @@ from chatgptt._errors import (
     TokenRejectedError,
 )
 from chatgptt._models import ChatBox, Request, Rung, Tokens
-from chatgptt.protocols.boxes import find_boxes
-from chatgptt.protocols.failures import MAX_FAILURE_BYTES, read_failure
+from chatgptt.protocols.box_choice import find_boxes
 from chatgptt.protocols.generations import PROTOCOLS
+from chatgptt.protocols.reply_errors import MAX_FAILURE_BYTES, read_failure
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
 from chatgptt.tokens.pages import PageReader, refuse_walled
 

@@ -18,16 +18,16 @@ from chatgptt.net.clients import Trace
 from chatgptt.net.deadline import in_time
 from chatgptt.net.http import MAX_REDIRECTS, OpenReply, Transport
 from chatgptt.net.retry import RetryPolicy, retry
-from chatgptt.protocols.boxes import box_elsewhere, choose_box, find_boxes, foreign_sites
-from chatgptt.protocols.failures import (
+from chatgptt.protocols.box_choice import box_elsewhere, choose_box, find_boxes, foreign_sites
+from chatgptt.protocols.page import Page, maybe_nonce
+from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
+from chatgptt.protocols.reply_errors import (
     MAX_FAILURE_BYTES,
     maybe_wall_error,
     no_web_page,
     of_reply,
     read_failure,
 )
-from chatgptt.protocols.page import Page, maybe_nonce
-from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES
 from chatgptt.protocols.text import is_html
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
 

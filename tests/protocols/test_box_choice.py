@@ -9,7 +9,7 @@ from wire import AJAX, NONCE, PAGE, aipkit_box, page, params, wpaicg_box
 
 from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import BoxKind, ChatBox, PluginGeneration
-from chatgptt.protocols.boxes import choose_box, find_boxes, foreign_ajax_urls
+from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_ajax_urls
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page
 

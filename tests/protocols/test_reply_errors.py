@@ -7,7 +7,7 @@ from readings import outcome_of
 from wire import foreign_head, head
 
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.failures import maybe_retry_after, read_failure, said, words_of
+from chatgptt.protocols.reply_errors import maybe_retry_after, read_failure, said, words_of
 from chatgptt.protocols.text import is_html
 
 
