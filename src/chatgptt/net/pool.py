@@ -2,8 +2,8 @@
 
 httpcore's pool compares all requests with all connections whenever a request begins or ends. It also asks
 the system about the socket of each idle connection. With 200 messages at once this takes more time than
-everything else. So each connection has an httpcore pool of its own, which serves one request at a time. A
-request takes the connection that was used last, or a new one, and never waits for another request.
+everything else. So httpcore makes the connections, and this module keeps them. A request takes the connection
+that was used last, or a new one, and never waits for another request.
 
 A connection serves another request only after a whole answer with nothing behind it. In all other cases
 (a cancelled task, a generator that two tasks close at once) it is closed.
@@ -12,6 +12,7 @@ A connection serves another request only after a whole answer with nothing behin
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 
 import anyio
@@ -74,11 +75,10 @@ class Pool(httpx.AsyncBaseTransport):
         """See httpx.AsyncBaseTransport."""
         if request.url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol(f"no requests are made over {request.url.scheme!r}")
-        surplus = self._take_surplus()
-        connection = self._take(request.url)
+        connection, outdated = self._take(request.url)
         self.busy.add(connection)
         try:
-            await _close_all(surplus)
+            await _close_all(outdated)
             with self.errors_of_httpx():
                 response = await connection.send(request)
         except BaseException:
@@ -103,11 +103,12 @@ class Pool(httpx.AsyncBaseTransport):
 
     async def take_back(self, connection: _Connection) -> None:
         """Keeps a connection whose answer was read to its end; closes any other."""
-        if self.is_closed or not connection.is_idle:
+        if self.is_closed or not connection.is_reusable:
             await self._discard(connection)
             return
         self.busy.discard(connection)
         self.idle.append(connection)
+        connection.idle_until = time.monotonic() + self._keepalive
         await _close_all(self._take_surplus())
 
     async def aclose(self) -> None:
@@ -122,20 +123,22 @@ class Pool(httpx.AsyncBaseTransport):
             with contextlib.suppress(RuntimeError):  # the loop may be closing it right now
                 await self._open_until_loop_ends.aclose()
 
-    def _take(self, url: httpx.URL) -> _Connection:
-        """The idle connection for a URL that was used last, or a new one."""
-        proxy = self._proxies.find(str(url))
-        route = (proxy, url.scheme, url.host, url.port)
+    def _take(self, url: httpx.URL) -> tuple[_Connection, list[_Connection]]:
+        """The idle connection for a URL that was used last, or a new one; and those to close."""
+        outdated = self._take_surplus()
+        route = (self._proxies.find(str(url)), url.scheme, url.host, url.port)
         for connection in reversed(self.idle):
             if connection.route == route:
                 self.idle.remove(connection)
-                return connection
-        return _Connection(route, self._lookups, self._keepalive)
+                if connection.is_reusable:
+                    return connection, outdated
+                outdated.append(connection)
+        return _Connection(route, self._lookups), outdated
 
     def _take_surplus(self) -> list[_Connection]:
-        """Idle connections that are too many or too old. Those that are used first are at the end."""
-        surplus = []
-        while self.idle and (len(self.idle) > self._most_idle or self.idle[0].has_expired):
+        """Idle connections that are too many or too old. Those that were used last are at the end."""
+        now, surplus = time.monotonic(), []
+        while self.idle and (len(self.idle) > self._most_idle or self.idle[0].idle_until <= now):
             surplus.append(self.idle.pop(0))
         return surplus
 
@@ -152,32 +155,29 @@ class Pool(httpx.AsyncBaseTransport):
 
 
 class _Connection:
-    """One connection, which is opened by its first request, and again where the server has closed it."""
+    """One connection, which its first request opens.
 
-    def __init__(
-        self, route: tuple[Proxy | None, str, str, int | None], lookups: Lookups, keepalive: float
-    ) -> None:
+    Attributes:
+        idle_until: when an idle one is closed, by the monotonic clock.
+    """
+
+    def __init__(self, route: tuple[Proxy | None, str, str, int | None], lookups: Lookups) -> None:
         self.route = route
+        self.idle_until = 0.0
         self._sockets = ConnectionSockets(lookups)
         proxy, scheme, *_ = route
-        self._pool = httpcore.AsyncConnectionPool(
+        self._maker = httpcore.AsyncConnectionPool(
             ssl_context=tls_context() if scheme == "https" else None,
             proxy=None if proxy is None else _read_proxy(proxy),
-            max_connections=1,
-            keepalive_expiry=keepalive,
             network_backend=self._sockets,
         )
+        self._http: httpcore.AsyncConnectionInterface | None = None
         self._sending = anyio.CancelScope()
 
     @property
-    def is_idle(self) -> bool:
-        """Whether it may serve another request."""
-        return any(connection.is_idle() for connection in self._pool.connections)
-
-    @property
-    def has_expired(self) -> bool:
-        """Whether it was idle for too long, or was closed by the server."""
-        return all(connection.has_expired() for connection in self._pool.connections)
+    def is_reusable(self) -> bool:
+        """Whether its last answer was read to its end, and nothing came behind it: not even its closing."""
+        return self._http is not None and self._http.is_idle() and not self._http.has_expired()
 
     async def send(self, request: httpx.Request) -> httpcore.Response:
         """The head of the answer to a request.
@@ -191,16 +191,17 @@ class _Connection:
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         assert isinstance(request.stream, httpx.AsyncByteStream)
+        sent = httpcore.Request(
+            request.method,
+            target,
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        if self._http is None:
+            self._http = self._maker.create_connection(target.origin)
         with anyio.CancelScope() as self._sending:
-            return await self._pool.handle_async_request(
-                httpcore.Request(
-                    request.method,
-                    target,
-                    headers=request.headers.raw,
-                    content=request.stream,
-                    extensions=request.extensions,
-                )
-            )
+            return await self._http.handle_async_request(sent)
         raise _closed_meanwhile()
 
     async def close(self) -> None:

@@ -86,11 +86,15 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     An answer's last bytes and what the server sent behind them may arrive together. So the last byte of each
     arrival is given out by itself. If httpcore does not ask for it, the answer was complete before it.
+
+    httpcore writes the head of a request, its body, and an empty end. They are sent together.
     """
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, below: _Stream | None = None) -> None:
         self._inner = inner
         self._below = below
+        self._tls = inner.get_extra_info("ssl_object")
+        self._unsent = bytearray()
         self._is_http = False
         self._last_byte = b""
         self._may_hold_more = False
@@ -101,6 +105,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         if self._last_byte:
             data, self._last_byte = self._last_byte, b""
             return data
+        await self._send(timeout)
         data = await self._inner.read(max_bytes, timeout)
         self._may_hold_more = len(data) == max_bytes
         # The answers of a SOCKS proxy are read whole.
@@ -110,7 +115,15 @@ class _Stream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._inner.write(buffer, timeout)
+        self._unsent += buffer
+        if not buffer:
+            await self._send(timeout)
+
+    async def _send(self, timeout: float | None) -> None:
+        if self._unsent:
+            data = bytes(self._unsent)
+            self._unsent.clear()
+            await self._inner.write(data, timeout)
 
     async def aclose(self) -> None:
         _open_sockets.discard(self)
@@ -133,11 +146,10 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._inner.get_extra_info(info)
 
     def _holds_decrypted(self) -> bool:
-        tls = self._inner.get_extra_info("ssl_object")
-        if not isinstance(tls, ssl.SSLObject):
+        if not isinstance(self._tls, ssl.SSLObject):
             return False
         try:
-            tls.read(1)  # an idle connection with anything to read is not used again
+            self._tls.read(1)  # an idle connection with anything to read is not used again
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLError:  # the other side ended it
