@@ -82,7 +82,8 @@ class EventDecoder:
         self._may_skip_newline = data.endswith(b"\r")
         rest = lines.pop() if not data.endswith((b"\n", b"\r")) else b""
         for line in lines:
-            event = self._receive_line(self._joined(line.rstrip(b"\r\n")))
+            line = line.rstrip(b"\r\n")
+            event = self._receive_line(self._joined(line) if self._line else line)
             if event is not None:
                 yield event
         self._hold(rest)
@@ -98,9 +99,6 @@ class EventDecoder:
 
     def _joined(self, line: bytes) -> bytes:
         """`line` behind what was held of it."""
-        if not self._line:
-            self._check(len(line) + len(self._data))
-            return line
         self._hold(line)
         line = bytes(self._line)
         self._line.clear()
@@ -108,10 +106,10 @@ class EventDecoder:
 
     def _hold(self, data: bytes) -> None:
         self._line += data
-        self._check(len(self._line) + len(self._data))
+        self._check_size()
 
-    def _check(self, size_bytes: int) -> None:
-        if size_bytes > MAX_EVENT_BYTES:
+    def _check_size(self) -> None:
+        if len(self._line) + len(self._data) > MAX_EVENT_BYTES:
             raise AnswerError(
                 f"one event of the stream is larger than {MAX_EVENT_BYTES // 2**20} MB",
                 hint="no chat answer is that large; the site is broken or hostile",
@@ -128,6 +126,7 @@ class EventDecoder:
         match field:
             case b"data":
                 self._data += value + b"\n"
+                self._check_size()
             case b"event":
                 self._name = value
             case b"" | b"id" | b"retry":

@@ -549,10 +549,11 @@ class _StreamReader:
                 self._events.unreadable_frames += 1
 
     def _read_frame(self, frame: dict[str, object], event_name: str) -> None:
-        refusal = maybe_held_back(self._head, frame, _find_reason) or _maybe_refusal(self._head, frame)
-        if refusal is not None:
-            self._events.fail(refusal)
-            return
+        if "choices" not in frame:  # a chunk of the answer is no refusal, and the search takes time
+            refusal = maybe_held_back(self._head, frame, _find_reason) or _maybe_refusal(self._head, frame)
+            if refusal is not None:
+                self._events.fail(refusal)
+                return
         if frame.get("error"):
             self._events.fail(provider_failed(self._head, _error_words(frame["error"])))
             return
