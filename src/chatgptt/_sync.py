@@ -1,4 +1,4 @@
-"""The sync face: `Client` runs an `AsyncClient` in a thread of its own, through anyio's blocking portal.
+"""The sync face: `Client` runs an `AsyncClient` in a thread of its own, and waits for it.
 
 There is one implementation, the async one. This works in scripts, in threads, in notebooks and under a
 running event loop alike, since the client's loop is never the caller's. A client that was used before its
@@ -9,27 +9,21 @@ The first client imports what asking needs. Importing `Client` takes half of the
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from chatgptt._errors import ClosedError
-from chatgptt.net.loops import call_in_child
+from chatgptt._loop_thread import LoopThread
 from chatgptt.sites import DEFAULT_SITE
 
 if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
-
     from chatgptt._client import ClientOptions
     from chatgptt._conversation import AsyncConversation
     from chatgptt._models import ChatBox, Level, MessageInput, Reply
     from chatgptt._stream import AsyncReplyStream
     from chatgptt.health.report import HealthReport
-
-_Value = TypeVar("_Value")
 
 
 class Client:
@@ -45,7 +39,7 @@ class Client:
         from chatgptt._client import AsyncClient
 
         self._client = AsyncClient(site, **options)
-        self._loop = _Loop()
+        self._loop = LoopThread()
         # Ends the thread of a client that was never closed, when it is collected.
         self._finalizer = weakref.finalize(self, self._loop.stop)
 
@@ -129,7 +123,7 @@ class Client:
 class Conversation:
     """Messages that know the earlier ones; made by `Client.conversation`. See AsyncConversation."""
 
-    def __init__(self, client: Client, loop: _Loop, conversation: AsyncConversation) -> None:
+    def __init__(self, client: Client, loop: LoopThread, conversation: AsyncConversation) -> None:
         self._client = client  # whose loop ends when nobody holds it any more
         self._loop = loop
         self._conversation = conversation
@@ -155,7 +149,7 @@ class Conversation:
 class ReplyStream:
     """An answer as it arrives: `with` opens it, `for` gives its pieces of text. See AsyncReplyStream."""
 
-    def __init__(self, client: Client, loop: _Loop, stream: AsyncReplyStream) -> None:
+    def __init__(self, client: Client, loop: LoopThread, stream: AsyncReplyStream) -> None:
         self._client = client  # see Conversation
         self._loop = loop
         self._stream = stream
@@ -187,111 +181,6 @@ class ReplyStream:
         if piece is None:
             raise StopIteration
         return piece
-
-
-class _Loop:
-    """An event loop in a daemon thread, started on first use. A forked child starts one of its own."""
-
-    def __init__(self) -> None:
-        self._is_stopped = False
-        self.begin_anew()
-        _loops.add(self)
-
-    def begin_anew(self) -> None:
-        """Forgets the thread, without a word to it."""
-        self._thread: threading.Thread | None = None
-        self._portal: BlockingPortal | None = None
-        self._changing = threading.Lock()
-
-    def run(self, call: Callable[[], Awaitable[_Value]]) -> _Value:
-        """The result of `call` in the loop; an interrupt of the waiting thread cancels it there."""
-        future = self._started().start_task_soon(call)
-        try:
-            return future.result()
-        except CancelledError:
-            if self._is_stopped:  # by another thread, which closed the client
-                raise _client_is_closed() from None
-            raise
-        except BaseException:
-            future.cancel()
-            raise
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it was started in this process."""
-        return self._portal is not None
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it was ended."""
-        return self._is_stopped
-
-    def stop(self) -> None:
-        """Ends the thread; what still runs in it is cancelled."""
-        with self._changing:
-            portal, self._portal, self._is_stopped = self._portal, None, True
-        if portal is None:
-            return
-        try:
-            portal.call(portal.stop, True)
-        except RuntimeError:  # collected in the loop's own thread, which ends when it is back in the loop
-            portal.start_task_soon(portal.stop, True)
-        else:
-            assert self._thread is not None
-            self._thread.join()
-
-    def _started(self) -> BlockingPortal:
-        with self._changing:
-            if self._is_stopped:
-                raise _client_is_closed()
-            if self._portal is None:
-                ready: Future[BlockingPortal] = Future()
-                self._thread = threading.Thread(target=_run, args=(ready,), name="chatgptt", daemon=True)
-                self._thread.start()
-                self._portal = ready.result()
-            return self._portal
-
-
-def _run(ready: Future[BlockingPortal]) -> None:
-    """Runs a loop until its portal is stopped.
-
-    anyio's own `start_blocking_portal` would do, but for forked children: the block that it is used in is
-    left when they end, and then waits for the thread that they don't have.
-    """
-    import anyio
-    from anyio.from_thread import BlockingPortal
-
-    async def run() -> None:
-        async with BlockingPortal() as portal:
-            ready.set_result(portal)
-            await portal.sleep_until_stopped()
-
-    try:
-        anyio.run(run)
-    except BaseException as error:
-        if ready.done():
-            raise
-        ready.set_exception(error)
-
-
-def _client_is_closed() -> ClosedError:
-    from chatgptt.net.clients import client_is_closed
-
-    return client_is_closed()
-
-
-_loops: weakref.WeakSet[_Loop] = weakref.WeakSet()
-_inherited: list[object] = []
-"""What a forked child has of its parent's: kept, since what is collected would be closed."""
-
-
-def _begin_anew() -> None:
-    for loop in _loops:
-        _inherited.append(loop._portal)
-        loop.begin_anew()
-
-
-call_in_child(_begin_anew)
 
 
 def ask(

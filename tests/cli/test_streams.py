@@ -218,7 +218,7 @@ def test_check_that_writes_a_file_needs_no_stdout(site: DemoSite, tmp_path: Path
     [("2>&-", ()), ("2>&-", ("-vv",)), ("2>/dev/full", ("-vv",)), ("2</dev/null", ()), ("<&- 2>&-", ())],
 )
 def test_without_a_stderr_the_answer_comes(site: DemoSite, redirection: str, more: tuple[str, ...]) -> None:
-    done = run_with(redirection, "ask", "--site", site.page("aipkit/"), "Hello", *more)
+    done = run_with(redirection, "ask", "--site", site.page("aipkit/"), "Hello", *more, stdin=b"")
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("You wrote: Hello\n")
 
@@ -241,7 +241,7 @@ def test_without_a_stderr_the_exit_code_is_the_same(
     site: DemoSite, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], redirection: str, code: int
 ) -> None:
     monkeypatch.setenv("CHATGPTT_SITE", site.page("wpaicg/"))
-    done = run_with(redirection, *argv)
+    done = run_with(redirection, *argv, stdin=b"")
     assert (done.code, done.err) == (code, "")
 
 

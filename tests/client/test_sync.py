@@ -218,3 +218,38 @@ def test_a_client_that_nobody_holds_ends_its_thread(demo: DemoSite) -> None:
 def test_sync_errors_are_the_tree_s(demo: DemoSite) -> None:
     with pytest.raises(ChatGpttError):
         chatgptt.ask("Hello", demo.page("wpaicg/nochat/"), strategy="static")
+
+
+INTERRUPTED = """
+import faulthandler, random, signal
+from chatgptt._loop_thread import LoopThread
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+async def answer():
+    return 1
+
+faulthandler.dump_traceback_later(120, exit=True)
+signal.signal(signal.SIGALRM, interrupt)
+loop, interrupts = LoopThread(), 0
+for _ in range(1500):
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+            for _ in range(60):
+                assert loop.run(answer) == 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupts += 1
+assert loop.run(answer) == 1
+loop.stop()
+print(interrupts > 100)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no interval timer")
+def test_an_interrupt_comes_out_as_itself_wherever_it_strikes() -> None:
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=180)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
