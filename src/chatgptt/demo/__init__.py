@@ -8,7 +8,7 @@ is made up. `GET /` lists the pages and the scripted words.
         print(site.page("wpaicg/"))
 """
 
-from chatgptt.demo.request_log import LoggedRequest
 from chatgptt.demo.server import DemoSite, run, serve
+from chatgptt.demo.state import LoggedRequest
 
 __all__ = ["DemoSite", "LoggedRequest", "run", "serve"]

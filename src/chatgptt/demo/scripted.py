@@ -13,21 +13,20 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from chatgptt.demo.aipkit.boxes import Bot, config, inline_html
-from chatgptt.demo.aipkit.pages import BOTS
-from chatgptt.demo.aipkit.pages import NONCE as AIPKIT_NONCE
-from chatgptt.demo.aipkit.pages import Setup as AipkitSetup
-from chatgptt.demo.aipkit.site import AipkitSite
+from chatgptt.demo.aipkit.boxes import config, inline_html
+from chatgptt.demo.aipkit.messages import NONCE as AIPKIT_NONCE
+from chatgptt.demo.aipkit.pages import AIPKIT
+from chatgptt.demo.installation import AJAX, Page, Setup, build_installation
 from chatgptt.demo.state import DemoState
-from chatgptt.demo.wordpress import Call, IndexLine, PrefixSite, ajax_json, document
+from chatgptt.demo.wordpress import Call, Site, ajax_json, document
 from chatgptt.demo.wpaicg.boxes import Box, box_html
-from chatgptt.demo.wpaicg.pages import Page, Setup
-from chatgptt.demo.wpaicg.site import WpaicgSite
+from chatgptt.demo.wpaicg.messages import NONCE
+from chatgptt.demo.wpaicg.pages import WPAICG
 
 PLACEHOLDER = "5ca1ab1e00"
 """The first nonce of the placeholder page. It is wrong, and nothing shows that."""
 
-HTML = {"content-type": "text/html; charset=UTF-8"}
+_HTML = {"content-type": "text/html; charset=UTF-8"}
 
 _TOOLS = """
 function give(nonce) {
@@ -46,19 +45,21 @@ function late() {
 _HANDS = '["mousemove", "touchstart", "wheel", "keydown"]'
 
 
+_HOST = '<div id="host"></div>'
+
+
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One page: its content, and the script behind it."""
+    """One page: its content, in which MARKUP is a box with that nonce, and the script behind it."""
 
     about: str
     script: str
-    has_box: bool = True
+    content: str = "MARKUP"
     nonce: str = ""
-    extra: str = ""
 
 
-PATTERNS: dict[str, _Pattern] = {
-    "nochat": _Pattern("no box, whatever runs", "", has_box=False),
+_PATTERNS: dict[str, _Pattern] = {
+    "nochat": _Pattern("no box, whatever runs", "", content=""),
     "fetched": _Pattern("the nonce is fetched", "late().then(give);"),
     "late": _Pattern("the same, after 2 s", "setTimeout(function () { late().then(give); }, 2000);"),
     "delayed": _Pattern(
@@ -74,34 +75,29 @@ PATTERNS: dict[str, _Pattern] = {
     "frame": _Pattern(
         "the chat is in a frame",
         "",
-        has_box=False,
-        extra='<iframe src="HOME/fetched/" title="Chat"></iframe>',
+        content='<iframe src="HOME/fetched/" title="Chat"></iframe>',
     ),
     "frame-elsewhere": _Pattern(
         "the chat is in a frame from another host",
         "",
-        has_box=False,
-        extra='<iframe src="ELSEWHERE/fetched/" title="Chat"></iframe>',
+        content='<iframe src="ELSEWHERE/fetched/" title="Chat"></iframe>',
     ),
     "shadow-open": _Pattern(
         "the box is in an open shadow root",
         'var root = document.getElementById("host").attachShadow({ mode: "open" });\n'
         "late().then(function (nonce) { put(nonce, root); });",
-        has_box=False,
-        extra='<div id="host"></div>',
+        content=_HOST,
     ),
     "shadow-closed": _Pattern(
         "the box is in a closed shadow root",
         'var root = document.getElementById("host").attachShadow({ mode: "closed" });\n'
         "late().then(function (nonce) { put(nonce, root); });",
-        has_box=False,
-        extra='<div id="host"></div>',
+        content=_HOST,
     ),
     "injected": _Pattern(
         "a script makes box and config",
         "late().then(put);",
-        has_box=False,
-        extra='<div id="host"></div>',
+        content=_HOST,
     ),
     "global": _Pattern(
         "the nonce is in a script's global only",
@@ -121,15 +117,14 @@ PATTERNS: dict[str, _Pattern] = {
         "the box is made when its button is pressed, over which a question lies",
         'var toggle = document.querySelector(".wpaicg_toggle");\n'
         'toggle.addEventListener("click", function () { late().then(put); });',
-        has_box=False,
-        extra='<div id="host"></div><div class="wpaicg_toggle" style="position:fixed;bottom:9px">Chat</div>'
+        content=f'{_HOST}<div class="wpaicg_toggle" style="position:fixed;bottom:9px">Chat</div>'
         '<div style="position:fixed;inset:0" onclick="fetch(\'HOME/agreed/\')">May we?</div>',
     ),
     "busy": _Pattern(
         "the network is never idle, and the page never loaded",
         'setInterval(function () { fetch("HOME/plain/"); }, 50);\n'
         "setTimeout(function () { late().then(give); }, 300);",
-        extra='<script async src="HOME/wp-content/plugins/demo/hangs.js"></script>',
+        content='MARKUP<script async src="HOME/wp-content/plugins/demo/hangs.js"></script>',
     ),
     "error": _Pattern(
         "a script fails before the nonce comes",
@@ -139,18 +134,18 @@ PATTERNS: dict[str, _Pattern] = {
     "heavy": _Pattern(
         "pictures, fonts and measuring around the nonce",
         'late().then(give); navigator.sendBeacon("HOME/beacon/", "x"); new Image().src = "HOME/pixel.gif";',
-        extra='<link rel="stylesheet" href="HOME/heavy.css"><img src="HOME/heavy.png" alt="">'
+        content='MARKUP<link rel="stylesheet" href="HOME/heavy.css"><img src="HOME/heavy.png" alt="">'
         '<video src="HOME/heavy.mp4"></video><p style="font-family: heavy">text</p>'
         '<script src="ELSEWHERE/wp-content/elsewhere.js"></script>',
     ),
     "consent": _Pattern(
         "the chat's script waits for the visitor's consent",
         "",
-        extra='<script type="text/plain" data-category="functional">wpaicg_start();</script>'
+        content='MARKUP<script type="text/plain" data-category="functional">wpaicg_start();</script>'
         '<div id="cookie-banner"><button onclick="fetch(\'HOME/agreed/\')">Accept all</button></div>',
     ),
     "challenged": _Pattern(
-        "a script goes on to a challenge", 'location.href = "BASE/challenge/body/";', has_box=False
+        "a script goes on to a challenge", 'location.href = "BASE/challenge/body/";', content=""
     ),
     "pushy": _Pattern(
         "dialogs, windows, downloads and foreign schemes first",
@@ -161,86 +156,48 @@ PATTERNS: dict[str, _Pattern] = {
 }
 
 
-def scripted_sites(state: DemoState) -> list[PrefixSite]:
+def scripted_sites(state: DemoState) -> list[Site]:
     """Both installations."""
-    return [_Scripted(state), _Embedding(state)]
+    return [_scripted(state), _embedding(state)]
 
 
-class _Scripted:
+def _scripted(state: DemoState) -> Site:
     """The 1.x installation."""
+    front = Page(slug="", about="the box of the front page has no nonce")
+    inner = build_installation(Setup("browser", (1, 9, 18), (front,), nonces="scripted"), WPAICG, state)
+    nonces = state.nonces(inner.prefix)
 
-    prefix = "browser"
-
-    def __init__(self, state: DemoState) -> None:
-        self._inner = WpaicgSite(
-            Setup(
-                prefix=self.prefix,
-                version=(1, 9, 18),
-                pages=(Page(slug="", about="the box of the front page has no nonce"),),
-                nonces="scripted",
-            ),
-            state,
-        )
-        self._nonces = state.nonces(self.prefix)
-
-    @property
-    def index_lines(self) -> list[IndexLine]:
-        """Its pages."""
-        return [IndexLine(f"{self.prefix}/{slug}/", pattern.about) for slug, pattern in PATTERNS.items()]
-
-    async def answer(self, call: Call) -> Response:
-        """The reply to a request below the prefix."""
-        pattern = PATTERNS.get(call.path.strip("/"))
+    async def answer(call: Call) -> Response:
+        pattern = _PATTERNS.get(call.path.strip("/"))
         if pattern is not None:
-            return Response(_page(call, self.prefix, pattern), 200, HTML)
-        match call.path:
-            case "plain/":
-                return Response(
-                    self._nonces.make("wpaicg-chatbox", at=call.now), 200, {"content-type": "text/plain"}
-                )
-            case "wp-content/plugins/demo/hangs.js":
-                await asyncio.sleep(3600.0)
-            case _:
-                pass
-        return await self._inner.answer(call)
+            return Response(_page(call, pattern), 200, _HTML)
+        if call.path == "plain/":
+            return Response(nonces.make(NONCE, at=call.logged.at), 200, {"content-type": "text/plain"})
+        if call.path == "wp-content/plugins/demo/hangs.js":
+            await asyncio.sleep(3600.0)
+        return await inner.answer(call)
+
+    pages = {f"{inner.prefix}/{slug}/": pattern.about for slug, pattern in _PATTERNS.items()}
+    return Site(inner.prefix, pages, answer)
 
 
-class _Embedding:
+def _embedding(state: DemoState) -> Site:
     """A page with a 2.x bot whose config and markup a script fetches, and the bot's own site."""
+    setup = Setup("browser-2x", (2, 4, 71), ())
+    inner = build_installation(setup, AIPKIT, state)
+    nonces = state.nonces(inner.prefix)
+    page = _Pattern("", _EMBED, content='<div id="host" data-bot-id="5"></div>')
 
-    prefix = "browser-2x"
+    async def answer(call: Call) -> Response:
+        if call.path == "embed/":
+            return Response(_page(call, page), 200, _HTML)
+        if call.path != "wp-json/aipkit/v1/chatbots/5/embed-config":
+            return await inner.answer(call)
+        nonce, ajax_url = nonces.make(AIPKIT_NONCE, at=call.logged.at), f"{call.home}/{AJAX}"
+        found = config(5, version=setup.version, ajax_url=ajax_url, nonce=nonce, post_id=0)
+        return ajax_json({"config": found, "html": inline_html(5, None)})
 
-    def __init__(self, state: DemoState) -> None:
-        self._setup = AipkitSetup(prefix=self.prefix, version=(2, 4, 71), pages=())
-        self._inner = AipkitSite(self._setup, state)
-        self._nonces = state.nonces(self.prefix)
-
-    @property
-    def index_lines(self) -> list[IndexLine]:
-        """Its pages."""
-        return [IndexLine(f"{self.prefix}/embed/", "2.x: a bot that a script fetches")]
-
-    async def answer(self, call: Call) -> Response:
-        """The reply to a request below the prefix."""
-        home = f"{call.base}/{self.prefix}"
-        match call.path:
-            case "embed/":
-                pattern = _Pattern("", _EMBED, has_box=False, extra='<div id="host" data-bot-id="5"></div>')
-                return Response(_page(call, self.prefix, pattern), 200, HTML)
-            case "wp-json/aipkit/v1/chatbots/5/embed-config":
-                bot: Bot = BOTS[5]
-                found = config(
-                    bot,
-                    5,
-                    version=self._setup.version,
-                    ajax_url=f"{home}/wp-admin/admin-ajax.php",
-                    nonce=self._nonces.make(AIPKIT_NONCE, at=call.now),
-                    post_id=0,
-                    visitor_ip="127.0.0.1",
-                )
-                return ajax_json({"config": found, "html": inline_html(bot, 5, None)})
-            case _:
-                return await self._inner.answer(call)
+    return Site(inner.prefix, {"browser-2x/embed/": "2.x: a bot that a script fetches"}, answer)
 
 
 _EMBED = """
@@ -253,27 +210,25 @@ fetch("HOME/wp-json/aipkit/v1/chatbots/5/embed-config").then(function (reply) { 
 """
 
 
-def _page(call: Call, prefix: str, pattern: _Pattern) -> str:
-    home = f"{call.base}/{prefix}"
-    box = _box(home, pattern.nonce)
+def _page(call: Call, pattern: _Pattern) -> str:
     script = f"<script>{_TOOLS}</script>\n<script>{pattern.script}</script>\n"
     text = document(
-        home=home,
+        home=call.home,
         path=call.path.strip("/"),
         title="Scripted",
         post_id=77,
-        content=(box if pattern.has_box else "") + pattern.extra,
-        head="",
+        content=pattern.content,
         footer=script if pattern.script else "",
     )
     parts = urlsplit(call.base)
     host = "127.0.0.1" if parts.hostname == "localhost" else "localhost"
     names = {
-        "AJAX": f"{home}/wp-admin/admin-ajax.php",
-        "ELSEWHERE": f"{parts.scheme}://{host}:{parts.port}/{prefix}",
-        "HOME": home,
+        "MARKUP": _box(call.home, pattern.nonce),
+        "AJAX": f"{call.home}/{AJAX}",
+        "ELSEWHERE": call.home.replace(parts.hostname or "", host),
+        "HOME": call.home,
         "BASE": call.base,
-        "BOX": base64.b64encode(_box(home, "NONCE").encode()).decode(),
+        "BOX": base64.b64encode(_box(call.home, "NONCE").encode()).decode(),
     }
     for name, value in names.items():
         text = text.replace(name, value)

@@ -14,21 +14,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chatgptt.demo.app import Demo
-from chatgptt.demo.state import DemoState
+from chatgptt.demo.state import DemoState, LoggedRequest
 from chatgptt.demo.stream import HANG_UP, Hangup
-
-if TYPE_CHECKING:
-    from chatgptt.demo.request_log import LoggedRequest
 
 BACKLOG = 2048
 """Connections that may wait to be accepted: a test of concurrency opens more than a thousand at once."""
-
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays open, as with nginx. Clients close theirs earlier."""
@@ -49,7 +44,7 @@ class DemoSite:
     @property
     def requests(self) -> list[LoggedRequest]:
         """All requests since the start or the last `clear`, in the order of their arrival."""
-        return self._state.log.snapshot()
+        return self._state.requests()
 
     @property
     def messages(self) -> list[LoggedRequest]:

@@ -1,16 +1,44 @@
-"""The state that all the demo's sites share: a clock, a secret, the request log, and data of visitors."""
+"""The state that all the demo's sites share: a clock, a secret, the log of requests, and data of visitors."""
 
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chatgptt.demo.model import Turn
 from chatgptt.demo.nonces import Nonces
-from chatgptt.demo.request_log import RequestLog
+
+_KEPT = 100_000
+"""Requests in the log. The oldest go first, so that a demo that runs for days stays small."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LoggedRequest:
+    """One request as the demo received it, and the state of its reply.
+
+    Attributes:
+        method: in upper case.
+        path: decoded, without the query.
+        params: the query string; of a repeated name the last value, as in PHP.
+        fields: the fields of a urlencoded or multipart body.
+        headers: names in lower case.
+        at: its arrival, in Unix seconds of the demo's clock.
+        status: None until the reply begins. It stays None if the connection is dropped before.
+        sent_bytes: bytes of the reply's body that the connection has taken so far.
+        message: the message that the made-up AI got; None if this request has not reached it.
+    """
+
+    method: str
+    path: str
+    params: dict[str, str]
+    fields: dict[str, str]
+    headers: dict[str, str]
+    at: float
+    status: int | None = None
+    sent_bytes: int = 0
+    message: str | None = None
 
 
 class Clock:
@@ -19,18 +47,14 @@ class Clock:
     def __init__(self, base: Callable[[], float]) -> None:
         self._base = base
         self._ahead = 0.0
-        self._lock = threading.Lock()
 
     def __call__(self) -> float:
         """Seconds since the epoch."""
-        with self._lock:
-            ahead = self._ahead
-        return self._base() + ahead
+        return self._base() + self._ahead
 
     def advance(self, seconds: float) -> None:
         """Moves the clock forward."""
-        with self._lock:
-            self._ahead += seconds
+        self._ahead += seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +67,17 @@ class PendingMessage:
 
 @dataclass(slots=True)
 class VisitorMemory:
-    """What the sites remember of their visitors. Each key begins with the site's prefix."""
+    """What the sites remember of their visitors. Each key begins with the site's prefix.
+
+    Attributes:
+        counts: how often something happened: messages against a quota, events whose first times differ.
+        pending: 2.x messages by their cache key.
+        conversations: those of 2.x by bot, conversation and session; 1.x assistants' threads by thread id.
+    """
 
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    """How often something happened: messages against a quota, events whose first times differ."""
     pending: dict[tuple[str, str], PendingMessage] = field(default_factory=dict)
-    """2.x messages by their cache key."""
     conversations: defaultdict[tuple[str, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
-    """2.x conversations by bot, conversation and session; 1.x assistants' threads by thread id."""
 
     def is_among_first(self, limit: int, *key: str) -> bool:
         """Counts one more of `key`, and says whether it is one of the first `limit`."""
@@ -64,13 +91,17 @@ class DemoState:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = Clock(clock)
         self.started_at = self.clock()
-        self.log = RequestLog()
+        self.log: deque[LoggedRequest] = deque(maxlen=_KEPT)
         self.memory = VisitorMemory()
         self._secret = secrets.token_bytes(32)
 
     def nonces(self, prefix: str) -> Nonces:
         """The nonces of the installation at this prefix. No other installation accepts them."""
         return Nonces(self._secret + prefix.encode())
+
+    def requests(self) -> list[LoggedRequest]:
+        """The log as it is now, for every thread; later changes do not reach this list."""
+        return [replace(request) for request in list(self.log)]
 
     def clear(self) -> None:
         """Empties the log and forgets the visitors. The clock and the page caches stay as they are."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from starlette.responses import Response
 
-from chatgptt.demo.request_log import LogEntry
+from chatgptt.demo.state import LoggedRequest
 
 AJAX_HEADERS = {
     "x-robots-tag": "noindex",
@@ -29,51 +29,41 @@ JSON_HEADERS = {**AJAX_HEADERS, "content-type": "application/json; charset=UTF-8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request as a site gets it."""
+    """A request as a site gets it.
 
-    method: str
+    Attributes:
+        logged: the request, in the log. The site notes in it which message the AI gets.
+        base: scheme and host of the request.
+        home: the address of the site, without a slash at the end.
+        path: below `home`, without a slash in front.
+        cookies: by their name.
+    """
+
+    logged: LoggedRequest
     base: str
-    """Scheme and host of the request."""
+    home: str
     path: str
-    """Below the site's prefix, without a slash in front."""
-    params: Mapping[str, str]
-    fields: Mapping[str, str]
-    headers: Mapping[str, str]
     cookies: Mapping[str, str]
-    now: float
-    entry: LogEntry
-    """Its log entry, which notes the message that the AI gets."""
 
     @property
     def request(self) -> dict[str, str]:
         """PHP's $_REQUEST: the query, overridden by the body."""
-        return {**self.params, **self.fields}
+        return {**self.logged.params, **self.logged.fields}
 
 
 @dataclass(frozen=True, slots=True)
-class IndexLine:
-    """One line of the index page."""
+class Site:
+    """A site of the demo.
 
-    path: str
-    about: str
+    Attributes:
+        prefix: the beginning of its paths, without a slash at either end.
+        pages: for the index, by their path what they show.
+        answer: the reply to a request below the prefix.
+    """
 
-
-class PrefixSite(Protocol):
-    """A site of the demo: it answers all requests below its prefix."""
-
-    @property
-    def prefix(self) -> str:
-        """Without a slash at either end."""
-        ...
-
-    @property
-    def index_lines(self) -> list[IndexLine]:
-        """Its pages."""
-        ...
-
-    def answer(self, call: Call, /) -> Awaitable[Response]:
-        """The reply to a request below the prefix."""
-        ...
+    prefix: str
+    pages: Mapping[str, str]
+    answer: Callable[[Call], Awaitable[Response]]
 
 
 def php_json(value: object, *, unescaped_unicode: bool = False) -> str:
@@ -91,8 +81,7 @@ def slashed(text: str) -> str:
 
 def ajax_json(value: object, status: int = 200, *, before: str = "") -> Response:
     """A reply of admin-ajax.php in JSON, behind the text `before`."""
-    body = before + php_json(value)
-    return Response(body, status, JSON_HEADERS)
+    return Response(before + php_json(value), status, JSON_HEADERS)
 
 
 def ajax_text(body: str, status: int) -> Response:
@@ -119,26 +108,20 @@ def critical_error() -> Response:
 def is_cached(cache: Literal["no", "soft", "hard"], call: Call) -> bool:
     """Whether a page cache answers. A soft one passes queries and `Cache-Control: no-cache` on."""
     if cache == "soft":
-        return not call.params and "no-cache" not in call.headers.get("cache-control", "")
+        return not call.logged.params and "no-cache" not in call.logged.headers.get("cache-control", "")
     return cache == "hard"
 
 
-def rest(call: Call, namespaces: list[str]) -> Response:
+def rest(call: Call, namespaces: tuple[str, ...]) -> Response:
     """The REST API: its list of namespaces, and an error for every other route."""
+    kind = {"content-type": "application/json; charset=UTF-8"}
     if call.path.strip("/") == "wp-json":
-        found: object = {
-            "name": "Demo",
-            "url": call.base,
-            "namespaces": ["oembed/1.0", "wp/v2", *namespaces],
-            "routes": {},
-        }
-        return Response(php_json(found), 200, {"content-type": "application/json; charset=UTF-8"})
-    missing = {
-        "code": "rest_no_route",
-        "message": "No route was found matching the URL and request method.",
-        "data": {"status": 404},
-    }
-    return Response(php_json(missing), 404, {"content-type": "application/json; charset=UTF-8"})
+        listed = ["oembed/1.0", "wp/v2", *namespaces]
+        found = {"name": "Demo", "url": call.base, "namespaces": listed, "routes": {}}
+        return Response(php_json(found), 200, kind)
+    message = "No route was found matching the URL and request method."
+    missing = {"code": "rest_no_route", "message": message, "data": {"status": 404}}
+    return Response(php_json(missing), 404, kind)
 
 
 def asset(path: str) -> Response:
@@ -154,7 +137,7 @@ def document(
     title: str,
     post_id: int | None,
     content: str,
-    head: str,
+    head: str = "",
     footer: str,
     is_bare: bool = False,
 ) -> str:
@@ -163,23 +146,29 @@ def document(
     `post_id` None stands for the theme's 404 page. A bare page is a template for landing pages: nothing
     stands around its content.
     """
-    url = f"{home}/{path}/" if path else f"{home}/"
-    if post_id is None:
-        body_class, article = "error404 wp-embed-responsive no-js", content
-    else:
+    title = html.escape(title)
+    body_class, article = "error404 wp-embed-responsive no-js", content
+    if post_id is not None:
         body_class = f"{'' if path else 'home '}page-template-default page page-id-{post_id} singular no-js"
-        article = (
-            f'<article id="post-{post_id}" class="post-{post_id} page type-page status-publish hentry">\n'
-            f'<header class="entry-header"><h1 class="entry-title">{html.escape(title)}</h1></header>\n'
-            f'<div class="entry-content">\n{content}\n</div>\n</article>'
-        )
-    body = f'<div class="entry-content">\n{content}\n</div>\n' if is_bare else _framed(home, article)
-    return f"""<!doctype html>
+        article = _ARTICLE.format(post_id=post_id, title=title, content=content)
+    bare = f'<div class="entry-content">\n{content}\n</div>\n'
+    return _DOCUMENT.format(
+        home=home,
+        url=f"{home}/{path}/" if path else f"{home}/",
+        title=title,
+        head=head,
+        body_class=body_class,
+        body=bare if is_bare else _THEME.format(home=home, article=article),
+        footer=footer,
+    )
+
+
+_DOCUMENT = """<!doctype html>
 <html lang="en-US">
 <head>
 	<meta charset="UTF-8" />
 	<meta name="viewport" content="width=device-width, initial-scale=1" />
-	<title>{html.escape(title)} &#8211; Demo</title>
+	<title>{title} &#8211; Demo</title>
 <link rel="alternate" type="application/rss+xml" title="Demo &raquo; Feed" href="{home}/feed/" />
 <link rel='stylesheet' id='demo-style-css' href='{home}/wp-content/themes/demo/style.css' media='all' />
 {head}<script src='{home}/wp-includes/js/jquery/jquery.min.js?ver=3.6.1' id='jquery-core-js'></script>
@@ -192,10 +181,7 @@ def document(
 </body>
 </html>
 """
-
-
-def _framed(home: str, article: str) -> str:
-    return f"""<div id="page" class="site">
+_THEME = """<div id="page" class="site">
 	<a class="skip-link screen-reader-text" href="#content">To the content</a>
 	<header id="masthead" class="site-header"><p class="site-title"><a href="{home}/">Demo</a></p></header>
 	<div id="content" class="site-content">
@@ -209,3 +195,9 @@ def _framed(home: str, article: str) -> str:
 	<footer id="colophon" class="site-footer"><p>Everything here is made up.</p></footer>
 </div>
 """
+_ARTICLE = """<article id="post-{post_id}" class="post-{post_id} page type-page status-publish hentry">
+<header class="entry-header"><h1 class="entry-title">{title}</h1></header>
+<div class="entry-content">
+{content}
+</div>
+</article>"""

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 
-from chatgptt.demo.aipkit.boxes import Version
+from chatgptt.demo.installation import Version
 from chatgptt.demo.model import Fail, Note, Step, Wait
 from chatgptt.demo.stream import Hangup, Pieces
 from chatgptt.demo.wordpress import php_json

@@ -13,7 +13,6 @@ import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
@@ -26,8 +25,9 @@ from chatgptt.demo.aipkit.answers import (
     refusal_stream,
     stream_headers,
 )
-from chatgptt.demo.aipkit.pages import BOTS, NONCE, Setup
+from chatgptt.demo.aipkit.boxes import BOTS
 from chatgptt.demo.front import PHP_WARNING, reply_before_plugin
+from chatgptt.demo.installation import Setup
 from chatgptt.demo.model import (
     ParsedMessage,
     Turn,
@@ -40,30 +40,32 @@ from chatgptt.demo.state import DemoState, PendingMessage
 from chatgptt.demo.stream import Hangup, Stream, broken, shaped
 from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, critical_error, not_an_action, php_json
 
-KEY_LIFE = 60.0
+NONCE = "aipkit_frontend_chat_nonce"
+"""The one nonce action of all bots and all chat requests."""
+
+_KEY_LIFE = 60.0
 """Seconds between the two requests of a message."""
 
 MOST_PENDING = 10_000
 """Messages that wait for their second request. The oldest are dropped first."""
 
-REMEMBERED = 15
+_REMEMBERED = 15
 """Messages of a conversation that reach the model again."""
 
-NO_SUCH_KEY = "Message not found in cache."
+_LETTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """Why the site does not ask the AI."""
+class _Refused:
+    """Why the site does not ask the AI. The status is that of the non-streaming action; a stream says 200."""
 
     text: str
     status: int = 400
-    """Of the non-streaming action; a stream says 200."""
     is_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedMessage:
+class _Accepted:
     """A message that passed the checks and was added to its conversation."""
 
     message: ParsedMessage
@@ -77,134 +79,186 @@ class AcceptedMessage:
 
 async def answer_action(call: Call, setup: Setup, state: DemoState) -> Response:
     """The reply to a request for admin-ajax.php."""
+    request = _Request(call, setup, state)
     match call.request.get("action", ""):
         case "aipkit_cache_sse_message":
-            return _hold(call, setup, state)
+            return request.hold()
         case "aipkit_frontend_chat_stream":
-            return _stream(call, setup, state)
+            return request.stream()
         case "aipkit_frontend_chat_message" if setup.version < (2, 4, 1):
-            return await _plain(call, setup, state)
+            return await request.answer_at_once()
         case "aipkit_get_frontend_chat_nonce" if setup.version >= (2, 3, 41):
-            if _is_foreign(call, setup) and call.request.get("bot_id"):
-                return _failure("This domain is not permitted to access the chatbot.", "cors_denied", 403)
-            nonce = state.nonces(setup.prefix).make(NONCE, at=call.now)
-            return ajax_json({"success": True, "data": {"nonce": nonce}})
+            return request.make_nonce()
         case _:
             return not_an_action()
 
 
-def _failure(message: str, code: str, status: int) -> Response:
-    return ajax_json({"success": False, "data": {"message": message, "code": code}}, status)
+class _Request:
+    """One request, and what it does."""
+
+    def __init__(self, call: Call, setup: Setup, state: DemoState) -> None:
+        self._call = call
+        self._logged = call.logged
+        self._prefix = setup.prefix
+        self._version = setup.version
+        self._memory = state.memory
+        self._nonces = state.nonces(setup.prefix)
+
+    def make_nonce(self) -> Response:
+        """Gives a nonce out."""
+        if self._is_foreign() and self._call.request.get("bot_id"):
+            return _failure("This domain is not permitted to access the chatbot.", 403, "cors_denied")
+        nonce = self._nonces.make(NONCE, at=self._logged.at)
+        return ajax_json({"success": True, "data": {"nonce": nonce}})
+
+    def hold(self) -> Response:
+        """The first request. All its parameters are in the body."""
+        message = read_message(self._logged.fields.get("message", ""))
+        if (early := reply_before_plugin(message, self._prefix, self._memory)) is not None:
+            return early
+        if self._is_foreign():
+            text = "Embed feature is not available with your current plan."
+            return _failure(text, 403, "embed_not_available")
+        if self._is_rejected(self._logged.fields.get("_ajax_nonce", ""), message, "NONCE"):
+            text = (
+                "Your session has expired or the request is invalid. Please refresh the page and try again."
+            )
+            return _failure(text, 403, "nonce_failure_cache_sse")
+        if message.text.strip() in ("", "0"):  # what PHP takes for empty
+            text = "Data to cache (message or image) cannot be empty."
+            return _failure(text, 400, "empty_data_to_cache")
+        pending = self._memory.pending
+        if len(pending) >= MOST_PENDING:
+            pending.pop(next(iter(pending)), None)
+        key = "aipkit_sse_" + "".join(secrets.choice(_LETTERS) for _ in range(32))
+        pending[self._prefix, key] = PendingMessage(message.text, self._logged.at)
+        before = PHP_WARNING if message.word == "PHPWARNING" else ""
+        return ajax_json({"success": True, "data": {"cache_key": key}}, before=before)
+
+    def stream(self) -> Response:
+        """The second request. Its parameters are in the query; the nonce alone may be in a body."""
+        found: ParsedMessage | _Accepted | _Refused = self._fetch()
+        if isinstance(found, ParsedMessage):
+            found = self._check(found, self._logged.params)
+        headers, at = stream_headers(self._version), self._logged.at
+        if isinstance(found, _Refused):
+            error: dict[str, object] = {"error": found.text}
+            if found.is_quota and self._version >= (2, 4, 5):
+                action = {"label": "More", "url": "https://example.org/more", "variant": "primary"}
+                error["quota_notice"] = {"type": "quota_notice", "message": found.text, "actions": [action]}
+            return Stream(refusal_stream(error, version=self._version, at=at), headers=headers)
+        message = found.message
+        self._logged.message = message.text
+        pieces = answer_stream(
+            answer_steps(message, found.prompt),
+            version=self._version,
+            at=at,
+            word=message.word,
+            on_finish=found.add_answer,
+        )
+        return Stream(shaped(pieces, message.word, message.number), headers=headers)
+
+    async def answer_at_once(self) -> Response:
+        """The one request of a bot that prefers not to stream, up to 2.4.0."""
+        fields = self._logged.fields
+        message = read_message(fields.get("message", ""))
+        if (early := reply_before_plugin(message, self._prefix, self._memory)) is not None:
+            return early
+        if self._is_rejected(fields.get("_ajax_nonce", ""), message, "NONCE"):
+            return _failure("Security check failed. Please refresh the page and try again.", 403)
+        for name, text in (("bot_id", "Bot ID"), ("conversation_uuid", "Conversation ID")):
+            if not fields.get(name):
+                return _failure(f"{text} is required.", 400)
+        if message.text.strip() in ("", "0"):
+            return _failure("Message or image cannot be empty.", 400)
+        if _bot_id(fields) is None:
+            return critical_error()  # the intended refusal is never reached
+        accepted = self._check(message, fields)
+        if isinstance(accepted, _Refused):
+            return _failure(accepted.text, accepted.status)
+        self._logged.message = message.text
+        return await _answer_in_json(accepted)
+
+    def _fetch(self) -> ParsedMessage | _Refused:
+        """The message of the first request. Its key works no second time."""
+        params = self._logged.params
+        nonce = params.get("_ajax_nonce") or self._logged.fields.get("_ajax_nonce", "")
+        key = params.get("cache_key", "")
+        pending = self._memory.pending.get((self._prefix, key))
+        message = read_message(pending.text if pending else "")
+        if self._is_foreign():
+            return _Refused(text="This domain is not permitted to access the chatbot.")
+        if self._is_rejected(nonce, message, "NONCESTREAM"):
+            return _Refused(text="Security check failed. Please refresh the page and try again.")
+        if not key:
+            return _Refused(text="Message cache key is missing.")
+        self._memory.pending.pop((self._prefix, key), None)
+        if pending is None or self._is_scripted(message, "KEYLOST"):
+            return _Refused(text="Message not found in cache.")
+        if self._logged.at - pending.at > _KEY_LIFE or self._is_scripted(message, "KEYEXPIRED"):
+            return _Refused(text="Cached message has expired.")
+        return message
+
+    def _check(self, message: ParsedMessage, request: Mapping[str, str]) -> _Accepted | _Refused:
+        """The plugin's checks, in its order. They add an accepted message to its conversation."""
+        bot_id = _bot_id(request)
+        conversation = re.sub(r"[^a-z0-9_-]", "", request.get("conversation_uuid", "").lower())
+        session = request.get("session_id", "")
+        if _has_stream_context(message.text):
+            return _Refused(text="Unsupported stream context.")
+        if bot_id is None or BOTS[bot_id].is_draft:
+            return _Refused(text="Invalid chatbot specified.")
+        if not conversation:
+            return _Refused(text="Conversation ID is missing.")
+        if not session:
+            return _Refused(text="Session ID is missing for guest.")
+        if not BOTS[bot_id].allows_guests or message.word == "GUESTS":
+            return _Refused(text="Access disabled for guests.", status=403)
+        used, quota = (self._prefix, "quota", str(bot_id), session), BOTS[bot_id].quota
+        if message.word == "QUOTA" or (quota is not None and self._memory.counts[used] >= quota):
+            noun = "quota" if self._version >= (2, 3, 94) else "token limit"
+            text = f"You have reached your {noun} for this period."
+            return _Refused(text=text, status=429, is_quota=True)
+        if message.word in _REFUSALS:
+            return _REFUSALS[message.word]
+        if len(conversation) > 36 or len(session) > 64:  # the columns of the log
+            return _Refused(text="Failed to log user message.", status=500)
+        self._memory.counts[used] += 1
+        turns = self._memory.conversations[self._prefix, str(bot_id), conversation, session]
+        system, own = Turn("system", "Answer as the demo would."), Turn("user", message.text)
+        prompt = [system, *turns[-_REMEMBERED:], own]
+        turns.append(Turn("user", _stored(message.text)))
+        return _Accepted(message=message, turns=turns, prompt=prompt)
+
+    def _is_foreign(self) -> bool:
+        """Whether a page of another site sent it, in versions that check it. Ports do not count."""
+        origin = self._logged.headers.get("origin")
+        if origin is None or self._version < (2, 3, 31):
+            return False
+        theirs, own = urlsplit(origin), urlsplit(self._call.base)
+        return (theirs.scheme, theirs.hostname) != (own.scheme, own.hostname)
+
+    def _is_rejected(self, nonce: str, message: ParsedMessage, word: str) -> bool:
+        """Whether the nonce is wrong, or the scripted word says so."""
+        is_good = self._nonces.is_good(nonce, NONCE, at=self._logged.at)
+        return not is_good or self._is_scripted(message, word)
+
+    def _is_scripted(self, message: ParsedMessage, word: str) -> bool:
+        """Whether the message begins with `word`, or comes for the first time and begins with `word`ONCE."""
+        if message.word == f"{word}ONCE":
+            return self._memory.is_among_first(1, self._prefix, message.word, message.text)
+        return message.word == word
 
 
-def _is_foreign(call: Call, setup: Setup) -> bool:
-    """Whether a page of another site sent it, in versions that check it. Ports do not count."""
-    origin = call.headers.get("origin")
-    if origin is None or setup.version < (2, 3, 31):
-        return False
-    theirs, own = urlsplit(origin), urlsplit(call.base)
-    return (theirs.scheme, theirs.hostname) != (own.scheme, own.hostname)
+_REFUSALS = {
+    "BANIP": _Refused(text="Access from your IP address has been blocked.", status=403),
+    "BANWORD": _Refused(text="Sorry, your message could not be sent as it contains prohibited words."),
+    "MODERATION": _Refused(text="Your message was flagged by the moderation system and could not be sent."),
+}
 
 
-def _is_good(nonce: str, call: Call, setup: Setup, state: DemoState) -> bool:
-    return state.nonces(setup.prefix).is_good(nonce, NONCE, at=call.now)
-
-
-def _is_scripted(message: ParsedMessage, word: str, setup: Setup, state: DemoState) -> bool:
-    """Whether the message begins with `word`, or comes for the first time and begins with `word`ONCE."""
-    if message.word == f"{word}ONCE":
-        return state.memory.is_among_first(1, setup.prefix, message.word, message.text)
-    return message.word == word
-
-
-def _hold(call: Call, setup: Setup, state: DemoState) -> Response:
-    """The first request. All its parameters are in the body."""
-    message = read_message(call.fields.get("message", ""))
-    if (early := reply_before_plugin(message, setup.prefix, state.memory)) is not None:
-        return early
-    if _is_foreign(call, setup):
-        text = "Embed feature is not available with your current plan."
-        return _failure(text, "embed_not_available", 403)
-    nonce = call.fields.get("_ajax_nonce", "")
-    if not _is_good(nonce, call, setup, state) or _is_scripted(message, "NONCE", setup, state):
-        text = "Your session has expired or the request is invalid. Please refresh the page and try again."
-        return _failure(text, "nonce_failure_cache_sse", 403)
-    if message.text.strip() in ("", "0"):  # what PHP takes for empty
-        text = "Data to cache (message or image) cannot be empty."
-        return _failure(text, "empty_data_to_cache", 400)
-    pending = state.memory.pending
-    if len(pending) >= MOST_PENDING:
-        pending.pop(next(iter(pending)), None)
-    letters = string.ascii_letters + string.digits
-    key = "aipkit_sse_" + "".join(secrets.choice(letters) for _ in range(32))
-    pending[setup.prefix, key] = PendingMessage(message.text, call.now)
-    before = PHP_WARNING if message.word == "PHPWARNING" else ""
-    return ajax_json({"success": True, "data": {"cache_key": key}}, before=before)
-
-
-def _stream(call: Call, setup: Setup, state: DemoState) -> Response:
-    """The second request. Its parameters are in the query; the nonce alone may be in a body."""
-    fetched = _fetch(call, setup, state)
-    found = _check(fetched, call.params, setup, state) if isinstance(fetched, ParsedMessage) else fetched
-    headers = stream_headers(setup.version)
-    if isinstance(found, Refused):
-        error: dict[str, object] = {"error": found.text}
-        if found.is_quota and setup.version >= (2, 4, 5):
-            action = {"label": "More", "url": "https://example.org/more", "variant": "primary"}
-            error["quota_notice"] = {"type": "quota_notice", "message": found.text, "actions": [action]}
-        return Stream(refusal_stream(error, version=setup.version, at=call.now), headers=headers)
-    message = found.message
-    call.entry.set_message(message.text)
-    pieces = answer_stream(
-        answer_steps(message, found.prompt),
-        version=setup.version,
-        at=call.now,
-        word=message.word,
-        on_finish=found.add_answer,
-    )
-    return Stream(shaped(pieces, message.word, message.number), headers=headers)
-
-
-def _fetch(call: Call, setup: Setup, state: DemoState) -> ParsedMessage | Refused:
-    """The message of the first request. Its key works no second time."""
-    nonce = call.params.get("_ajax_nonce") or call.fields.get("_ajax_nonce", "")
-    key = call.params.get("cache_key", "")
-    pending = state.memory.pending.get((setup.prefix, key))
-    message = read_message(pending.text if pending else "")
-    if _is_foreign(call, setup):
-        return Refused(text="This domain is not permitted to access the chatbot.")
-    if not _is_good(nonce, call, setup, state) or _is_scripted(message, "NONCESTREAM", setup, state):
-        return Refused(text="Security check failed. Please refresh the page and try again.")
-    if not key:
-        return Refused(text="Message cache key is missing.")
-    state.memory.pending.pop((setup.prefix, key), None)
-    if pending is None or _is_scripted(message, "KEYLOST", setup, state):
-        return Refused(text=NO_SUCH_KEY)
-    if call.now - pending.at > KEY_LIFE or _is_scripted(message, "KEYEXPIRED", setup, state):
-        return Refused(text="Cached message has expired.")
-    return message
-
-
-async def _plain(call: Call, setup: Setup, state: DemoState) -> Response:
-    """The one request of a bot that prefers not to stream, up to 2.4.0."""
-    fields = call.fields
-    message = read_message(fields.get("message", ""))
-    if (early := reply_before_plugin(message, setup.prefix, state.memory)) is not None:
-        return early
-    nonce = fields.get("_ajax_nonce", "")
-    if not _is_good(nonce, call, setup, state) or _is_scripted(message, "NONCE", setup, state):
-        return _refusal("Security check failed. Please refresh the page and try again.", 403)
-    for name, text in (("bot_id", "Bot ID"), ("conversation_uuid", "Conversation ID")):
-        if not fields.get(name):
-            return _refusal(f"{text} is required.", 400)
-    if message.text.strip() in ("", "0"):
-        return _refusal("Message or image cannot be empty.", 400)
-    if _bot_id(fields) is None:
-        return critical_error()  # the intended refusal is never reached
-    accepted = _check(message, fields, setup, state)
-    if isinstance(accepted, Refused):
-        return _refusal(accepted.text, accepted.status)
-    call.entry.set_message(message.text)
+async def _answer_in_json(accepted: _Accepted) -> Response:
+    message = accepted.message
     answer = await collect_answer(with_note_texts(answer_steps(message, accepted.prompt), WARNINGS))
     fail = answer.fail
     reply = {
@@ -219,58 +273,18 @@ async def _plain(call: Call, setup: Setup, state: DemoState) -> Response:
     if fail.how in ("close", "reset"):
         return broken(php_json(found).encode(), Hangup(fail.how), JSON_HEADERS)
     if fail.how == "error":
-        return _refusal(f"OpenAI API Error (HTTP {fail.status}): {fail.message}", fail.status)
-    return _refusal(error_text(fail), 503)
+        return _failure(f"OpenAI API Error (HTTP {fail.status}): {fail.message}", fail.status)
+    return _failure(error_text(fail), 503)
 
 
-def _refusal(text: str, status: int) -> Response:
-    return ajax_json({"success": False, "data": {"message": text}}, status)
+def _failure(message: str, status: int, code: str = "") -> Response:
+    data = {"message": message, "code": code} if code else {"message": message}
+    return ajax_json({"success": False, "data": data}, status)
 
 
 def _bot_id(request: Mapping[str, str]) -> int | None:
     text = request.get("bot_id", "")
     return int(text) if text.isascii() and text.isdigit() and int(text) in BOTS else None
-
-
-def _check(
-    message: ParsedMessage, request: Mapping[str, str], setup: Setup, state: DemoState
-) -> AcceptedMessage | Refused:
-    """The plugin's checks, in its order. They add an accepted message to its conversation."""
-    if _has_stream_context(message.text):
-        return Refused(text="Unsupported stream context.")
-    bot_id = _bot_id(request)
-    if bot_id is None or BOTS[bot_id].is_draft:
-        return Refused(text="Invalid chatbot specified.")
-    conversation = re.sub(r"[^a-z0-9_-]", "", request.get("conversation_uuid", "").lower())
-    session = request.get("session_id", "")
-    if not conversation:
-        return Refused(text="Conversation ID is missing.")
-    if not session:
-        return Refused(text="Session ID is missing for guest.")
-    bot = BOTS[bot_id]
-    word = message.word
-    if not bot.allows_guests or word == "GUESTS":
-        return Refused(text="Access disabled for guests.", status=403)
-    used = (setup.prefix, "quota", str(bot_id), session)
-    if word == "QUOTA" or (bot.quota is not None and state.memory.counts[used] >= bot.quota):
-        noun: Literal["quota", "token limit"] = "quota" if setup.version >= (2, 3, 94) else "token limit"
-        return Refused(text=f"You have reached your {noun} for this period.", status=429, is_quota=True)
-    if (refused := _REFUSALS.get(word)) is not None:
-        return refused
-    if len(conversation) > 36 or len(session) > 64:  # the columns of the log
-        return Refused(text="Failed to log user message.", status=500)
-    state.memory.counts[used] += 1
-    turns = state.memory.conversations[setup.prefix, str(bot_id), conversation, session]
-    prompt = [Turn("system", "Answer as the demo would."), *turns[-REMEMBERED:], Turn("user", message.text)]
-    turns.append(Turn("user", _stored(message.text)))
-    return AcceptedMessage(message=message, turns=turns, prompt=prompt)
-
-
-_REFUSALS = {
-    "BANIP": Refused(text="Access from your IP address has been blocked.", status=403),
-    "BANWORD": Refused(text="Sorry, your message could not be sent as it contains prohibited words."),
-    "MODERATION": Refused(text="Your message was flagged by the moderation system and could not be sent."),
-}
 
 
 def _has_stream_context(text: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from chatgptt.demo.front import PHP_WARNING, challenge, reply_before_plugin
+from chatgptt.demo.installation import Setup
 from chatgptt.demo.model import (
     Fail,
     FinishedAnswer,
@@ -29,8 +30,10 @@ from chatgptt.demo.stream import Hangup, Pieces, Stream, after, broken, shaped
 from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, ajax_text, not_an_action, php_json, slashed
 from chatgptt.demo.wpaicg.answers import REFUSAL, assistant_stream, error_text, flag, ordinary_stream
 from chatgptt.demo.wpaicg.boxes import BoxKind
-from chatgptt.demo.wpaicg.pages import BOTS, NONCE, Bot, Setup
 from chatgptt.demo.wpaicg.sanitising import read_history, sanitised
+
+NONCE = "wpaicg-chatbox"
+"""The one action of all boxes and of the script."""
 
 ACTIONS: dict[str, BoxKind] = {
     "wpaicg_chat_shortcode_message": "shortcode",
@@ -59,6 +62,35 @@ FLAGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bot:
+    """A bot: its settings on the server, and the values that its page shows.
+
+    `quota` is in messages for each visitor; None is no limit.
+    """
+
+    name: str
+    page_streams: bool = True
+    server_streams: bool = True
+    is_assistant: bool = False
+    is_google: bool = False
+    quota: int | None = None
+
+
+BOTS: dict[int, Bot] = {
+    0: Bot(name="the default bot"),
+    4: Bot(name="a bot that doesn't stream", page_streams=False, server_streams=False),
+    5: Bot(name="a custom bot"),
+    7: Bot(name="an assistant", is_assistant=True),
+    8: Bot(
+        name="an assistant that doesn't stream", is_assistant=True, page_streams=False, server_streams=False
+    ),
+    9: Bot(name="a bot with a quota", quota=2),
+    10: Bot(name="a Google bot", server_streams=False, is_google=True),
+    11: Bot(name="a widget's bot whose page is wrong about it", page_streams=False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A message that passed the checks, with everything that its answer depends on."""
 
@@ -74,7 +106,7 @@ class Question:
 async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: str) -> Response:
     """The reply to a request for admin-ajax.php. Its nonce must have been made for `user`."""
     # $_REQUEST up to 1.8.90, $_POST after that.
-    fields = call.request if setup.version < (1, 8, 91) else dict(call.fields)
+    fields = call.request if setup.version < (1, 8, 91) else call.logged.fields
     message = read_message(_message(fields.get("message", ""), setup))
     if setup.message_challenge is not None:
         return challenge(setup.message_challenge)
@@ -84,7 +116,7 @@ async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: st
     if kind is None:
         return not_an_action()
     nonce = call.request.get("_wpnonce", "")
-    is_good = state.nonces(setup.prefix).is_good(nonce, NONCE, at=call.now, user=user)
+    is_good = state.nonces(setup.prefix).is_good(nonce, NONCE, at=call.logged.at, user=user)
     if not is_good or _is_scripted_rejection(message, setup, state):
         return _rejected(call, setup)
     if message.text in ("", "0"):  # what PHP takes for empty
@@ -96,10 +128,12 @@ async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: st
     before = PHP_WARNING if message.word == "PHPWARNING" else ""
     if (refused := _refused(question, setup, state, before)) is not None:
         return refused
-    call.entry.set_message(message.text)
+    call.logged.message = message.text
     is_assistant = question.bot.is_assistant and setup.version >= (1, 8, 95)
     if question.bot.server_streams:
-        pieces = (_assistant_pieces if is_assistant else _ordinary_pieces)(question, setup, state, call.now)
+        pieces = (_assistant_pieces if is_assistant else _ordinary_pieces)(
+            question, setup, state, call.logged.at
+        )
         return _stream(question, pieces, before, is_assistant=is_assistant)
     if is_assistant:
         return await _assistant_json(question, setup, state)
@@ -124,7 +158,7 @@ def _rejected(call: Call, setup: Setup) -> Response:
     if setup.version < (1, 8, 91):
         return ajax_json({"status": "error", "msg": "Nonce verification failed"})
     text = "The link you followed has expired."
-    referer = call.headers.get("referer", "")
+    referer = call.logged.headers.get("referer", "")
     if referer.startswith(call.base + "/"):
         text += f'</p><p><a href="{referer}">Please try again.</a>'
     return ajax_text(text, 403)

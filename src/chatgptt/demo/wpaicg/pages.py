@@ -2,95 +2,14 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from starlette.responses import Response
 
-from chatgptt.demo.optimisers import Wrapping, params_html
-from chatgptt.demo.wordpress import document
-from chatgptt.demo.wpaicg.boxes import Box, BoxKind, Version, box_html, widget_html
-
-NONCE = "wpaicg-chatbox"
-"""The one action of all boxes and of the script."""
-
-ELSEWHERE = "https://collector.example/wp-admin/admin-ajax.php"
-"""An address on another host, to which the client must never post."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bot:
-    """A bot: its settings on the server, and the values that its page shows."""
-
-    name: str
-    page_streams: bool = True
-    server_streams: bool = True
-    is_assistant: bool = False
-    is_google: bool = False
-    quota: int | None = None
-    """Messages for each visitor; None is no limit."""
-
-
-BOTS: dict[int, Bot] = {
-    0: Bot(name="the default bot"),
-    4: Bot(name="a bot that doesn't stream", page_streams=False, server_streams=False),
-    5: Bot(name="a custom bot"),
-    7: Bot(name="an assistant", is_assistant=True),
-    8: Bot(
-        name="an assistant that doesn't stream", is_assistant=True, page_streams=False, server_streams=False
-    ),
-    9: Bot(name="a bot with a quota", quota=2),
-    10: Bot(name="a Google bot", server_streams=False, is_google=True),
-    11: Bot(name="a widget's bot whose page is wrong about it", page_streams=False),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page. The defaults are those of a page with one box and nothing wrong."""
-
-    slug: str
-    about: str
-    name: str = ""
-    """Its title, if the slug doesn't make one."""
-    bots: tuple[int, ...] = (0,)
-    """The shortcodes in its content."""
-    widget: int | None = None
-    """The bot of its floating widget."""
-    nonce: Literal["own", "absent", "empty", "placeholder"] = "own"
-    params: Wrapping = "plain"
-    cache: Literal["no", "soft", "hard"] = "no"
-    look: Literal["plain", "minified", "unclosed", "decoy"] = "plain"
-    has_foreign_ajax_url: bool = False
-    script_after_ms: int = 0
-    """On sites whose nonces come by script: the delay."""
-    has_false_start: bool = False
-    """The script sets a wrong nonce first."""
-    since: Version = ()
-
-    @property
-    def title(self) -> str:
-        """The title that people read."""
-        return self.name or self.slug.replace("-", " ").capitalize() or "Front page"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """One installation."""
-
-    prefix: str
-    version: Version
-    about: str = ""
-    pages: tuple[Page, ...]
-    nonces: Literal["printed", "never", "scripted"] = "printed"
-    """`never`: no page has one; `scripted`: only a script on the page gets one."""
-    has_visitor_cookie: bool = False
-    """The guest's nonce is bound to a cookie that each page sets."""
-    encoding: str = "utf-8"
-    """Of the pages, which say UTF-8 whatever it is."""
-    message_challenge: int | None = None
-    """The status of the challenge that comes in place of a reply of admin-ajax.php."""
-
+from chatgptt.demo.installation import AJAX, MakeNonce, Page, Plugin, Setup, hidden_decoys
+from chatgptt.demo.optimisers import COMBINED, params_html, params_script
+from chatgptt.demo.state import DemoState
+from chatgptt.demo.wordpress import Call, ajax_json
+from chatgptt.demo.wpaicg.boxes import Box, BoxKind, box_html, widget_html
+from chatgptt.demo.wpaicg.messages import BOTS, NONCE, answer_message
 
 PAGES = (
     Page(slug="", about="one box in the content, which streams"),
@@ -145,93 +64,86 @@ PAGES = (
 )
 
 
-def site_params(setup: Setup, *, ajax_url: str, nonce: str) -> dict[str, object]:
+def _params(setup: Setup, ajax_url: str, nonce: str) -> dict[str, object]:
     """The content of `wpaicgParams`, on every page of a site, chat or not."""
-    found: dict[str, object] = {"ajax_url": ajax_url}
-    if setup.nonces == "printed":
-        found["search_nonce"] = nonce
-    found |= {"logged_in": "0", "languages": {"source": "Source", "no_result": "Nothing found"}}
-    if setup.version >= (1, 9, 11):
-        found["katex_enabled"] = "0"
-    return found
+    return {
+        "ajax_url": ajax_url,
+        **({"search_nonce": nonce} if setup.nonces == "printed" else {}),
+        "logged_in": "0",
+        "languages": {"source": "Source", "no_result": "Nothing found"},
+        **({"katex_enabled": "0"} if setup.version >= (1, 9, 11) else {}),
+    }
 
 
-def page_html(setup: Setup, page: Page, *, home: str, make_nonce: Callable[[str], str]) -> str:
-    """The page as its theme and plugins print it."""
-    post_id = 9 + setup.pages.index(page)
-    nonce = make_nonce(NONCE)
-    own = {"own": nonce, "absent": None, "empty": "", "placeholder": "0000000000"}[page.nonce]
-
-    def box(kind: BoxKind, bot: int) -> Box:
-        return Box(
-            kind=kind,
-            bot=bot,
-            nonce=own if setup.nonces == "printed" else "",
-            post_id=str(post_id),
-            url=f"{home}/{page.slug}".rstrip("/"),
-            streams=BOTS[bot].page_streams,
-            is_assistant=BOTS[bot].is_assistant,
-            image_nonce=make_nonce("wpaicg-img-nonce"),
+def _boxes(setup: Setup, page: Page, home: str, make_nonce: MakeNonce) -> list[str]:
+    is_closed = page.look != "unclosed"
+    return [
+        box_html(
+            _box("shortcode", bot, setup, page, home, make_nonce),
+            setup.version,
+            minified=page.look == "minified",
+            closed=is_closed,
         )
-
-    minified = page.look == "minified"
-    boxes = [
-        box_html(box("shortcode", bot), setup.version, minified=minified, closed=page.look != "unclosed")
         for bot in page.bots
     ]
-    content = "<p>and some text between,</p>\n".join(boxes) or "<p>Nobody to talk to here.</p>"
-    if page.look == "decoy":
-        content = _decoys_before(home) + content + _decoys_after()
+
+
+def _box(kind: BoxKind, bot: int, setup: Setup, page: Page, home: str, make_nonce: MakeNonce) -> Box:
+    nonces = {"own": make_nonce(NONCE), "absent": None, "empty": "", "placeholder": "0000000000"}
+    return Box(
+        kind=kind,
+        bot=bot,
+        nonce=nonces[page.nonce] if setup.nonces == "printed" else "",
+        post_id=str(setup.post_id(page)),
+        url=f"{home}/{page.slug}".rstrip("/"),
+        streams=BOTS[bot].page_streams,
+        is_assistant=BOTS[bot].is_assistant,
+        image_nonce=make_nonce("wpaicg-img-nonce"),
+    )
+
+
+def _footer(setup: Setup, page: Page | None, home: str, make_nonce: MakeNonce) -> str:
+    ajax_url = f"{home}/{AJAX}" if page is None else page.ajax_url(home)
+    params = _params(setup, ajax_url, make_nonce(NONCE))
+    if page is None:
+        return params_html(params, "plain", home=home) + _scripts(setup, home)
     widget = ""
     if page.widget is not None:
         widget = widget_html(
-            box("widget", page.widget), setup.version, number=100_000 + post_id * 7919, minified=minified
+            _box("widget", page.widget, setup, page, home, make_nonce),
+            setup.version,
+            number=100_000 + setup.post_id(page) * 7919,
+            minified=page.look == "minified",
         )
-    ajax_url = ELSEWHERE if page.has_foreign_ajax_url else f"{home}/wp-admin/admin-ajax.php"
-    params = site_params(setup, ajax_url=ajax_url, nonce=nonce)
-    return document(
-        home=home,
-        path=page.slug,
-        title=page.title,
-        post_id=post_id,
-        content=content,
-        head=_head(setup.version, home),
-        is_bare=page.look == "unclosed",  # elsewhere the theme's own end tags would close them
-        footer=widget
-        + params_html(params, page.params, home=home)
-        + _scripts(setup.version, home)
-        + _late(page),
-    )
+    return widget + params_html(params, page.params, home=home) + _scripts(setup, home) + _late(page)
 
 
-def missing_page(setup: Setup, *, home: str, path: str, make_nonce: Callable[[str], str]) -> str:
-    """The theme's 404 page. Like every page it has the plugin's script in its footer."""
-    params = site_params(setup, ajax_url=f"{home}/wp-admin/admin-ajax.php", nonce=make_nonce(NONCE))
-    return document(
-        home=home,
-        path=html.escape(path.strip("/")),
-        title="Page not found",
-        post_id=None,
-        content="<h1>Nothing is here</h1>\n<p>Maybe a search helps.</p>",
-        head=_head(setup.version, home),
-        footer=params_html(params, "plain", home=home) + _scripts(setup.version, home),
-    )
+async def _answer(call: Call, setup: Setup, state: DemoState, user: str) -> Response | None:
+    """The reply of admin-ajax.php, which also gives late nonces, and the file of an optimiser."""
+    nonce = state.nonces(setup.prefix).make(NONCE, at=call.logged.at, user=user)
+    if call.path == COMBINED:
+        script = params_script(_params(setup, f"{call.home}/{AJAX}", nonce))
+        text = f"/* combined */\n(function(){{window.demoTheme={{}}}})();\n{script}\n"
+        return Response(text, 200, {"content-type": "text/javascript; charset=UTF-8"})
+    if call.path != AJAX:
+        return None
+    if setup.nonces == "scripted" and call.request.get("action") == "demo_late_nonce":
+        return ajax_json({"success": True, "data": {"nonce": nonce}})
+    return await answer_message(call, setup, state, user=user)
 
 
-def _head(version: Version, home: str) -> str:
-    plugin = f"{home}/wp-content/plugins/gpt3-ai-content-generator/public"
-    ver = ".".join(map(str, version))
-    return (
-        f"<link rel='stylesheet' id='wp-ai-content-generator-css' "
-        f"href='{plugin}/css/wp-ai-content-generator-public.css?ver={ver}' media='all' />\n"
-        f"<script src='{plugin}/js/wp-ai-content-generator-public.js?ver={ver}' "
-        "id='wp-ai-content-generator-js'></script>\n"
-    )
+_HEAD = (
+    "<link rel='stylesheet' id='wp-ai-content-generator-css' "
+    "href='{home}/wp-content/plugins/gpt3-ai-content-generator/public"
+    "/css/wp-ai-content-generator-public.css?ver={version}' media='all' />\n"
+    "<script src='{home}/wp-content/plugins/gpt3-ai-content-generator/public"
+    "/js/wp-ai-content-generator-public.js?ver={version}' id='wp-ai-content-generator-js'></script>\n"
+)
 
 
-def _scripts(version: Version, home: str) -> str:
+def _scripts(setup: Setup, home: str) -> str:
     names = {"wpaicg-init": "wpaicg-init", "wpaicg-chat": "wpaicg-chat-script"}
-    if version >= (1, 8, 95):
+    if setup.version >= (1, 8, 95):
         names["marked"] = "wpaicg-markdown-script"
     names["recorder"] = "wpaicg-chat-recorder"
     plugin = f"{home}/wp-content/plugins/gpt3-ai-content-generator/public/js"
@@ -268,27 +180,14 @@ _FAKE = (
     '<div class="wpaicg-chat-shortcode" data-nonce="{0}" data-post-id="99{1}" data-bot-id="9{1}" '
     'data-openai_stream_nav="1" data-type="shortcode"></div>'
 )
+_DECOYS = (
+    hidden_decoys(_FAKE)
+    + '<div class="wpaicg-chat-shortcode-preview" data-nonce="1111111111" data-post-id="997"></div>\n'
+    '<div class="slider" data-config=\'{"botId":98,"nonce":"2222222222"}\'></div>\n'
+    f'<script>var otherParams = {{"ajax_url":"HOME/{AJAX}","search_nonce":"3333333333"}};</script>\n',
+    '<p><a rel="nofollow" class="comment-reply-link" href="#respond" data-commentid="1" '
+    'data-postid="996">Reply</a></p>\n'
+    '<p><button class="wishlist" data-post-id="995" data-nonce="4444444444">Remember</button></p>\n',
+)
 
-
-def _decoys_before(home: str) -> str:
-    return (
-        '<p><button class="like" data-nonce="aaaaaaaaaa" data-post-id="991">Like</button></p>\n'
-        f"<!-- an old box: {_FAKE.format('bbbbbbbbbb', 2)} -->\n"
-        f"<textarea readonly>{_FAKE.format('cccccccccc', 3)}</textarea>\n"
-        f"<template>{_FAKE.format('dddddddddd', 4)}</template>\n"
-        f'<script type="text/template">{_FAKE.format("eeeeeeeeee", 5)}</script>\n'
-        f"<noscript>{_FAKE.format('ffffffffff', 6)}</noscript>\n"
-        '<div class="wpaicg-chat-shortcode-preview" data-nonce="1111111111" data-post-id="997"></div>\n'
-        '<div class="gallery" data-config="{broken"></div>\n'
-        '<div class="slider" data-config=\'{"botId":98,"nonce":"2222222222"}\'></div>\n'
-        f'<script>var otherParams = {{"ajax_url":"{home}/wp-admin/admin-ajax.php",'
-        '"search_nonce":"3333333333"};</script>\n'
-    )
-
-
-def _decoys_after() -> str:
-    return (
-        '<p><a rel="nofollow" class="comment-reply-link" href="#respond" data-commentid="1" '
-        'data-postid="996">Reply</a></p>\n'
-        '<p><button class="wishlist" data-post-id="995" data-nonce="4444444444">Remember</button></p>\n'
-    )
+WPAICG = Plugin(generation="1.x", head=_HEAD, decoys=_DECOYS, boxes=_boxes, footer=_footer, answer=_answer)
