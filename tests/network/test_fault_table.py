@@ -50,7 +50,7 @@ PROMPT = 3.0
 """Seconds that all else may take: connections, the policy's own waits, the site's work."""
 OVERTIME = 0.5
 """Seconds by which a call may outlive its `timeout` at most."""
-DRIPPED = 25.0
+DRIPPED = 60.0
 """Seconds that a page or an answer may take one byte at a time: some thousand wake-ups."""
 EARLY = 0.02
 """Seconds by which a timer may fire before its time, by the clock that the test reads."""
