@@ -11,18 +11,18 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypedDict, get_args
+from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, get_args
 from urllib.parse import unquote, urlsplit
 
 import anyio
 
 from chatgptt._arguments import check_folder, check_headers, check_kind, check_seconds
-from chatgptt._conversation import AsyncConversation, add_system, make_question
-from chatgptt._errors import InvalidInputError
+from chatgptt._conversation import AsyncConversation, make_question, read_question
+from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._models import (
     ChatBox,
     MessageInput,
@@ -39,7 +39,6 @@ from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
 from chatgptt.net.loops import running_loop
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
-from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site
@@ -59,6 +58,8 @@ if TYPE_CHECKING:
     from chatgptt.browser.shared import BrowserOptions
     from chatgptt.health.history import History
     from chatgptt.health.report import HealthReport
+
+_Row = TypeVar("_Row", bound=MessageInput | Mapping[str, object])
 
 
 class StateDir(Enum):
@@ -226,16 +227,50 @@ class AsyncClient:
         Raises:
             InvalidInputError: for arguments that cannot work.
         """
-        turns = add_system(read_turns(message), system)
-        check_message(fold(turns))
-        if turns[-1].role == "user":
-            check_message(turns[-1].content)  # 1.x sends it by itself, beside its history
+        turns = read_question(message, system)
         return AsyncReplyStream(
             self._context,
             wanted=self._wanted(bot),
             question=lambda tokens: make_question(turns, tokens, conversation_id=str(uuid.uuid4())),
             timeout=None if timeout is None else check_seconds(timeout),
         )
+
+    def ask_many(
+        self, rows: Iterable[_Row], *, concurrency: int = 2, rate: float | None = None
+    ) -> AsyncGenerator[tuple[_Row, Reply | ChatGpttError]]:
+        """`async for row, reply_or_error in client.ask_many(rows)`: each row once, as its answer comes.
+
+        After a 429 that the client does not wait for, all rows wait. After a challenge, a block or a used-up
+        quota nothing more is sent, and every row left gets that error. Rows are taken as they are needed.
+        Nothing is kept on disk; `chatgptt batch` does that.
+
+        Args:
+            rows: messages as for `ask`, or mappings with `message` and perhaps `system` and `bot`.
+            concurrency: messages under way at once.
+            rate: messages a minute, None for no limit. Not seconds.
+
+        Raises:
+            InvalidInputError: for arguments that cannot work. What goes wrong with a row comes as its error.
+        """
+        from chatgptt._many import Pace, ask_many, check_manners
+
+        check_manners(concurrency, rate)
+        pace = Pace(rate, clock=time.monotonic, sleep=anyio.sleep)
+        return ask_many(rows, self._ask_row, pace, concurrency=concurrency)
+
+    async def _ask_row(self, row: MessageInput | Mapping[str, object]) -> Reply:
+        if not isinstance(row, Mapping):
+            return await self.ask(row)
+        message, system, bot = row.get("message"), row.get("system"), row.get("bot")
+        if not (
+            isinstance(message, str | list)
+            and isinstance(system, str | None)
+            and isinstance(bot, str | int | None)
+        ):
+            raise InvalidInputError(
+                "the row is no message", hint='give {"message": "...", "system": "...", "bot": "..."}'
+            )
+        return await self.ask(message, system=system, bot=bot)
 
     def conversation(self, *, system: str | None = None, bot: str | int | None = None) -> AsyncConversation:
         """A conversation whose messages know the earlier ones.

@@ -10,10 +10,10 @@ import uuid
 
 from chatgptt._arguments import check_kind, check_seconds
 from chatgptt._errors import InvalidInputError
-from chatgptt._models import Question, Reply, Tokens, Turn
+from chatgptt._models import MessageInput, Question, Reply, Tokens, Turn
 from chatgptt._stream import AsyncReplyStream, Context, Turns
 from chatgptt.protocols.generations import PROTOCOLS
-from chatgptt.protocols.prompt import check_message, read_turns
+from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.text import without_surrogates
 from chatgptt.tokens.acquisition import Wanted
 
@@ -110,6 +110,19 @@ def add_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:
     if not system or not system.strip():
         return turns
     return (Turn(role="system", content=without_surrogates(system)), *turns)
+
+
+def read_question(message: MessageInput, system: str | None) -> tuple[Turn, ...]:
+    """The turns of a message or a list of messages that can be sent, a system prompt before them.
+
+    Raises:
+        InvalidInputError: for what cannot be sent, and what a site would refuse.
+    """
+    turns = add_system(read_turns(message), system)
+    check_message(fold(turns))
+    if turns[-1].role == "user":
+        check_message(turns[-1].content)  # 1.x sends it by itself, beside its history
+    return turns
 
 
 def make_question(

@@ -10,11 +10,11 @@ The first client imports what asking needs. Importing `Client` takes half of the
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-from chatgptt._errors import ClosedError
+from chatgptt._errors import ChatGpttError, ClosedError
 from chatgptt._loop_thread import LoopThread
 from chatgptt.sites import DEFAULT_SITE
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from chatgptt._models import ChatBox, Level, MessageInput, Reply
     from chatgptt._stream import AsyncReplyStream
     from chatgptt.health.report import HealthReport
+
+_Value = TypeVar("_Value")
+_Row = TypeVar("_Row", bound="MessageInput | Mapping[str, object]")
 
 
 class Client:
@@ -93,6 +96,23 @@ class Client:
         return ReplyStream(
             self, self._loop, self._client.stream(message, system=system, bot=bot, timeout=timeout)
         )
+
+    def ask_many(
+        self, rows: Iterable[_Row], *, concurrency: int = 2, rate: float | None = None
+    ) -> Iterator[tuple[_Row, Reply | ChatGpttError]]:
+        """`for row, reply_or_error in client.ask_many(rows)`. See AsyncClient.ask_many.
+
+        The rows are taken in the client's thread.
+        """
+        return self._take_all(self._client.ask_many(rows, concurrency=concurrency, rate=rate))
+
+    def _take_all(self, answers: AsyncGenerator[_Value]) -> Iterator[_Value]:
+        try:
+            while (answer := self._loop.run(lambda: anext(answers, None))) is not None:
+                yield answer
+        finally:
+            if not self._loop.is_stopped:
+                self._loop.run(answers.aclose)
 
     def conversation(self, *, system: str | None = None, bot: str | int | None = None) -> Conversation:
         """See AsyncClient.conversation."""

@@ -18,7 +18,18 @@ from chatgptt.cli import streams
 class _Commands(click.Group):
     """The commands, each imported when it is needed. Its name is that of its module."""
 
-    names = ("ask", "chat", "inspect", "health-check", "sites", "record", "replay", "install-browser", "demo")
+    names = (
+        "ask",
+        "chat",
+        "batch",
+        "inspect",
+        "health-check",
+        "sites",
+        "record",
+        "replay",
+        "install-browser",
+        "demo",
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the help."""

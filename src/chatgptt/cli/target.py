@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chatgptt._client import StateDir
+    from chatgptt._client import ClientOptions, StateDir
     from chatgptt._models import Strategy
     from chatgptt._sync import Client
     from chatgptt.browser.shared import BrowserOptions
@@ -49,17 +49,21 @@ def open_client(target: Target) -> Iterator[Client]:
 
     with (
         _served(target) as (page, state_dir),
-        Client(
-            page.site,
-            bot=page.bot,
-            proxy=page.proxy,
-            timeout=page.seconds,
-            strategy=page.strategy,
-            state_dir=state_dir,
-            browser=_browser_options(page),
-        ) as client,
+        Client(page.site, **client_options(page, state_dir)) as client,
     ):
         yield client
+
+
+def client_options(target: Target, state_dir: StateDir | None) -> ClientOptions:
+    """The options of a client for a target with the options of its named site."""
+    return {
+        "bot": target.bot,
+        "proxy": target.proxy,
+        "timeout": target.seconds,
+        "strategy": target.strategy,
+        "state_dir": state_dir,
+        "browser": _browser_options(target),
+    }
 
 
 @contextlib.contextmanager

@@ -1,0 +1,109 @@
+"""The order in which rows are asked: all sites beside each other, each at its own pace.
+
+A site that has to be left keeps its rows: they stay new, and a later run asks them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import anyio
+
+from chatgptt._errors import ChatGpttError
+from chatgptt._many import Pace
+from chatgptt._models import Reply
+from chatgptt.batch.batch import Batch
+from chatgptt.batch.rows import Row
+
+Ask = Callable[[Row], Awaitable[Reply | ChatGpttError]]
+Sender = Callable[[str], AbstractAsyncContextManager[Ask]]
+"""Opens what asks the rows of one origin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What a site is asked to bear: messages at once, and messages a minute, None for no limit."""
+
+    concurrency: int = 2
+    rate: float | None = 10.0
+
+
+class Schedule:
+    """One run over the new rows of a batch.
+
+    Args:
+        batch: the rows.
+        sender: asks them.
+        manners: hold for each site.
+    """
+
+    def __init__(self, batch: Batch, sender: Sender, manners: Manners) -> None:
+        self._batch = batch
+        self._sender = sender
+        self._manners = manners
+        self._stopping = anyio.Event()
+        self.left: dict[str, ChatGpttError] = {}
+        """The sites that were left, by origin, and why."""
+
+    def stop(self) -> None:
+        """Lets no further message leave; those under way are finished."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Asks the rows until all have ended, or the rest cannot be asked now."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for origin in self._batch.journal.origins():
+                    tasks.start_soon(self._ask_site, origin)
+        except anyio.get_cancelled_exc_class():
+            self._batch.settle()
+            raise
+        except BaseExceptionGroup as group:  # of a full disk, say
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            raise error from group
+
+    async def _ask_site(self, origin: str) -> None:
+        pace = Pace(self._manners.rate, clock=time.monotonic, sleep=self._sleep)
+        site = _Site(self._batch, origin)
+        async with self._sender(origin) as ask, anyio.create_task_group() as tasks:
+            for _ in range(self._manners.concurrency):
+                tasks.start_soon(self._work, site, ask, pace)
+        if pace.left is not None:
+            self.left[origin] = pace.left
+
+    async def _work(self, site: _Site, ask: Ask, pace: Pace) -> None:
+        while (row := site.next()) is not None and await pace.take_turn(self._stopping.is_set):
+            self._batch.begin(row)
+            result = await ask(row)
+            if pace.judge(result):
+                self._batch.put_back(row)
+                site.again.append(row)
+            else:
+                self._batch.end(row, result)
+
+    async def _sleep(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._stopping.wait()
+
+
+class _Site:
+    """The new rows of an origin, one after the other."""
+
+    def __init__(self, batch: Batch, origin: str) -> None:
+        self.again: list[Row] = []
+        self._batch = batch
+        self._origin = origin
+        self._reached = -1
+
+    def next(self) -> Row | None:
+        if self.again:
+            return self.again.pop()
+        row = self._batch.journal.next_new(self._origin, self._reached)
+        if row is not None:
+            self._reached = row.number
+        return row

@@ -1,0 +1,149 @@
+"""One run of `chatgptt batch`: its input and clients, Ctrl-C, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from types import FrameType
+from typing import BinaryIO
+
+import anyio
+
+from chatgptt._client import AsyncClient, StateDir
+from chatgptt._errors import InvalidInputError
+from chatgptt.batch.batch import open_batch
+from chatgptt.batch.rows import MAX_LINE_BYTES, Mistake, Reading, Row, guess_form, read_rows
+from chatgptt.batch.schedule import Manners, Schedule
+from chatgptt.batch.sender import asking_clients
+from chatgptt.cli import terminal
+from chatgptt.cli.batch import BatchOptions
+from chatgptt.cli.batch_progress import Summary, showing_progress
+from chatgptt.cli.target import Target, client_options, with_named_site
+from chatgptt.protocols.urls import origin, page_url
+
+
+def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bool) -> int:
+    """Asks the rows that are left, prints the summary, and gives the exit code.
+
+    Raises:
+        InvalidInputError: for an input or an output that cannot be used; nothing was sent.
+        OSError: where the output cannot be written any more.
+    """
+    started = time.monotonic()
+    _make_client(target, target.site)  # for the errors of its options
+    try:
+        with (
+            _open_input(options.source) as file,
+            open_batch(
+                options.output,
+                _read(file, options, target, system),
+                options.format,
+                retries=options.retries,
+                clock=time.time,
+            ) as batch,
+        ):
+            sender = asking_clients(functools.partial(_make_client, target))
+            schedule = Schedule(batch, sender, Manners(concurrency=options.concurrency, rate=options.rate))
+            with showing_progress(batch):
+                is_interrupted = anyio.run(_run, schedule)
+            if options.is_ordered:
+                batch.sort()
+            summary = Summary(batch, schedule.left, options.output, time.monotonic() - started)
+    except sqlite3.Error as error:
+        raise OSError(f"the journal of the output cannot be written: {error}") from error
+    summary.show(as_json=as_json)
+    return 130 if is_interrupted else summary.exit_code
+
+
+async def _run(schedule: Schedule) -> bool:
+    """Runs it; whether Ctrl-C ended it. The first lets no more messages leave, the second cancels."""
+    loop = asyncio.get_running_loop()
+    presses = itertools.count(1)
+    is_interrupted = False
+    with anyio.CancelScope() as scope:
+
+        def press() -> None:
+            nonlocal is_interrupted
+            is_interrupted = True
+            if next(presses) == 1:
+                schedule.stop()
+                terminal.write_diagnosis("finishing the messages under way; Ctrl-C again cancels them\n")
+            else:
+                scope.cancel()
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(press)
+
+        before = signal.signal(signal.SIGINT, on_signal)
+        try:
+            await schedule.run()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return is_interrupted
+
+
+def _make_client(target: Target, site: str) -> AsyncClient:
+    page = with_named_site(replace(target, site=site, bot=""))
+    return AsyncClient(page.site, **client_options(page, StateDir.DEFAULT))
+
+
+# The input
+
+
+@contextlib.contextmanager
+def _open_input(source: str) -> Iterator[BinaryIO]:
+    if source == "-":
+        if sys.stdin is None:
+            raise InvalidInputError("stdin is closed", hint="name the file of the messages")
+        yield sys.stdin.buffer
+        return
+    try:
+        file = open(source, "rb")  # noqa: SIM115 - an error of the block is none of the input
+    except OSError as error:
+        raise InvalidInputError(
+            f"cannot read {source!r}: {error.strerror}", hint="name the file of the messages, or - for stdin"
+        ) from error
+    with file:
+        yield file
+
+
+def _read(file: BinaryIO, options: BatchOptions, target: Target, system: str) -> Iterator[Row | Mistake]:
+    first = file.readline(MAX_LINE_BYTES + 1)
+    rest = iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
+    reading = Reading(
+        form=options.input_format or guess_form(first, options.column),
+        column=options.column or "message",
+        site=target.site,
+        bot=target.bot,
+        system=system,
+        origin_of=_Origins(target),
+    )
+    return read_rows(itertools.chain([first] if first else [], rest), reading)
+
+
+class _Origins:
+    """The origins of sites, each looked up once."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._found: dict[str, str | InvalidInputError] = {}
+
+    def __call__(self, site: str) -> str:
+        if site not in self._found:
+            try:
+                named = with_named_site(replace(self._target, site=site))
+                self._found[site] = origin(page_url(named.site))
+            except InvalidInputError as error:
+                self._found[site] = error
+        found = self._found[site]
+        if isinstance(found, InvalidInputError):
+            raise found
+        return found
