@@ -40,6 +40,7 @@ from chatgptt.tokens.renewal import MessageTokens
 from chatgptt.tokens.store import TokenStore
 
 _log = logging.getLogger("chatgptt.client")
+_progress = logging.getLogger("chatgptt.progress")
 _Value = TypeVar("_Value")
 _dice = random.SystemRandom()
 _LOWER = string.ascii_lowercase + string.digits
@@ -293,6 +294,7 @@ class AsyncReplyStream:
             )
         )
         self._attempts += 1
+        _progress.debug("waiting for the answer")
         while True:
             opened = await self._context.transport.send(
                 step.request, page=tokens.page, deadline=self._deadline, user_agent=tokens.user_agent

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pyte
 import pytest
 
 from chatgptt.cli import main
@@ -127,6 +128,13 @@ class Terminal:
                 start, self._read_up_to = self._read_up_to, self._read_up_to + found.end()
                 return self.seen[start : self._read_up_to]
             assert self._read(end - time.monotonic()), f"{pattern!r} never came after {self.seen!r}"
+
+    def screen(self) -> str:
+        """What a person has seen in the end: all lines that were not erased again."""
+        screen = pyte.HistoryScreen(100, 40, history=10_000)
+        pyte.Stream(screen).feed(self.seen)
+        above = ("".join(row[x].data for x in range(100)) for row in screen.history.top)
+        return "\n".join(line.rstrip() for line in (*above, *screen.display))
 
     def wait_for_end(self) -> int:
         """The exit code; `seen` then has all of its output."""

@@ -159,7 +159,7 @@ def test_a_message_on_a_non_blocking_stdin_is_waited_for(site: DemoSite) -> None
     assert out.endswith(b"You wrote: first and last\n")
 
 
-def run_with(redirections: str, *argv: str, stdin: bytes = b"Hello\n") -> Done:
+def run_with(redirections: str, *argv: str, stdin: bytes = b"") -> Done:
     """The command as a shell starts it with these redirections, in a pipeline on both sides."""
     done = subprocess.run(
         ["/bin/sh", "-c", f'exec "$@" {redirections}', "sh", *COMMAND, *argv],
@@ -299,7 +299,7 @@ def test_control_characters_reach_a_pipe_as_they_are(run: Run, site: DemoSite) -
 
 
 def test_control_characters_never_reach_a_terminal(site: DemoSite) -> None:
-    with on_terminal("ask", "--site", site.page("wpaicg/"), "CONTROL") as terminal:
+    with on_terminal("ask", "--site", site.page("wpaicg/"), "--plain", "CONTROL") as terminal:
         assert terminal.wait_for_end() == 0
     assert r"\x1b[31mred\x1b[0m, \x1b]0;a new title\x07bell, \x9b2Jcleared" in terminal.seen
     assert r"\u202ereversed\u202c, \x00nil." in terminal.seen
@@ -307,7 +307,8 @@ def test_control_characters_never_reach_a_terminal(site: DemoSite) -> None:
 
 
 def test_control_characters_of_errors_and_tables_never_reach_a_terminal(site: DemoSite) -> None:
-    with on_terminal("ask", "--site", site.page("wpaicg/"), "--bot", "\x1b[31m", "Hello") as terminal:
+    argv = ("ask", "--plain", "--site", site.page("wpaicg/"), "--bot", "\x1b[31m", "Hello")
+    with on_terminal(*argv) as terminal:
         assert terminal.wait_for_end() == 1
     assert "error: the page has no bot" in terminal.seen
     assert "\x1b" not in terminal.seen

@@ -150,13 +150,22 @@ def test_words_on_one_line_look_like_no_line_of_ours() -> None:
 @pytest.mark.parametrize("generation", ["1.x", "2.x"])
 def test_an_answer_on_a_terminal(generation: str) -> None:
     with served(answering(f"{EVERYTHING}\n{FINE}", generation)) as page:
-        code, shown = shown_on_terminal("ask", "--site", page, "-v", "Hello")
+        code, shown = shown_on_terminal("ask", "--plain", "--site", page, "-v", "Hello")
     assert code == 0
     assert_safe(shown)
     assert "[bold]b[/bold] [link=http://evil.example/]l[/link] [/] :bomb: [red" in shown
     assert FINE.replace("\n", "\r\n") in shown
     assert "\\x1b[31mred\\x1b[0m" in shown
     assert "\\x1b]8;;http://evil.example/\\x1b\\here" in shown
+
+
+def test_an_answer_in_markdown_on_a_terminal() -> None:
+    entities = "&#x1b;[2J &#x9b;31m &#x202e; [link](http://evil.example/&#x1b;\x1b) ![](x\x07) `\x1b` <b\x1b>"
+    with served(answering(f"{EVERYTHING}\n\n{entities}\n```\n{EVERYTHING}\n```\n| {EVERYTHING} |")) as page:
+        code, shown = shown_on_terminal("ask", "--site", page, "Hello")
+    assert code == 0
+    assert_safe(shown)
+    assert shown.count("\\x1b[31mred\\x1b[0m") >= 2
 
 
 @pytest.mark.parametrize("generation", ["1.x", "2.x"])

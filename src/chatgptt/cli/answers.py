@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from chatgptt.cli import terminal
+from chatgptt.cli.progress import showing_progress
 
 if TYPE_CHECKING:
     from chatgptt._models import Reply
@@ -15,27 +19,72 @@ if TYPE_CHECKING:
 _log = logging.getLogger("chatgptt.cli")
 
 
-def print_answer(answer: ReplyStream, *, is_streamed: bool = True) -> None:
-    """Prints an answer to stdout as it arrives, or at its end; what came before a failure is printed too."""
-    pieces: list[str] = []
-    try:
-        with answer:
-            for piece in answer:
-                pieces.append(piece)
-                if is_streamed:
-                    terminal.write_text(piece, sys.stdout)
-    finally:
-        _end_answer("".join(pieces), is_written=is_streamed)
+def print_answer(
+    answer: ReplyStream,
+    *,
+    is_streamed: bool = True,
+    is_plain: bool = False,
+    pieces: list[str] | None = None,
+) -> None:
+    """Prints an answer to stdout; what came before a failure is printed too.
+
+    Args:
+        answer: the answer, which is not open yet.
+        is_streamed: whether it is printed as it arrives, and not at its end.
+        is_plain: whether a terminal gets the text as it came, too.
+        pieces: gets the pieces, for a caller who wants what came before an interrupt.
+    """
+    pieces = [] if pieces is None else pieces
+    with _writing(is_plain=is_plain) as write:
+        try:
+            with contextlib.ExitStack() as opened:
+                with showing_progress(is_plain=is_plain):
+                    opened.enter_context(answer)
+                    if not is_streamed:
+                        _take(answer, pieces)
+                for piece in answer:
+                    pieces.append(piece)
+                    write(piece)
+        finally:
+            if not is_streamed and pieces:
+                write("".join(pieces))
     if answer.reply is not None:
         _log.info("%s", _describe(answer.reply))
 
 
-def _end_answer(text: str, *, is_written: bool) -> None:
-    rest = "" if is_written else text
-    if text and not text.endswith("\n"):
-        rest += "\n"
-    if rest:
-        terminal.write_text(rest, sys.stdout)
+def _take(answer: ReplyStream, pieces: list[str]) -> None:
+    for piece in answer:
+        pieces.append(piece)  # one by one: what came before a failure counts
+
+
+@contextlib.contextmanager
+def _writing(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
+    """What prints the pieces of an answer, and ends its last line."""
+    if not is_plain and _is_able_terminal():
+        from rich.console import Console
+
+        from chatgptt.cli.markdown import MarkdownWriter
+
+        with MarkdownWriter(Console(highlight=False)) as writer:
+            yield writer.write
+        return
+    last = ""
+
+    def write(piece: str) -> None:
+        nonlocal last
+        last = piece or last
+        terminal.write_text(piece, sys.stdout)
+
+    try:
+        yield write
+    finally:
+        if last and not last.endswith("\n"):
+            terminal.write_text("\n", sys.stdout)
+
+
+def _is_able_terminal() -> bool:
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    return sys.stdout.isatty() and encoding == "utf8" and os.environ.get("TERM") != "dumb"
 
 
 def _describe(reply: Reply) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chatgptt.cli import options, terminal
+from chatgptt.cli.progress import showing_progress
 from chatgptt.cli.target import Target, open_client, with_named_site
 
 if TYPE_CHECKING:
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @options.target(60.0, options.demo, options.replay, options.headed, options.trace)
+@options.plain
 @options.reporting()
-def command(target: Target, as_json: bool) -> None:
+def command(target: Target, is_plain: bool, as_json: bool) -> None:
     """Show the chat boxes of a page and how each was found."""
     from chatgptt.protocols.box_choice import choose_box
 
     target = with_named_site(target)
     with open_client(target) as client:
-        boxes = client.find_boxes()
+        with showing_progress(is_plain=is_plain):
+            boxes = client.find_boxes()
         default = choose_box(boxes, target.bot or None, client.page)
         shown = (default,) if target.bot else boxes
         if as_json:

@@ -24,7 +24,7 @@ def logging_to_stderr(level: int) -> Iterator[None]:
     """Shows what the library logs, from `level` on, as long as the block lasts."""
     log = logging.getLogger("chatgptt")
     before = log.level
-    handler = _ToStderr()
+    handler = _ToStderr(level)
     handler.setFormatter(_EscapingFormatter("%(name)s: %(message)s"))
     handler.addFilter(_Once())
     log.addHandler(handler)
@@ -38,6 +38,10 @@ def logging_to_stderr(level: int) -> Iterator[None]:
 
 class _ToStderr(logging.StreamHandler[TextIO]):
     """Writes to what `sys.stderr` is at the time: where a table is live, to the lines above it."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self.setLevel(level)  # the log of progress is open where a line shows it
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr

@@ -81,6 +81,12 @@ trace = path("--trace", metavar="FILE", help="Write Playwright's trace of a fail
 system = click.option(
     "--system", default="", metavar="TEXT", help="Instructions to put in front of the message."
 )
+plain = click.option(
+    "--plain",
+    "is_plain",
+    is_flag=True,
+    help="Print at a terminal what a pipe gets: no Markdown, no line of progress.",
+)
 _verbose = click.option("-v", "--verbose", count=True, help="Say what is done; -vv for more.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import tenacity
 
 _log = logging.getLogger("chatgptt.retry")
+_progress = logging.getLogger("chatgptt.progress")
 _Result = TypeVar("_Result")
 
 AMBIGUOUS_STATUSES = frozenset({408, 500, 502, 503, 504, *range(520, 525)})
@@ -150,6 +151,9 @@ async def _repeat(
     def log(state: tenacity.RetryCallState) -> None:
         words = "waiting %.2f s before attempt %d of %d: %s"
         _log.info(words, state.upcoming_sleep, state.attempt_number + 1, policy.attempts, _error_of(state))
+        error = _error_of(state)
+        reason = "the site asked" if error and error.retry_after else "the request failed"
+        _progress.debug("waiting %.0f s, since %s", state.upcoming_sleep, reason)
 
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(
@@ -165,6 +169,7 @@ async def _repeat(
         with attempt:
             if attempt.retry_state.attempt_number == 1:
                 raise failed
+            _progress.debug("trying again")
             return await send()
     raise AssertionError("the last attempt neither returned nor raised")
 

@@ -35,10 +35,20 @@ from chatgptt.tokens.pages import without_mark
 from chatgptt.tokens.store import TokenStore
 
 _log = logging.getLogger("chatgptt.tokens")
+_progress = logging.getLogger("chatgptt.progress")
 _Value = TypeVar("_Value")
 
 NOT_FOUND = "Required authentication tokens not found in page HTML"
 """How the error's message starts; programs look for it."""
+
+_DOING: dict[Rung, str] = {
+    "cache": "looking for stored tokens",
+    "html": "reading the page",
+    "script": "searching the page's scripts",
+    "endpoint": "asking the site for its tokens",
+    "browser": "running the page in a browser",
+}
+"""What each rung does, for people who wait."""
 
 
 class _Shared:
@@ -181,6 +191,7 @@ class Ladder:
 
     async def _try(self, name: Rung, collected: _Collected, acquisition: Acquisition) -> Tokens | None:
         acquisition.on_progress(name, collected.facts)
+        _progress.debug(_DOING[name])
         try:
             outcome = await self._rungs[name].acquire(collected.facts, acquisition)
         except ChatGpttError as error:
