@@ -70,7 +70,7 @@ def install_apart(session: nox.Session, name: str, *packages: str) -> str:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, types and the direction of imports."""
-    install(session, "dev", extras="demo,socks,llm")
+    install(session, "dev", extras="demo,serve,socks,llm")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
@@ -89,7 +89,7 @@ def examples(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the built package, browser included, with branch coverage; `-- -k retry` runs some, without."""
-    install(session, "test", extras="demo,socks")
+    install(session, "test", extras="demo,serve,socks")
     install_browsers(session)
     session.run(
         "pytest",

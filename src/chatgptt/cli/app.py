@@ -28,6 +28,7 @@ class _Commands(click.Group):
         "record",
         "replay",
         "install-browser",
+        "serve",
         "demo",
     )
 

@@ -17,7 +17,7 @@ def command(port: int, host: str, as_json: bool) -> None:
     """Run a chat site on this machine; Ctrl-C ends it."""
     from chatgptt.cli.local_sites import explaining_address, explaining_extra
 
-    with explaining_extra():
+    with explaining_extra("demo", "the demo site"):
         from chatgptt.demo import run
 
     with explaining_address(host, port):

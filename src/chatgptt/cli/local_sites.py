@@ -16,15 +16,15 @@ _PACE = 0.04
 @contextlib.contextmanager
 def serve_demo() -> Iterator[str]:
     """Runs the demo site for the block; the page that is asked."""
-    with explaining_extra():
+    with explaining_extra("demo", "the demo site"):
         from chatgptt.demo import serve
     with serve(pace=_PACE) as site:
         yield site.page("wpaicg/")
 
 
 @contextlib.contextmanager
-def explaining_extra() -> Iterator[None]:
-    """Says how to get the demo's web server where it is not installed.
+def explaining_extra(extra: str, what: str) -> Iterator[None]:
+    """Says how to get the web server that `what` needs where the extra is not installed.
 
     Raises:
         InvalidInputError: in place of the block's ModuleNotFoundError.
@@ -35,8 +35,9 @@ def explaining_extra() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         raise InvalidInputError(
-            f"the demo site needs the package {error.name}, which is not installed",
-            hint="pip install 'chatgptt[demo]', or in a clone of the repository: pip install '.[demo]'",
+            f"{what} needs the package {error.name}, which is not installed",
+            hint=f"pip install 'chatgptt[{extra}]', or in a clone of the repository: "
+            f"pip install '.[{extra}]'",
         ) from error
 
 

@@ -1,0 +1,206 @@
+"""Moves one answer from a site to a client: as a document at its end, or as a stream.
+
+A client that goes away cancels the question at the site. Until the first text a failure is a status and a
+document, unless a comment has begun the stream before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+from starlette.types import Message, Receive, Scope, Send
+
+from chatgptt._client import AsyncClient
+from chatgptt._errors import ChatGpttError
+from chatgptt.serve.failures import Failure, RequestError, failure_of
+from chatgptt.serve.requests import ApiRequest
+from chatgptt.serve.shapes import Shape
+from chatgptt.serve.stops import TextUntilStop
+
+_log = logging.getLogger("chatgptt.serve")
+
+_WRITE_SECONDS = 60.0
+"""A client that takes no bytes for so long has its connection closed: it would keep a place of its site."""
+_BUSY_WAIT = 10.0
+"""Seconds for `retry-after` where the queue is full: about what an answer takes."""
+_STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+
+
+class Places:
+    """How many questions of one site are under way, and how many wait.
+
+    Args:
+        concurrency: questions at once.
+        queue: questions that may wait.
+        patience: seconds that each may wait.
+    """
+
+    def __init__(self, concurrency: int, queue: int, patience: float) -> None:
+        self._free = anyio.Semaphore(concurrency)
+        self._queue = queue
+        self._patience = patience
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """A place for the block.
+
+        Raises:
+            RequestError: 429, where the queue is full or the wait too long.
+        """
+        if not self._free.value and self._free.statistics().tasks_waiting >= self._queue:
+            raise _busy()
+        with anyio.move_on_after(self._patience) as waiting:
+            await self._free.acquire()
+        if waiting.cancelled_caught:
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+def _busy() -> RequestError:
+    message = "too many questions wait for this site: ask again later, or see --concurrency and --queue"
+    return RequestError(Failure(status=429, code="busy", message=message, retry_after=_BUSY_WAIT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A page that is asked, and its places."""
+
+    client: AsyncClient
+    places: Places
+
+
+class Answer:
+    """The answer to one request, as an ASGI application that is called once.
+
+    Args:
+        request: what was asked.
+        site: which is asked.
+        bot: of the page, None for the site's usual one.
+        shape: the form of the reply.
+        headers: of the reply.
+        comment_every: seconds between comments in a stream without text.
+    """
+
+    def __init__(
+        self,
+        request: ApiRequest,
+        site: Site,
+        *,
+        bot: str | None,
+        shape: Shape,
+        headers: Mapping[str, str],
+        comment_every: float,
+    ) -> None:
+        self._request = request
+        self._site = site
+        self._bot = bot
+        self._shape = shape
+        self._headers = headers
+        self._comment_every = comment_every
+        self._pieces: list[str] = []
+        self._has_begun = self._is_over = False
+        self._writing = anyio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Asks, and sends the answer as it comes."""
+        started, outcome = time.monotonic(), "client gone"
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+                if self._request.is_streamed:
+                    tasks.start_soon(self._comment, send)
+                failure = await self._ask(send)
+                self._is_over = True
+                await self._end(failure, send)
+                outcome = "answered" if failure is None else failure.code
+                tasks.cancel_scope.cancel()
+        except* TimeoutError:
+            outcome = "client does not read"
+        seconds, asked = time.monotonic() - started, self._request
+        kind = "streamed" if asked.is_streamed else "whole"
+        shape = f"{scope['path']}, {kind}, messages: {len(asked.messages)}"
+        _log.info("%s; %s, pieces: %d, %.3f s", shape, outcome, len(self._pieces), seconds)
+
+    async def _ask(self, send: Send) -> Failure | None:
+        """Takes the whole answer; gives what it failed with."""
+        text = TextUntilStop(self._request.stops)
+        try:
+            stream = self._site.client.stream(self._request.messages, bot=self._bot)
+            async with self._site.places.take(), stream:
+                async for piece in stream:
+                    await self._add(text.receive(piece), send)
+                    if text.is_stopped:
+                        break
+            await self._add(text.end(), send)
+        except RequestError as error:
+            return error.failure
+        except ChatGpttError as error:
+            await self._add(text.end(), send)
+            return failure_of(error, names_bot=self._bot is not None)
+        return None
+
+    async def _add(self, text: str, send: Send) -> None:
+        if not text:
+            return
+        number = len(self._pieces)
+        self._pieces.append(text)
+        if self._request.is_streamed:
+            opening = b"" if number else self._shape.opening()
+            await self._write(opening + self._shape.piece(text, number), send)
+
+    async def _end(self, failure: Failure | None, send: Send) -> None:
+        """Sends what is left: the end of the stream, or all of the answer or failure."""
+        text, number = "".join(self._pieces), len(self._pieces)
+        if failure is not None and not self._has_begun:
+            await _send_whole(send, failure.status, failure.headers, failure.body)
+        elif not self._request.is_streamed:
+            headers = {**self._headers, "content-type": "application/json"}
+            await _send_whole(send, 200, headers, json.dumps(self._shape.whole(text)).encode())
+        elif failure is not None:
+            await self._write(self._shape.failing(failure, number), send, is_last=True)
+        else:
+            opening = b"" if number else self._shape.opening()
+            await self._write(opening + self._shape.closing(text, number), send, is_last=True)
+
+    async def _comment(self, send: Send) -> None:
+        """Writes comments until there is text or a failure."""
+        while True:
+            await anyio.sleep(self._comment_every)
+            if self._pieces or self._is_over:
+                return
+            await self._write(b": no text yet\n\n", send)
+
+    async def _write(self, data: bytes, send: Send, *, is_last: bool = False) -> None:
+        """Writes a part of the stream, the first one behind its head."""
+        begins, self._has_begun = not self._has_begun, True
+        with anyio.fail_after(_WRITE_SECONDS):
+            async with self._writing:  # two tasks write: the one that begins comes first
+                if begins:
+                    await send(_head(200, {**_STREAM_HEADERS, **self._headers}))
+                await send({"type": "http.response.body", "body": data, "more_body": not is_last})
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _send_whole(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    with anyio.fail_after(_WRITE_SECONDS):
+        await send(_head(status, {**headers, "content-length": str(len(body))}))
+        await send({"type": "http.response.body", "body": body})
+
+
+def _head(status: int, headers: Mapping[str, str]) -> Message:
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": pairs}

@@ -1,0 +1,119 @@
+"""The edge: a listening socket and uvicorn, with bounds on what a client may hold open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import ClassVar
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from chatgptt.serve.app import build_app
+from chatgptt.serve.models import Catalogue
+from chatgptt.serve.options import ServeOptions
+
+_BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+_KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open. Clients close theirs earlier: none posts into a closed one."""
+_ENDING = 5
+"""Seconds that answers under way get once the server is told to end."""
+_MAX_HEAD_BYTES = 32_768
+"""Of a request's headers; as much as nginx takes."""
+
+
+def run(catalogue: Catalogue, options: ServeOptions, on_ready: Callable[[str], None]) -> None:
+    """Serves until Ctrl-C or SIGTERM.
+
+    Args:
+        catalogue: what is served.
+        options: how.
+        on_ready: called with the address, without `/v1`, once connections are taken.
+
+    Raises:
+        InvalidInputError: for options and sites that cannot work.
+        KeyboardInterrupt: the way Ctrl-C ends it.
+        OSError: the port is taken.
+    """
+    options.check()
+    app = build_app(catalogue, options)
+    with listen(options) as listening:
+        on_ready(url_of(listening, options.host))
+        uvicorn.Server(make_config(app)).run(sockets=[listening])
+
+
+def listen(options: ServeOptions) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listening = socket.create_server((options.host, options.port), family=family, backlog=_BACKLOG)
+    # asyncio does this by itself only for sockets made with an explicit protocol number.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def url_of(listening: socket.socket, host: str) -> str:
+    """Where clients reach it."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listening.getsockname()[1]}"
+
+
+class Connection(H11Protocol):
+    """A connection that ends if a request's head takes too long; uvicorn bounds the time between requests."""
+
+    head_seconds: ClassVar[float] = 20.0
+    _giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins the wait for the first head."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Ends the wait with a head's last byte, begins it with the first one of the next."""
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._wait_for_head()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the wait."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        if self._giving_up is None:
+            self._giving_up = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+
+def make_config(app: ASGIApp, connection: type[Connection] = Connection) -> uvicorn.Config:
+    """How uvicorn runs the application. It logs nothing: its lines would have addresses and queries."""
+    return uvicorn.Config(
+        app,
+        http=connection,
+        ws="none",
+        loop="asyncio",
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_ENDING,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+    )

@@ -1,0 +1,129 @@
+"""`chatgptt serve` as a process: what it prints, what it serves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from cli.commands import PATIENCE, interrupt, read_until, run_process, started
+from serve.serving import CHAT, chat, text_of
+
+from chatgptt.demo import DemoSite
+
+
+@contextmanager
+def endpoint(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, list[str]]]:
+    """The command under way, a client of it, and its models."""
+    with started("serve", "--port", "0", "--json", *argv) as process:
+        document = json.loads(read_until(process, b"}\n"))
+        with httpx.Client(
+            base_url=document["url"].removesuffix("/v1"), timeout=PATIENCE, trust_env=False
+        ) as client:
+            yield process, client, document["models"]
+
+
+@pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
+def test_it_serves_a_page_until_ctrl_c(path: str, demo: DemoSite) -> None:
+    with endpoint("--site", demo.page(path)) as (process, client, models):
+        assert models == ["default", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"]
+        assert text_of(client.post(CHAT, json=chat(stream=True))).endswith("You wrote: Hello")
+        assert interrupt(process) == (130, b"", b"")
+
+
+def test_sigterm_ends_it(demo: DemoSite) -> None:
+    with endpoint("--site", demo.page("wpaicg/")) as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_it_says_what_to_try(demo: DemoSite) -> None:
+    with started("serve", "--port", "0", "--site", demo.page("wpaicg/")) as process:
+        said = read_until(process, b"your-program\n").decode()
+        (line,) = [line for line in said.splitlines() if line.startswith("  curl ")]
+        assert (
+            f"  OPENAI_BASE_URL={line.split()[1].removesuffix('/chat/completions')} OPENAI_API_KEY=" in said
+        )
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        assert "You wrote: Hello" in done.stdout
+
+
+def test_it_names_the_key_by_its_variable_alone(demo: DemoSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATGPTT_API_KEY", "made-up-key")
+    with started("serve", "--port", "0", "--site", demo.page("wpaicg/")) as process:
+        said = read_until(process, b"your-program\n").decode()
+        assert "made-up-key" not in said
+        assert said.count("$CHATGPTT_API_KEY") == 2
+
+
+def test_without_a_site_the_named_ones_are_the_models(demo: DemoSite, tmp_path: Path) -> None:
+    file = tmp_path / "sites.toml"
+    file.write_text(
+        f'[one]\nurl = "{demo.page("wpaicg/")}"\n[two]\nurl = "{demo.page("aipkit/many/")}"\nbot = 6\n'
+    )
+    with endpoint("--sites", str(file)) as (_, client, models):
+        assert models == ["one", "two"]
+        assert client.post(CHAT, json=chat() | {"model": "two"}).status_code == 200
+        assert {request.fields["bot_id"] for request in demo.requests if request.fields} == {"6"}
+    with endpoint("--sites", str(file), "--site", "two", "--bot", "7") as (_, client, models):
+        assert models == ["two", "default", "gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo"]
+        demo.clear()
+        assert client.post(CHAT, json=chat()).status_code == 200
+        assert {request.fields["bot_id"] for request in demo.requests if request.fields} == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--host", "0.0.0.0"], "without an API key"),
+        (["--allow-origin", "*"], "not the origin of a page"),
+        (["--api-key", "a b"], "API key cannot be sent"),
+        (["--site", "nobody"], "unknown site 'nobody'"),
+        (["--site", "ftp://site.example/"], "ftp"),
+        (["--concurrency", "0"], "concurrency"),
+    ],
+)
+def test_what_cannot_work_is_wrong_usage(argv: list[str], words: str) -> None:
+    done = run_process("serve", "--port", "0", *argv)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+
+
+def test_a_file_without_sites_serves_no_other(tmp_path: Path) -> None:
+    (tmp_path / "sites.toml").touch()
+    done = run_process("serve", "--port", "0", "--sites", str(tmp_path / "sites.toml"))
+    assert done.code == 2
+    assert "holds no sites" in done.err
+
+
+def test_a_taken_port_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run_process("serve", "--port", port, "--site", "http://127.0.0.1:9/")
+    assert done.code == 2
+    assert f"cannot listen on 127.0.0.1, port {port}" in done.err
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_without_its_extra_it_says_how_to_get_it(package: str) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None; from chatgptt.cli import main; sys.exit(main(['serve']))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 2
+    assert f"the endpoint needs the package {package}" in done.stderr
+    assert "pip install 'chatgptt[serve]'" in done.stderr
+
+
+def test_a_question_loads_nothing_of_it() -> None:
+    script = "import sys; from chatgptt.cli import ask, app; import chatgptt; chatgptt.Client; "
+    script += "print([name for name in sys.modules if name.startswith(('chatgptt.serve', 'starlette'))])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
