@@ -22,6 +22,7 @@ nox.options.sessions = [
     "wordpress",
     "soak",
     "reliability",
+    "scale",
     "browser",
     "ecosystem",
     "tests",  # whose summary is read last
@@ -29,6 +30,9 @@ nox.options.sessions = [
 
 RELIABILITY = ("tests/network", "tests/hostile", "tests/state")
 """What weighs and times calls, and so runs without the coverage's weight."""
+
+APART = ("tests/wordpress", "tests/ecosystem", "tests/scale")
+"""What needs other programs, and so has sessions of its own."""
 
 BROWSERS = ("chromium", "chromium-headless-shell")
 """Debian's packages. They differ in what they need, so the tests run in both."""
@@ -70,7 +74,7 @@ def install_apart(session: nox.Session, name: str, *packages: str) -> str:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, types and the direction of imports."""
-    install(session, "dev", extras="demo,serve,socks,llm")
+    install(session, "dev", extras="demo,serve,socks,llm,redis")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
@@ -93,7 +97,7 @@ def tests(session: nox.Session) -> None:
     install_browsers(session)
     session.run(
         "pytest",
-        *(f"--ignore={folder}" for folder in ("tests/wordpress", "tests/ecosystem", *RELIABILITY)),
+        *(f"--ignore={folder}" for folder in (*APART, *RELIABILITY)),
         *(session.posargs or ["--cov", "--cov-report=term", *SIDE_BY_SIDE]),
         env=ORDER,
     )
@@ -105,6 +109,14 @@ def reliability(session: nox.Session) -> None:
     install(session, "test", extras="demo,socks")
     install_browsers(session)
     session.run("pytest", *(session.posargs or RELIABILITY))
+
+
+@nox.session
+def scale(session: nox.Session) -> None:
+    """Ask from many processes that share a Redis of Debian; installs it where it is root."""
+    install(session, "test", extras="demo,redis")
+    session.run("python", "tests/wordpress/debian.py", "redis-server")
+    session.run("pytest", "--scale", *(session.posargs or ["tests/scale"]))
 
 
 @nox.session

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 
 import httpx
 
-from chatgptt import AsyncClient, ChatGpttError, Reply, RetryPolicy, Strategy, Timeouts
+from chatgptt import AsyncClient, ChatGpttError, Reply, RetryPolicy, Store, Strategy, Timeouts
 
 QUICK = RetryPolicy(first_wait=0.01)
 ECHO = "This answer is made up by the demo, no AI was asked. You wrote: "
@@ -24,6 +24,7 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str] | None
     user_agent: str | None
     state_dir: str | Path | None
+    store: Store | str | None
     http_client: httpx.AsyncClient | None
 
 

@@ -44,7 +44,7 @@ def no_settings_of_this_machine(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    for name in ("CHATGPTT_SITE", "CHATGPTT_SITES", "CHATGPTT_LOG"):
+    for name in ("CHATGPTT_SITE", "CHATGPTT_SITES", "CHATGPTT_LOG", "CHATGPTT_STORE", "CHATGPTT_BROKER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-of-the-environment"))
     # Only tests/browser runs one, so that all others do the same on machines with a browser and without.

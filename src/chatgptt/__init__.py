@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from chatgptt.net.retry import RetryPolicy
     from chatgptt.provider import ChatGptt
     from chatgptt.sites import DEFAULT_SITE
+    from chatgptt.tokens.file_store import FileStore
+    from chatgptt.tokens.redis_store import RedisStore
+    from chatgptt.tokens.store import MemoryStore, Store
 
 __version__ = "0.1.0"
 
@@ -64,19 +67,23 @@ __all__ = [
     "ClosedError",
     "Conversation",
     "ErrorCode",
+    "FileStore",
     "Finding",
     "HealthReport",
     "InvalidInputError",
+    "MemoryStore",
     "MessageInput",
     "PageError",
     "ProviderError",
     "RateLimitedError",
+    "RedisStore",
     "RefusalReason",
     "RefusedError",
     "Reply",
     "ReplyStream",
     "RetryPolicy",
     "StateDir",
+    "Store",
     "Strategy",
     "StreamInterruptedError",
     "Timeouts",
@@ -97,6 +104,9 @@ _HOMES = {
     "health.report": ("HealthReport",),
     "provider": ("ChatGptt",),
     "browser.shared": ("BrowserOptions",),
+    "tokens.file_store": ("FileStore",),
+    "tokens.redis_store": ("RedisStore",),
+    "tokens.store": ("MemoryStore", "Store"),
 }
 
 

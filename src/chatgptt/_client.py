@@ -46,10 +46,11 @@ from chatgptt.sites.named import NamedSite
 from chatgptt.state.folder import default_folder
 from chatgptt.tokens.acquisition import Wanted
 from chatgptt.tokens.endpoint import EndpointRung
+from chatgptt.tokens.file_store import FileStore
 from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.pages import PageReader
 from chatgptt.tokens.static import HtmlRung, ScriptRung
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.store import MemoryStore, Store
 
 if TYPE_CHECKING:
     import httpx
@@ -81,6 +82,7 @@ class ClientOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     user_agent: str | None
     state_dir: str | os.PathLike[str] | StateDir | None
+    store: Store | str | None
     http_client: httpx.AsyncClient | None
     browser: BrowserOptions | None
 
@@ -103,6 +105,9 @@ class AsyncClient:
         headers: sent with every request to the page's site, instead of the client's own of the same name.
         user_agent: instead of a desktop Chrome's.
         state_dir: the folder for tokens and visitor ids; None keeps nothing on disk.
+        store: where tokens and visitor ids are kept instead, a `Store` or the address of one, `redis://` or
+            `rediss://` (docs/scale.md). A store that is handed in is not closed. None takes `CHATGPTT_STORE`
+            where no `state_dir` is named.
         http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
         browser: how a browser is run where a page needs one; None takes the defaults of `BrowserOptions`.
 
@@ -123,10 +128,11 @@ class AsyncClient:
         headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
         state_dir: str | os.PathLike[str] | StateDir | None = StateDir.DEFAULT,
+        store: Store | str | None = None,
         http_client: httpx.AsyncClient | None = None,
         browser: BrowserOptions | None = None,
     ) -> None:
-        _check_options(site, ajax_url, bot, strategy, proxy, retry, user_agent, state_dir, browser)
+        _check_options(site, ajax_url, bot, strategy, proxy, retry, user_agent, state_dir, store, browser)
         named = self._named = find_site(site) or NamedSite(url=site)
         self.page, auth = _without_login(page_url(named.url))
         self._ajax_url, endpoint_auth = _without_login(page_url(ajax_url)) if ajax_url else ("", None)
@@ -153,9 +159,11 @@ class AsyncClient:
         identity = _identities(user_agent, headers, auth, proxy)
         self._browser = _make_browser(browser, identity, self._folder, transport, policy)
         strategy = strategy or named.strategy or "auto"
-        self._context = _make_context(
-            transport, policy, self._timeouts, self._folder, self._browser, strategy
-        )
+        if store is None and isinstance(state_dir, StateDir):
+            store = os.environ.get("CHATGPTT_STORE")
+        self._own_store = _open_store(store or None, self._folder)
+        kept = store if isinstance(store, Store) else self._own_store
+        self._context = _make_context(transport, policy, self._timeouts, kept, self._browser, strategy)
         self._identity = _identity(headers or {}, auth, http_client)
 
     async def __aenter__(self) -> Self:
@@ -177,6 +185,7 @@ class AsyncClient:
         with anyio.CancelScope(shield=True):
             try:
                 await self._clients.close()
+                await self._own_store.close()
             finally:  # asyncio's own cancellation ignores anyio's shields
                 await self._browser.close()
 
@@ -368,6 +377,7 @@ def _check_options(
     retry: object,
     user_agent: object,
     state_dir: object,
+    store: object,
     browser: BrowserOptions | None,
 ) -> None:
     if strategy is not None and strategy not in get_args(Strategy):
@@ -381,6 +391,7 @@ def _check_options(
     check_kind("retry", retry, RetryPolicy, None, wanted="a RetryPolicy")
     check_kind("user_agent", user_agent, str, None, wanted="text")
     check_kind("state_dir", state_dir, str, os.PathLike, StateDir, None, wanted="the path of a folder")
+    check_kind("store", store, Store, str, None, wanted="a store, or its address as redis://host:6379/0")
     _check_browser(browser)
     _check_bot(bot)
 
@@ -427,11 +438,10 @@ def _make_context(
     transport: Transport,
     policy: RetryPolicy,
     timeouts: Timeouts,
-    folder: Path | None,
+    store: Store,
     browser: BrowserOnDemand,
     strategy: Strategy,
 ) -> Context:
-    store = TokenStore(folder, time.time)
     reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
     rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), browser)
     return Context(
@@ -442,6 +452,19 @@ def _make_context(
         timeouts=timeouts,
         sleep=anyio.sleep,
     )
+
+
+def _open_store(store: Store | str | None, folder: Path | None) -> Store:
+    """A store of the client's own, where none was handed in."""
+    match store:
+        case str():
+            from chatgptt.tokens.redis_store import RedisStore  # here: most clients need no redis
+
+            return RedisStore(store)
+        case None if folder is not None:
+            return FileStore(folder)
+        case _:
+            return MemoryStore()
 
 
 def _check_bot(bot: str | int | None) -> None:

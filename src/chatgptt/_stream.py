@@ -7,6 +7,7 @@ nonce, a failed connection, a busy site. After the first text nothing is repeate
 from __future__ import annotations
 
 import logging
+import math
 import random
 import string
 import time
@@ -22,13 +23,14 @@ from chatgptt._errors import (
     ChatGpttError,
     ClosedError,
     InvalidInputError,
+    RateLimitedError,
     TransportError,
 )
 from chatgptt._models import Question, Reply, ReplyEnding, Timeouts, Tokens, VisitorIds
 from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import OpenReply, Transport
 from chatgptt.net.loops import Loop, PerLoop, is_over, running_loop
-from chatgptt.net.retry import RetryPolicy, is_ambiguous, retry
+from chatgptt.net.retry import RetryPolicy, is_ambiguous, pause_after, retry
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.interface import AnswerReader, Message
 from chatgptt.protocols.prompt import check_message
@@ -37,13 +39,16 @@ from chatgptt.protocols.urls import origin, site_of
 from chatgptt.tokens.acquisition import Acquired, Wanted
 from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.renewal import MessageTokens
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.store import Store
 
 _log = logging.getLogger("chatgptt.client")
 _progress = logging.getLogger("chatgptt.progress")
 _Value = TypeVar("_Value")
 _dice = random.SystemRandom()
 _LOWER = string.ascii_lowercase + string.digits
+
+_COOLING = 2.0
+"""Seconds for writing down that a site wants no message. The error of the call is not held up for longer."""
 
 _LARGE_BYTES = 256 * 1024
 """Answers are some kilobytes. From this size on one made to be slow takes some hundredths of a second."""
@@ -55,7 +60,7 @@ class Context:
 
     transport: Transport
     ladder: Ladder
-    store: TokenStore
+    store: Store
     policy: RetryPolicy
     timeouts: Timeouts
     sleep: Callable[[float], Awaitable[None]]
@@ -242,19 +247,57 @@ class AsyncReplyStream:
         if self._turns is not None and self._loop is not None:
             await self._turns.take(self._loop, self._deadline, page)
             self._has_turn = True
+        await self._wait_until_cool()
         finding = context.store.visitor(origin(page))
         visitor = await in_time(finding, self._deadline, doing="the state folder was read", url=page)
         self._message_tokens = tokens = MessageTokens(
             context.ladder, context.store, context.transport, self._wanted, self._deadline
         )
-        acquired = await tokens.acquire(self._first)
-        while True:
-            try:
-                await self._send(acquired.tokens, visitor)
-                break
-            except ChatGpttError as error:
-                acquired = await tokens.acquire_other(acquired, error, is_handed_in=self._is_handed_in)
+        try:
+            acquired = await tokens.acquire(self._first)
+            while True:
+                try:
+                    await self._send(acquired.tokens, visitor)
+                    break
+                except ChatGpttError as error:
+                    acquired = await tokens.acquire_other(acquired, error, is_handed_in=self._is_handed_in)
+        except ChatGpttError as error:
+            await self._cool(error)
+            raise
         await tokens.keep(acquired.tokens)
+
+    async def _wait_until_cool(self) -> None:
+        """Waits where the site asked anyone who shares the store to wait.
+
+        Raises:
+            RateLimitedError: where that takes longer than the call, or the policy, allows.
+        """
+        context, page = self._context, self._wanted.page
+        asking = context.store.cool_until
+        while True:
+            until = await in_time(
+                asking(origin(page)), self._deadline, doing="the state folder was read", url=page
+            )
+            seconds = until - time.time()
+            if seconds <= 0:
+                return
+            if seconds >= min(self._deadline.remaining(), context.policy.max_retry_after):
+                raise RateLimitedError(
+                    f"nothing was sent: {origin(page)} wants no message for another {math.ceil(seconds)} s",
+                    hint="ask again after that, or allow more time",
+                    url=page,
+                    retry_after=seconds,
+                )
+            _log.info("waiting %.2f s before the message: the site asked for it", seconds)
+            await context.sleep(seconds + _dice.uniform(0.0, min(0.25, seconds)))
+
+    async def _cool(self, error: ChatGpttError) -> None:
+        """Holds back the next message of all who share the store, where the error asks for that."""
+        seconds = pause_after(error, self._attempts, self._context.policy)
+        if seconds > 0:
+            cooling = self._context.store.cool(origin(self._wanted.page), seconds)
+            with anyio.move_on_after(_COOLING):
+                await cooling
 
     async def _send(self, tokens: Tokens, visitor: VisitorIds) -> None:
         """Sends the question, and waits for the first text."""
@@ -275,6 +318,7 @@ class AsyncReplyStream:
             await self._try_once(tokens, question, visitor)
         except ChatGpttError as error:
             error.is_ambiguous = is_ambiguous(error)
+            await self._cool(error)  # at once, since this call may wait for long before its next attempt
             raise
 
     async def _try_once(self, tokens: Tokens, question: Question, visitor: VisitorIds) -> None:

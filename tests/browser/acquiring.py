@@ -26,7 +26,7 @@ from chatgptt.tokens.endpoint import EndpointRung
 from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.pages import PageReader
 from chatgptt.tokens.static import HtmlRung, ScriptRung
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.store import MemoryStore
 
 
 class Acquiring:
@@ -84,7 +84,7 @@ class Acquiring:
     ) -> Acquired:
         reader = PageReader(self.transport, self._policy, clock=time.time, sleep=anyio.sleep)
         rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), self._rung)
-        ladder = Ladder(rungs, TokenStore(None, time.time), strategy)
+        ladder = Ladder(rungs, MemoryStore(), strategy)
         return await ladder.acquire(
             Wanted(page=page, bot=bot), Deadline(timeout), rejected, is_last_resort=is_last_resort
         )

@@ -78,9 +78,9 @@ TABLE: dict[str, Row] = {
     "KEYLOST": (OK, OK, "token_rejected 0 2"),
     "KEYLOSTONCE": (OK, OK, "text 1 2"),
     "KEYEXPIREDONCE": (OK, OK, "text 1 2"),
-    "BUSYLONG": ("rate_limited 0 1",) * 3,
     "ERR500": ("http_error 0 1",) * 3,
     "ERR502ONCE": ("http_error 0 1",) * 3,
+    "BUSYLONG": ("rate_limited 0 1",) * 3,  # the last, since the site wants no other message after it
 }
 STREAMS, JSON, AIPKIT = range(3)
 SITES = {

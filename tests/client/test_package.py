@@ -16,7 +16,7 @@ import pytest
 
 import chatgptt
 
-HEAVY = ["playwright", "click", "rich", "starlette", "uvicorn"]
+HEAVY = ["playwright", "click", "rich", "starlette", "uvicorn", "redis", "celery"]
 
 
 def run(script: str) -> str:

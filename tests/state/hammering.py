@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 
 from chatgptt._models import ChatBox, Tokens
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.file_store import FileStore
 
 SITES = tuple(f"https://site{number}.example" for number in range(6))
 SLOTS = 50
@@ -75,7 +75,7 @@ class Telling(logging.Handler):
 async def hammer(folder: Path, slot: int, dice: random.Random, turn: int, log: Telling) -> None:
     """`turn` is the first number to be used, above all that the slot has used before."""
     while True:
-        store = TokenStore(folder, time.time)
+        store = FileStore(folder, time.time)
         for _ in range(dice.randint(1, 6)):
             site = dice.choice(SITES)
             visitor = await store.visitor(site)

@@ -38,8 +38,8 @@ from state.places import (
 
 from chatgptt._models import StoredCookie, Tokens
 from chatgptt.demo import DemoSite
-from chatgptt.tokens import store as store_module
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens import file_store
+from chatgptt.tokens.file_store import FileStore
 
 SITE = "https://site.example"
 OTHER = "https://other.example"
@@ -226,27 +226,27 @@ import resource, sys
 from pathlib import Path
 import anyio
 from state.hammering import tokens_of
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.file_store import FileStore
 
 folder, site = Path(sys.argv[1]), sys.argv[2]
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 
 async def fill():
-    store = TokenStore(folder, lambda: 1.75e9)
+    store = FileStore(folder, lambda: 1.75e9)
     visitor = await store.visitor(site)
     await store.put(site, "key", tokens_of(site, "1f2e3d4c5b", 1.75e9))
     (file,) = folder.iterdir()
     before = file.read_bytes()
     for size_bytes in range(0, len(before) + 20, 7):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, most))
-        writer = TokenStore(folder, lambda: 1.75e9)
+        writer = FileStore(folder, lambda: 1.75e9)
         await writer.put(site, "another", tokens_of(site, "2f2e3d4c5b", 1.75e9))
         assert [path.read_bytes() for path in folder.iterdir()] == [before], size_bytes
         assert await writer.visitor(site) == visitor, size_bytes
         assert (await writer.find(site, "another")).nonce == "2f2e3d4c5b", size_bytes
         assert (await writer.find(site, "key")).nonce == "1f2e3d4c5b", size_bytes
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    await TokenStore(folder, lambda: 1.75e9).put(site, "another", tokens_of(site, "2f2e3d4c5b", 1.75e9))
+    await FileStore(folder, lambda: 1.75e9).put(site, "another", tokens_of(site, "2f2e3d4c5b", 1.75e9))
     assert [path.read_bytes() for path in folder.iterdir()] != [before]
 
 anyio.run(fill)
@@ -297,8 +297,8 @@ def test_a_damaged_file_is_rewritten_without_a_word(
     assert len(list(state.iterdir())) == 1
 
 
-def store_in(folder: Path, now: float = NOW) -> TokenStore:
-    return TokenStore(folder, lambda: now)
+def store_in(folder: Path, now: float = NOW) -> FileStore:
+    return FileStore(folder, lambda: now)
 
 
 @pytest.mark.anyio
@@ -424,7 +424,7 @@ async def test_a_lock_that_is_never_let_go_holds_nobody_up_for_long(
     tmp_path: Path, demo: DemoSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "chatgptt.store")
-    monkeypatch.setattr(store_module, "MAX_LOCK_WAIT", 0.05)
+    monkeypatch.setattr(file_store, "MAX_LOCK_WAIT", 0.05)
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -450,7 +450,7 @@ async def test_after_the_clock_was_set_back_tokens_from_the_future_are_neither_u
     for number in range(50):
         await before.put(SITE, f"key {number}", replace(tokens_of(SITE, NONCE), rung="browser"))
     then = NOW - YEAR
-    for store in (store_in(tmp_path, then), TokenStore(tmp_path, lambda: then)):
+    for store in (store_in(tmp_path, then), FileStore(tmp_path, lambda: then)):
         assert await store.visitor(SITE) == visitor
         assert await store.find(SITE, "key 1") is None
         assert not await store.needs_browser(SITE, "key 1")

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from state.hammering import SITES, SLOTS, key_of, tokens_of, turn_of
 
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.file_store import FileStore
 
 SECONDS = float(os.environ.get("HAMMER_SECONDS", "60"))
 """How long; a shorter run, for the impatient, sees the same with fewer deaths."""
@@ -218,7 +218,7 @@ async def test_nothing_is_lost_or_torn_or_left_by_fifty_processes_that_may_die_a
     assert seen.most_leftovers <= len(SITES)
     assert len(os.listdir(folder)) <= 2 * len(SITES)
     for site in SITES:
-        store = TokenStore(folder, time.time)
+        store = FileStore(folder, time.time)
         visitor = await store.visitor(site)
         await store.put(site, key_of(0), tokens_of(site, "a009999999", time.time()))
         assert {(visitor.client_id, visitor.session_id)} == seen.visitors[site]

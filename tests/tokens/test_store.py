@@ -20,7 +20,8 @@ from chatgptt import AsyncClient, RefusedError, Reply, StateDir
 from chatgptt._models import ChatBox, StoredCookie, Tokens
 from chatgptt.demo import DemoSite
 from chatgptt.state.folder import default_folder
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.file_store import FileStore
+from chatgptt.tokens.store import MemoryStore, Store
 
 SITE = "https://site.example"
 NOW = 1_750_000_000.0
@@ -36,8 +37,8 @@ def tokens(nonce: str = "1f2e3d4c5b", at: float = NOW, **changed: str) -> Tokens
     return Tokens(box=box, nonce=nonce, page=page, rung="html", acquired_at=at, cookies=(cookie,))
 
 
-def store_in(folder: Path | None) -> TokenStore:
-    return TokenStore(folder, lambda: NOW)
+def store_in(folder: Path | None) -> Store:
+    return MemoryStore(lambda: NOW) if folder is None else FileStore(folder, lambda: NOW)
 
 
 def the_file(folder: Path) -> Path:
@@ -312,7 +313,8 @@ import sys
 from pathlib import Path
 import anyio
 from chatgptt._models import ChatBox, Tokens
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.file_store import FileStore
+from chatgptt.tokens.store import MemoryStore, Store
 
 folder, site, key, now, nonce = sys.argv[1:]
 box = ChatBox(protocol="wpaicg", kind="shortcode", bot_id=0, post_id=None, nonce=nonce, found_by="html",
@@ -320,7 +322,7 @@ box = ChatBox(protocol="wpaicg", kind="shortcode", bot_id=0, post_id=None, nonce
 tokens = Tokens(box=box, nonce=nonce, page=f"{site}/", rung="html", acquired_at=float(now))
 
 async def ask():
-    store = TokenStore(Path(folder), lambda: float(now))
+    store = FileStore(Path(folder), lambda: float(now))
     visitor = await store.visitor(site)
     await store.put(site, key, tokens)
     print(visitor.client_id, visitor.session_id)

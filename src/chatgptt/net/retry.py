@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chatgptt._arguments import check_kind
 from chatgptt._errors import (
+    ChallengeError,
     ChatGpttError,
     InvalidInputError,
     PageError,
     RateLimitedError,
+    RefusedError,
     StreamInterruptedError,
     TransportError,
 )
@@ -97,6 +99,25 @@ def is_ambiguous(error: BaseException) -> bool:
             return not is_block and status in AMBIGUOUS_STATUSES
         case _:
             return isinstance(error, StreamInterruptedError)
+
+
+def pause_after(error: ChatGpttError, attempts: int, policy: RetryPolicy) -> float:
+    """Seconds for which a site wants no message of anybody after an error; 0.0 where it said nothing of it.
+
+    A site that names no time gets the longest wait that this attempt's repeat may have, and ten times as
+    much where the visitor's quota is used up.
+    """
+    match error:
+        case ChallengeError():  # a person may pass it the next moment
+            return 0.0
+        case ChatGpttError() if error.retry_after is not None:
+            return error.retry_after
+        case RateLimitedError():
+            return min(policy.first_wait * 2.0 ** max(attempts - 1, 0), policy.max_wait)
+        case RefusedError(reason="quota"):
+            return min(10 * policy.first_wait, policy.max_wait)
+        case _:
+            return 0.0
 
 
 async def retry(

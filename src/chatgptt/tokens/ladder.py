@@ -1,7 +1,8 @@
 """The ladder: tries the rungs in order until one gives tokens, and collects what the others saw.
 
 One acquisition at a time for a page and bot in an event loop: calls that come meanwhile get its outcome. It
-runs in the task of the first of them. Where that task is cancelled, the next call starts afresh.
+runs in the task of the first of them. Where that task is cancelled, the next call starts afresh. Of all loops
+and processes that share the store one acquires, and the others look for its tokens there.
 
 A rung that fails for a passing reason ends the acquisition with that reason. It has shown nothing about the
 page, so it never leads to the browser.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -32,11 +34,18 @@ from chatgptt.net.loops import Loop, running_loop
 from chatgptt.protocols.urls import origin
 from chatgptt.tokens.acquisition import Acquired, Acquisition, Outcome, PageFacts, RungOfLadder, Wanted
 from chatgptt.tokens.pages import without_mark
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.store import Store
 
 _log = logging.getLogger("chatgptt.tokens")
 _progress = logging.getLogger("chatgptt.progress")
 _Value = TypeVar("_Value")
+
+LEASE = 15.0
+"""Seconds for which one process acquires alone: a visit of a browser takes some seconds. The others wait for
+it no longer, since it may have been killed."""
+
+_LOOKS = 0.1
+"""Seconds between two looks for what another process acquires."""
 
 NOT_FOUND = "Required authentication tokens not found in page HTML"
 """How the error's message starts; programs look for it."""
@@ -74,7 +83,7 @@ class Ladder:
     def __init__(
         self,
         rungs: Sequence[RungOfLadder],
-        store: TokenStore,
+        store: Store,
         strategy: Strategy = "auto",
         *,
         prepare_browser: Callable[[], None] = lambda: None,
@@ -136,7 +145,7 @@ class Ladder:
         key = (running_loop(), acquisition.wanted.key, acquisition.rejected)
         shared = self._under_way[key] = _Shared(acquisition.deadline)
         try:
-            shared.outcome = await self.acquire_anew(acquisition)
+            shared.outcome = await self._acquire_alone(acquisition)
             return shared.outcome
         except ChatGpttError as error:
             shared.outcome = error
@@ -144,6 +153,25 @@ class Ladder:
         finally:
             del self._under_way[key]
             shared.is_done.set()
+
+    async def _acquire_alone(self, acquisition: Acquisition) -> Acquired:
+        """Tokens from the rungs, or those that another process acquires meanwhile."""
+        wanted, deadline, store = acquisition.wanted, acquisition.deadline, self._store
+        site, until = origin(wanted.page), deadline.remaining() - min(LEASE, deadline.remaining() / 2)
+        while True:
+            lease = await _remember(store.lease(site, wanted.key, LEASE), wanted, deadline)
+            try:
+                found = await _remember(store.find(site, wanted.key, acquisition.rejected), wanted, deadline)
+                if found is not None:
+                    return Acquired(tokens=replace(found, rung="cache"), requests=0, findings=())
+                if lease is not None or deadline.remaining() <= until:
+                    return await self.acquire_anew(acquisition)
+            finally:
+                if lease is not None:
+                    with anyio.move_on_after(_LOOKS * 10, shield=True):
+                        await store.release(site, wanted.key, lease)
+            _log.info("waiting for the tokens that another process acquires for %s", wanted.page)
+            await anyio.sleep(random.uniform(0.5, 1.5) * _LOOKS)
 
     async def acquire_anew(self, acquisition: Acquisition) -> Acquired:
         """Tokens from the rungs, whatever the store has; they are kept there.

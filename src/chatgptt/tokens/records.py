@@ -24,31 +24,58 @@ MAX_RECORD_BYTES = 2**20
 MAX_SKEW = 60.0
 """Seconds by which tokens may come from the future: machines that share a folder differ a little."""
 
+NONCE_LIFE = 24 * 3600.0
+"""Seconds. No nonce is good for longer (docs/protocols.md C2), so no record keeps one for longer."""
+
+MAX_PAUSE = 3600.0
+"""Seconds for which one word of a site holds messages back at most: it may err, and so may a clock."""
+
 _FORMAT = 1
 _MAX_ENTRIES = 50
+_MAX_LEASE = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who acquires tokens, and until when nobody else does, in Unix time."""
+
+    holder: str
+    until: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteRecord:
-    """Who we are to a site, its tokens by key, and when a browser was needed for a key, in Unix time."""
+    """Who we are to a site, and what is known of it.
+
+    Tokens, leases and the times when a browser was needed are by key. `cool_until` is when the next message
+    may be sent. Times are Unix times.
+    """
 
     visitor: VisitorIds
     tokens: Mapping[str, Tokens] = field(default_factory=dict)
     needs_browser: Mapping[str, float] = field(default_factory=dict)
+    leases: Mapping[str, Lease] = field(default_factory=dict)
+    cool_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a call does to a site's record. A `needs_browser` of None is forgotten."""
+    """What a call does to a site's record.
+
+    A `needs_browser` of None is forgotten. A lease is taken where nobody else has it; one that is over gives
+    the holder's back.
+    """
 
     added: Mapping[str, Tokens] = field(default_factory=dict)
     dropped: tuple[str, str] | None = field(default=None, repr=False)
     needs_browser: Mapping[str, float | None] = field(default_factory=dict)
+    lease: tuple[str, Lease] | None = None
+    cool_until: float = 0.0
 
     @property
     def is_empty(self) -> bool:
         """Whether it does nothing."""
-        return not (self.added or self.dropped or self.needs_browser)
+        return not (self.added or self.dropped or self.needs_browser or self.lease or self.cool_until)
 
 
 def merge(record: SiteRecord, other: SiteRecord) -> SiteRecord:
@@ -57,12 +84,14 @@ def merge(record: SiteRecord, other: SiteRecord) -> SiteRecord:
         visitor=record.visitor,
         tokens={**record.tokens, **other.tokens},
         needs_browser={**record.needs_browser, **other.needs_browser},
+        leases={**record.leases, **other.leases},
+        cool_until=max(record.cool_until, other.cool_until),
     )
 
 
 def apply(record: SiteRecord, change: Change, now: float) -> SiteRecord:
     """The record after a change, with its newest entries where there are too many."""
-    tokens = {**record.tokens}
+    tokens = {key: value for key, value in record.tokens.items() if now - value.acquired_at < NONCE_LIFE}
     if change.dropped is not None:
         key, nonce = change.dropped
         if key in tokens and tokens[key].nonce == nonce:
@@ -75,7 +104,23 @@ def apply(record: SiteRecord, change: Change, now: float) -> SiteRecord:
         needs_browser=dict(
             _newest(((key, at) for key, at in times.items() if at is not None), lambda item: item[1], now)
         ),
+        leases=_apply_lease(record.leases, change.lease, now),
+        cool_until=max(
+            (at for at in (record.cool_until, change.cool_until) if 0.0 < at - now <= MAX_PAUSE), default=0.0
+        ),
     )
+
+
+def _apply_lease(
+    leases: Mapping[str, Lease], change: tuple[str, Lease] | None, now: float
+) -> dict[str, Lease]:
+    """The leases that hold, after one was asked for or given back."""
+    held = {key: lease for key, lease in leases.items() if 0.0 < lease.until - now <= _MAX_LEASE}
+    if change is not None:
+        key, lease = change
+        if key not in held or held[key].holder == lease.holder:
+            held[key] = lease
+    return {key: lease for key, lease in held.items() if lease.until > now}
 
 
 def _newest(entries: Iterable[_Entry], time_of: Callable[[_Entry], float], now: float) -> list[_Entry]:
@@ -111,7 +156,8 @@ def decode(data: bytes, site: str) -> SiteRecord | None:
     visitor = _maybe_visitor(record)
     if number != _FORMAT or visitor is None:
         return None
-    stored, times = record.get("tokens"), record.get("needs_browser")
+    stored, times, leases = (record.get(name) for name in ("tokens", "needs_browser", "leases"))
+    cool_until = record.get("cool_until")
     tokens = {key: _maybe_tokens(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
     return SiteRecord(
         visitor=visitor,
@@ -119,7 +165,17 @@ def decode(data: bytes, site: str) -> SiteRecord | None:
         needs_browser=(
             {key: at for key, at in times.items() if _is_time(at)} if isinstance(times, dict) else {}
         ),
+        leases=_read_leases(leases) if isinstance(leases, dict) else {},
+        cool_until=cool_until if _is_time(cool_until) else 0.0,
     )
+
+
+def _read_leases(stored: dict[str, object]) -> dict[str, Lease]:
+    return {
+        key: Lease(holder=value["holder"], until=value["until"])
+        for key, value in stored.items()
+        if isinstance(value, dict) and isinstance(value.get("holder"), str) and _is_time(value.get("until"))
+    }
 
 
 def _maybe_visitor(record: dict[str, object]) -> VisitorIds | None:
@@ -197,6 +253,8 @@ def encode(site: str, record: SiteRecord) -> bytes:
             "site": site,
             "client_id": record.visitor.client_id,
             "session_id": record.visitor.session_id,
+            "cool_until": record.cool_until,
+            "leases": {key: _fields_of(lease) for key, lease in record.leases.items()},
             "needs_browser": needs_browser,
             "tokens": {key: _as_json(value) for key, value in tokens},
         }
@@ -218,5 +276,5 @@ def _as_json(tokens: Tokens) -> dict[str, object]:
     }
 
 
-def _fields_of(value: Tokens | ChatBox | StoredCookie) -> dict[str, object]:
+def _fields_of(value: Tokens | ChatBox | StoredCookie | Lease) -> dict[str, object]:
     return {part.name: getattr(value, part.name) for part in fields(value)}

@@ -30,7 +30,7 @@ from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.urls import origin
 from chatgptt.tokens.acquisition import Acquired, Acquisition, Wanted
 from chatgptt.tokens.ladder import Ladder
-from chatgptt.tokens.store import TokenStore
+from chatgptt.tokens.store import Store
 
 _log = logging.getLogger("chatgptt.client")
 
@@ -51,7 +51,7 @@ class MessageTokens:
     """
 
     def __init__(
-        self, ladder: Ladder, store: TokenStore, transport: Transport, wanted: Wanted, deadline: Deadline
+        self, ladder: Ladder, store: Store, transport: Transport, wanted: Wanted, deadline: Deadline
     ) -> None:
         self.requests = 0
         self.renewals = 0

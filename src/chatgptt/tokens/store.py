@@ -1,93 +1,81 @@
-"""The memory of sites: who we are to each, and its tokens; in this process and on disk.
+"""The memory of sites: who we are to each, its tokens, and when it wants no message.
 
-One file a site; a site here is an origin, as for a browser's storage. A site counts its quota by the
-visitor's ids: the process that writes them first decides them for all others.
+A site here is an origin, as for a browser's storage. It counts its quota by the visitor's ids: whoever writes
+them first decides them for all others.
 
-The disk is a help, never a condition. A file that is damaged is rewritten. One that is not ours (a later
-version's, another user's, a link) is left alone, and memory serves for its site. In a folder that cannot be
-written, memory serves for all sites. Either is logged once, and the files that can be read are still read.
+Stores differ in one method alone, `exchange`, which reads and writes a site's record where it is shared. All
+else works on the record in memory. So where the place of sharing fails, memory serves, and nothing changes
+but that others don't share it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import random
-import re
+import secrets
 import string
+import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
 from chatgptt._models import Tokens, VisitorIds
 from chatgptt.net.loops import PerLoop, ThreadLock
-from chatgptt.state.folder import (
-    UNUSABLE,
-    BusyError,
-    NotOursError,
-    check_owner,
-    locked,
-    read_own_file,
-    replace_own_file,
-)
-from chatgptt.tokens.records import (
-    MAX_RECORD_BYTES,
-    MAX_SKEW,
-    Change,
-    SiteRecord,
-    apply,
-    decode,
-    encode,
-    merge,
-)
-
-_log = logging.getLogger("chatgptt.store")
+from chatgptt.tokens.records import MAX_PAUSE, MAX_SKEW, Change, Lease, SiteRecord, apply, merge
 
 MAX_AGE = 12 * 3600.0
 """Seconds. A nonce lives 12 to 24 hours (docs/protocols.md C2); past the sure half it is not worth trying."""
 
-MAX_LOCK_WAIT = 2.0
-"""Seconds without a write after which a locked folder is not waited for any longer. A writer holds the lock
-for some milliseconds; one that holds it so long was stopped."""
-
-_SHORT_LOCK_WAIT = 0.1
-"""The same after a wait that was in vain, since each call would wait again."""
-
 MEMORY = 24 * 3600.0
 """Seconds after which the cheap rungs are tried again on a site that needed a browser."""
+
+_WORTH_A_WRITE = 1.0
+"""Seconds by which a pause has to grow. Many messages at once meet the same 429."""
 
 _dice = random.SystemRandom()
 _changing = ThreadLock()
 
 
-class TokenStore:
-    """Tokens and visitor ids by site.
+class Store(ABC):
+    """What is remembered of sites; `FileStore`, `MemoryStore` and `RedisStore` say where it is shared.
+
+    A site is an origin, `https://site.example`. A key names one page, bot and visitor of it. No method fails:
+    what cannot be shared is remembered in this process.
 
     Args:
-        folder: where the files live; None keeps nothing on disk.
         clock: Unix time in seconds.
     """
 
-    def __init__(self, folder: Path | None, clock: Callable[[], float]) -> None:
-        self._folder = folder
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._sites: dict[str, SiteRecord] = {}
         self._one_at_a_time = PerLoop(anyio.Lock)
-        self._is_writable = True
-        self._left_alone: set[str] = set()
-        """Sites whose file is not ours to touch."""
-        self._patience = MAX_LOCK_WAIT
+
+    @abstractmethod
+    async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        """The record of a site as all share it, after the change, which is written there.
+
+        Args:
+            site: the site.
+            ours: what this process knows; it is shared where nothing is yet.
+            change: what is to be changed. An empty one only reads.
+        """
+
+    async def close(self) -> None:  # noqa: B027 - most stores open nothing that lasts
+        """Closes the connections of the event loop that is running."""
+
+    # Who we are
 
     async def visitor(self, site: str) -> VisitorIds:
-        """Our ids at `site` (an origin), made on the first call ever."""
+        """Our ids at a site, made on the first call ever and never changed."""
         known = self._sites.get(site)
         if known is None:
             async with self._one_at_a_time.get():
                 known = self._sites.get(site) or await self._merge(site, Change())
         return known.visitor
+
+    # Tokens
 
     async def find(self, site: str, key: str, rejected: frozenset[str] = frozenset()) -> Tokens | None:
         """Tokens under `key` that are younger than `MAX_AGE` and not among the rejected, else None."""
@@ -106,6 +94,47 @@ class TokenStore:
             learned = {key: None}
         await self._merge(site, Change(added={key: tokens}, needs_browser=learned))
 
+    async def drop(self, site: str, key: str, nonce: str) -> None:
+        """Forgets the tokens under `key` if they still hold this rejected nonce."""
+        known = self._sites.get(site)
+        if known is not None and (key not in known.tokens or known.tokens[key].nonce != nonce):
+            return
+        await self._merge(site, Change(dropped=(key, nonce)))
+
+    async def lease(self, site: str, key: str, seconds: float) -> str | None:
+        """The right to acquire tokens under `key`, for some seconds; None where another has it.
+
+        It is handed back to `release`. Where its holder dies, it ends with its time.
+        """
+        known = await self._merge(site, Change())  # most who ask wait for another one: they write nothing
+        if key in known.leases and known.leases[key].until > self._clock():
+            return None
+        lease = Lease(holder=secrets.token_hex(8), until=self._clock() + seconds)
+        known = await self._merge(site, Change(lease=(key, lease)))
+        return lease.holder if key in known.leases and known.leases[key].holder == lease.holder else None
+
+    async def release(self, site: str, key: str, lease: str) -> None:
+        """Ends what `lease` gave, unless another has it by now."""
+        await self._merge(site, Change(lease=(key, Lease(holder=lease, until=0.0))))
+
+    # What a site wants
+
+    async def cool(self, site: str, seconds: float) -> None:
+        """Holds the next message to a site back for some seconds, an hour at most; it shortens no hold."""
+        until = self._clock() + min(seconds, MAX_PAUSE)
+        known = self._sites.get(site)
+        if known is None or until - known.cool_until > _WORTH_A_WRITE:
+            await self._merge(site, Change(cool_until=until))
+
+    async def cool_until(self, site: str) -> float:
+        """The Unix time from which a message may be sent to a site, 0.0 where nothing holds it back."""
+        if site in self._sites:
+            await self._merge(site, Change())
+        else:
+            await self.visitor(site)
+        until = self._sites[site].cool_until
+        return until if 0.0 < until - self._clock() <= MAX_PAUSE else 0.0
+
     async def needs_browser(self, site: str, key: str) -> bool:
         """Whether a browser was needed for `key` not longer than `MEMORY` ago."""
         known = self._sites.get(site) or await self._merge(site, Change())
@@ -117,13 +146,6 @@ class TokenStore:
         known = self._sites.get(site) or await self._merge(site, Change())
         return key in known.needs_browser
 
-    async def drop(self, site: str, key: str, nonce: str) -> None:
-        """Forgets the tokens under `key` if they still hold this rejected nonce."""
-        known = self._sites.get(site)
-        if known is not None and (key not in known.tokens or known.tokens[key].nonce != nonce):
-            return
-        await self._merge(site, Change(dropped=(key, nonce)))
-
     def _usable(self, record: SiteRecord, key: str, rejected: frozenset[str]) -> Tokens | None:
         tokens = record.tokens.get(key)
         if tokens is None or tokens.nonce in rejected:
@@ -133,76 +155,29 @@ class TokenStore:
         return tokens if -MAX_SKEW <= age < MAX_AGE else None
 
     async def _merge(self, site: str, change: Change) -> SiteRecord:
-        """Reads the site's file, merges it with memory and the change, and writes it where it differs."""
+        """What is known of a site after an exchange, in memory too."""
         known = self._sites.get(site)
-        merged = known or SiteRecord(visitor=_new_visitor())
-        if self._folder is not None:
-            merged = await anyio.to_thread.run_sync(
-                self._exchange, self._folder, site, merged, change, abandon_on_cancel=True
-            )
+        merged = await self.exchange(site, known or SiteRecord(visitor=_new_visitor()), change)
         with _changing:
             newer = self._sites.get(site)
-            if newer is not None and newer is not known:  # another task merged while the disk was read
+            if newer is not None and newer is not known:  # another task merged meanwhile
                 merged = merge(newer, merged)
             merged = self._sites[site] = apply(merged, change, self._clock())
         return merged
 
-    def _exchange(self, folder: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
-        """What is known of a site after a look at the disk; the change is written there if it can be."""
-        if site in self._left_alone:
-            return ours
-        path = folder / _file_name(site)
-        try:
-            if self._is_writable:
-                theirs = _read(folder, path, site) if change.is_empty else None
-                return theirs or self._rewrite(folder, path, site, ours, change)
-        except NotOursError as error:
-            self._leave_alone(site, path, error)
-            return ours
-        except BusyError:
-            self._patience = _SHORT_LOCK_WAIT
-            _log.info("the state folder %s is locked by another process, going on without it", folder)
-        except OSError as error:
-            self._give_up_writing(folder, error)
-        try:
-            theirs = _read(folder, path, site)
-        except (OSError, NotOursError):
-            theirs = None
-        return ours if theirs is None else merge(theirs, ours)
 
-    def _rewrite(self, folder: Path, path: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
-        with locked(folder, self._patience):
-            self._patience = MAX_LOCK_WAIT
-            merged = apply(_read(folder, path, site) or ours, change, self._clock())
-            replace_own_file(path, encode(site, merged))
-            return merged
+class MemoryStore(Store):
+    """A store of this process. Clients that are given the same one share it.
 
-    def _leave_alone(self, site: str, path: Path, why: NotOursError) -> None:
-        with _changing:
-            if site in self._left_alone:
-                return
-            self._left_alone.add(site)
-        _log.warning("%s is left alone, and nothing is kept of its site: it %s", path, why)
+    Args:
+        clock: Unix time in seconds.
+    """
 
-    def _give_up_writing(self, folder: Path, error: OSError) -> None:
-        with _changing:
-            if not self._is_writable:
-                return
-            self._is_writable = False
-        _log.warning(UNUSABLE, folder, error.strerror or error)
-
-
-def _read(folder: Path, path: Path, site: str) -> SiteRecord | None:
-    check_owner(folder)
-    data = read_own_file(path, MAX_RECORD_BYTES)
-    return None if data is None else decode(data, site)
+    async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        """What this process knows."""
+        return ours
 
 
 def _new_visitor() -> VisitorIds:
     alphabet = string.ascii_letters + string.digits
     return VisitorIds(client_id="".join(_dice.choices(alphabet, k=10)), session_id=str(uuid.uuid4()))
-
-
-def _file_name(site: str) -> str:
-    readable = re.sub(r"[^a-z0-9.]+", "-", site.partition("://")[2].lower()).strip("-.")[:60]
-    return f"{readable}-{hashlib.sha256(site.encode()).hexdigest()[:12]}.json"

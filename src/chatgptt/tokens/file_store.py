@@ -1,0 +1,123 @@
+"""The store on disk: one file a site, in a folder that all processes of a user share.
+
+The disk is a help, never a condition. A file that is damaged is rewritten. One that is not ours (a later
+version's, another user's, a link) is left alone, and memory serves for its site. In a folder that cannot be
+written, memory serves for all sites. Either is logged once, and the files that can be read are still read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio.to_thread
+
+from chatgptt._arguments import check_folder
+from chatgptt.net.loops import ThreadLock
+from chatgptt.state.folder import (
+    UNUSABLE,
+    BusyError,
+    NotOursError,
+    check_owner,
+    locked,
+    read_own_file,
+    replace_own_file,
+)
+from chatgptt.tokens.records import MAX_RECORD_BYTES, Change, SiteRecord, apply, decode, encode, merge
+from chatgptt.tokens.store import Store
+
+_log = logging.getLogger("chatgptt.store")
+
+MAX_LOCK_WAIT = 2.0
+"""Seconds without a write after which a locked folder is not waited for any longer. A writer holds the lock
+for some milliseconds; one that holds it so long was stopped."""
+
+_SHORT_LOCK_WAIT = 0.1
+"""The same after a wait that was in vain, since each call would wait again."""
+
+_changing = ThreadLock()
+
+
+class FileStore(Store):
+    """A store that all processes with the same folder share.
+
+    Args:
+        folder: where the files live; it is made where it is missing.
+        clock: Unix time in seconds.
+
+    Raises:
+        InvalidInputError: for a folder that can be no path.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
+        self._folder = check_folder("the store's folder", folder)
+        self._is_writable = True
+        self._left_alone: set[str] = set()
+        """Sites whose file is not ours to touch."""
+        self._patience = MAX_LOCK_WAIT
+
+    async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        """What is known of a site after a look at the disk; the change is written there if it can be."""
+        return await anyio.to_thread.run_sync(
+            self._exchange, self._folder, site, ours, change, abandon_on_cancel=True
+        )
+
+    def _exchange(self, folder: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        if site in self._left_alone:
+            return ours
+        path = folder / _file_name(site)
+        try:
+            if self._is_writable:
+                theirs = _read(folder, path, site) if change.is_empty else None
+                return theirs or self._rewrite(folder, path, site, ours, change)
+        except NotOursError as error:
+            self._leave_alone(site, path, error)
+            return ours
+        except BusyError:
+            self._patience = _SHORT_LOCK_WAIT
+            _log.info("the state folder %s is locked by another process, going on without it", folder)
+        except OSError as error:
+            self._give_up_writing(folder, error)
+        try:
+            theirs = _read(folder, path, site)
+        except (OSError, NotOursError):
+            theirs = None
+        return ours if theirs is None else merge(theirs, ours)
+
+    def _rewrite(self, folder: Path, path: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        with locked(folder, self._patience):
+            self._patience = MAX_LOCK_WAIT
+            merged = apply(_read(folder, path, site) or ours, change, self._clock())
+            replace_own_file(path, encode(site, merged))
+            return merged
+
+    def _leave_alone(self, site: str, path: Path, why: NotOursError) -> None:
+        with _changing:
+            if site in self._left_alone:
+                return
+            self._left_alone.add(site)
+        _log.warning("%s is left alone, and nothing is kept of its site: it %s", path, why)
+
+    def _give_up_writing(self, folder: Path, error: OSError) -> None:
+        with _changing:
+            if not self._is_writable:
+                return
+            self._is_writable = False
+        _log.warning(UNUSABLE, folder, error.strerror or error)
+
+
+def _read(folder: Path, path: Path, site: str) -> SiteRecord | None:
+    check_owner(folder)
+    data = read_own_file(path, MAX_RECORD_BYTES)
+    return None if data is None else decode(data, site)
+
+
+def _file_name(site: str) -> str:
+    readable = re.sub(r"[^a-z0-9.]+", "-", site.partition("://")[2].lower()).strip("-.")[:60]
+    return f"{readable}-{hashlib.sha256(site.encode()).hexdigest()[:12]}.json"

@@ -1,0 +1,141 @@
+"""The store in Redis: what many machines know of sites. The only module that imports redis.
+
+A site has two keys. One holds our ids: the first process that writes it decides, and it never expires. The
+other holds all else as a file of `FileStore` would, and expires when the last nonce in it is worthless. A
+change is made under WATCH, so that of two writers at once the second one sees what the first one wrote.
+
+Redis is a help, never a condition: while it is away, memory serves, and that is logged once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chatgptt._arguments import check_kind
+from chatgptt._errors import InvalidInputError
+from chatgptt.net.loops import PerLoop
+from chatgptt.state.folder import NotOursError
+from chatgptt.tokens.records import NONCE_LIFE, Change, SiteRecord, apply, decode, encode
+from chatgptt.tokens.store import Store
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
+
+_log = logging.getLogger("chatgptt.store")
+
+_PATIENCE = 2.0
+"""Seconds for a connection, and for a reply: Redis takes less than a millisecond."""
+
+_PAUSE = 5.0
+"""Seconds without a try after one that failed, since each message would wait for another."""
+
+
+class RedisStore(Store):
+    """A store that all processes with the same Redis database share, on as many machines as wanted.
+
+    Ids, nonces and the cookies of pages lie in it in the clear: give it a password, and `rediss://` on a
+    network that others share.
+
+    Args:
+        url: `redis://` or `rediss://`, as `redis://:password@host:6379/0`.
+        clock: Unix time in seconds.
+
+    Raises:
+        InvalidInputError: for an address that cannot be one, and where redis-py is not installed.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
+        check_kind("store", url, str, wanted="a store, or its address as redis://host:6379/0")
+        try:
+            import redis
+        except ImportError as error:
+            raise InvalidInputError(
+                "a store in Redis needs redis-py", hint="pip install 'chatgptt[redis]'"
+            ) from error
+        self._failures = (redis.RedisError, OSError, NotOursError)
+        self._url = url
+        self._clients = PerLoop(self._connect)
+        try:
+            connection = self._connect().connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            self._place = f"{connection.host}:{connection.port}"
+        except (ValueError, TypeError, AttributeError):
+            # Without the cause: its words may hold a part of the address, and so the password.
+            raise InvalidInputError(
+                "the store's address is no address of Redis", hint="give it as redis://host:6379/0"
+            ) from None
+        self._is_away = False
+        self._next_try = 0.0
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._place})"
+
+    async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        """What Redis knows of a site, with the change; what this process knows while it is away."""
+        if time.monotonic() < self._next_try:
+            return ours
+        try:
+            record = await self._exchange(site, ours, change)
+        except self._failures as error:
+            self._next_try = time.monotonic() + _PAUSE
+            if not self._is_away:
+                _log.warning("the store at %s cannot be used, working on from memory: %s", self._place, error)
+            self._is_away = True
+            return ours
+        if self._is_away:
+            _log.info("the store at %s can be used again", self._place)
+            self._is_away = False
+        return record
+
+    async def close(self) -> None:
+        """Closes the connections of the event loop that is running."""
+        client = self._clients.maybe_get()
+        if client is not None:
+            await client.aclose()
+
+    def _connect(self) -> Redis:
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        return Redis.from_url(
+            self._url,
+            socket_connect_timeout=_PATIENCE,
+            socket_timeout=_PATIENCE,
+            retry=Retry(NoBackoff(), 1),  # a connection may have ended since its last use
+        )
+
+    async def _exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        client, keys = self._clients.get(), (f"chatgptt:{site}:visitor", f"chatgptt:{site}:record")
+        if change.is_empty:
+            theirs = _read(site, await client.mget(keys))
+            if theirs is not None:
+                return theirs
+
+        async def swap(pipe: Pipeline) -> SiteRecord:
+            merged = apply(_read(site, await pipe.mget(keys)) or ours, change, self._clock())
+            pipe.multi()  # type: ignore[no-untyped-call]
+            pipe.set(keys[0], encode(site, SiteRecord(visitor=merged.visitor)), nx=True)
+            pipe.set(keys[1], encode(site, merged), ex=int(NONCE_LIFE))
+            return merged
+
+        merged: SiteRecord = await client.transaction(swap, *keys, value_from_callable=True)
+        return merged
+
+
+def _read(site: str, values: list[bytes | str | None]) -> SiteRecord | None:
+    """The record in the two keys; None where our ids are not known there."""
+    visitor, record = (decode(value, site) if isinstance(value, bytes) else None for value in values)
+    if visitor is None:
+        return None
+    return SiteRecord(
+        visitor=visitor.visitor,
+        tokens=record.tokens if record else {},
+        needs_browser=record.needs_browser if record else {},
+        leases=record.leases if record else {},
+        cool_until=record.cool_until if record else 0.0,
+    )
