@@ -78,6 +78,7 @@ def _install_completion(ctx: click.Context, _: click.Parameter, is_wanted: bool)
         "Environment: CHATGPTT_SITE is the page to ask, or a site's name, "
         "CHATGPTT_SITES the file of the names, "
         "CHATGPTT_STATE_DIR the folder for tokens and visitor ids, "
+        "CHATGPTT_STORE a Redis for them that machines share, "
         "CHATGPTT_LOG=info or debug says what is done."
     ),
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -61,6 +61,8 @@ class RedisStore(Store):
         self._url = url
         self._clients = PerLoop(self._connect)
         try:
+            if not url.startswith(("redis://", "rediss://")):
+                raise ValueError
             connection = self._connect().connection_pool.make_connection()  # type: ignore[no-untyped-call]
             self._place = f"{connection.host}:{connection.port}"
         except (ValueError, TypeError, AttributeError):
