@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 import pyte
 import pytest
@@ -88,13 +89,14 @@ def started(*argv: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def read_until(process: subprocess.Popen[bytes], mark: bytes) -> bytes:
-    """What a process prints up to and with `mark`."""
-    assert process.stdout is not None
+def read_until(process: subprocess.Popen[bytes], mark: bytes, stream: IO[bytes] | None = None) -> bytes:
+    """What a process prints up to and with `mark`; to stdout, where no other stream is named."""
+    stream = stream or process.stdout
+    assert stream is not None
     seen = b""
     while mark not in seen:
-        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
-        data = os.read(process.stdout.fileno(), 4096) if ready else b""
+        ready, _, _ = select.select([stream], [], [], PATIENCE)
+        data = os.read(stream.fileno(), 4096) if ready else b""
         assert data, f"{mark!r} never came after {seen!r}"
         seen += data
     return seen

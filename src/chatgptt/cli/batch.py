@@ -45,16 +45,19 @@ class BatchOptions:
         return [state for state, is_wanted in wanted if is_wanted]
 
 
-def _read_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> float | None:
-    """Messages a minute; None for no limit."""
-    found = re.fullmatch(r"([0-9.]+)/(s|min|h)", text)
-    try:
-        rate = float(found[1]) * _PER_MINUTE[found[2]] if found else 0.0
-    except ValueError:
-        rate = 0.0
-    if rate <= 0 and text != "none":
+def read_rate(text: str) -> float | None:
+    """Messages a minute; None for no limit, and 0 for what is no rate."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h)", text)
+    if found is None:
+        return None if text == "none" else 0.0
+    return float(found[1]) * _PER_MINUTE[found[2]]
+
+
+def _check_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> float | None:
+    rate = read_rate(text)
+    if rate == 0.0:
         raise click.BadParameter("give 10/min, 2/s, 600/h or none")
-    return rate or None
+    return rate
 
 
 @click.command("batch")
@@ -85,7 +88,7 @@ def _read_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> flo
     "--rate",
     default="10/min",
     show_default=True,
-    callback=_read_rate,
+    callback=_check_rate,
     metavar="N/min",
     help="Messages that a site gets at most; none for no limit.",
 )

@@ -35,8 +35,10 @@ def showing_progress(batch: Batch, line_every: float = LINE_EVERY) -> Iterator[N
     if sys.stderr.isatty():
         from chatgptt.cli.batch_bar import show_bar  # here: rich is for terminals
 
-        with show_bar(batch) as update, _every(_DRAW_EVERY, update):
-            yield
+        with show_bar(batch) as update:
+            with _every(_DRAW_EVERY, update):
+                yield
+            update()
     else:
         started, before = time.monotonic(), batch.ended
         with _every(line_every, lambda: _write_line(batch, before, time.monotonic() - started)):
