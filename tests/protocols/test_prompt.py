@@ -107,16 +107,44 @@ def test_several_turns_become_lines_with_roles() -> None:
     )
 
 
+def test_a_result_of_a_tool_has_the_name_of_the_call_that_it_answers() -> None:
+    calls = [
+        {"id": "1", "type": "function", "function": {"name": "sum", "arguments": "{}"}},
+        {"id": "2", "type": "function", "function": {"name": "double", "arguments": "{}"}},
+    ]
+    results = [("1", "4"), ("2", "8"), ("3", "9"), (["1"], "5")]
+    turns = read_turns(
+        [
+            turn("user"),
+            turn("assistant", None) | {"tool_calls": calls},
+            *(turn("tool", content) | {"tool_call_id": call} for call, content in results),
+        ]
+    )
+    assert [item.content for item in turns[1:]] == ["sum: 4", "double: 8", "9", "5"]
+
+
+@pytest.mark.parametrize(
+    "calls", ["1", 5, [None], [{"id": "1"}], [{"id": "1", "function": {"name": 5}}]], ids=repr
+)
+def test_a_call_without_a_name_names_nothing(calls: object) -> None:
+    messages = [
+        turn("user"),
+        {"role": "assistant", "tool_calls": calls},
+        turn("tool", "4") | {"tool_call_id": "1"},
+    ]
+    assert read_turns(messages)[-1] == Turn(role="tool", content="4")
+
+
 def test_what_tools_gave_becomes_lines_too() -> None:
     turns = read_turns(
         [
-            turn("developer", "Be brief."),
+            turn("developer", "Be brief.") | {"name": "ops"},
             turn("user", "2 + 2?"),
             turn("assistant", None) | {"tool_calls": [{"id": "1", "type": "function"}]},
             turn("tool", "4") | {"tool_call_id": "1", "name": "sum"},
         ]
     )
-    assert fold(turns) == "System: Be brief.\nUser: 2 + 2?\nTool: sum: 4\nAssistant:"
+    assert fold(turns) == "System: ops: Be brief.\nUser: 2 + 2?\nTool: sum: 4\nAssistant:"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def read_turns(message: MessageInput | object) -> tuple[Turn, ...]:
         raise InvalidInputError(
             f"expected a message or a list of messages, got a {type(message).__name__}", hint=_HINT
         )
-    read = (_read_turn(item, f"messages[{index}]") for index, item in enumerate(message))
+    called = _called_tools(message)
+    read = (_read_turn(item, f"messages[{index}]", called) for index, item in enumerate(message))
     turns = tuple(turn for turn in read if turn is not None)
     if not any(turn.role == "user" and turn.content.strip() for turn in turns):
         raise InvalidInputError(
@@ -51,11 +52,30 @@ _ROLES: Mapping[str, Role] = {
     "tool": "tool",
     "function": "function",
 }
+_NAMED_ROLES = ("developer", "tool", "function")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
-def _read_turn(item: object, place: str) -> Turn | None:
-    """One message; None where it holds nothing, as an assistant's does that only calls tools."""
+def _called_tools(messages: Iterable[object]) -> Mapping[str, str]:
+    """The names of the tools that the messages call, by the call's id: a result may name its call alone."""
+    names: dict[str, str] = {}
+    for item in messages:
+        calls = item.get("tool_calls") if isinstance(item, Mapping) else None
+        for call in calls if isinstance(calls, Sequence) else ():
+            match call:
+                case {"id": str(call_id), "function": {"name": str(name)}}:
+                    names[call_id] = name
+    return names
+
+
+def _read_turn(item: object, place: str, called: Mapping[str, str]) -> Turn | None:
+    """One message; None where it holds nothing, as an assistant's does that only calls tools.
+
+    Args:
+        item: the message.
+        place: where it stands, for errors.
+        called: the names of tools by the ids of their calls.
+    """
     if not isinstance(item, Mapping):
         raise InvalidInputError(f"{place} is of the type {type(item).__name__}, not a message", hint=_HINT)
     named = item.get("role")
@@ -74,10 +94,18 @@ def _read_turn(item: object, place: str) -> Turn | None:
     if content is None:
         return None
     text = without_surrogates(_read_content(content, place))
-    name = item.get("name")
-    if role in ("tool", "function") and isinstance(name, str) and name:
-        text = f"{without_surrogates(name)}: {text}"
-    return Turn(role=role, content=text)
+    name = _read_name(item, called)
+    return Turn(role=role, content=f"{without_surrogates(name)}: {text}" if name else text)
+
+
+def _read_name(message: Mapping[object, object], called: Mapping[str, str]) -> str:
+    """The name of the tool or developer that speaks; "" for none, and for all other roles."""
+    if str(message["role"]).lower() not in _NAMED_ROLES:
+        return ""
+    name, call_id = message.get("name"), message.get("tool_call_id")
+    if isinstance(name, str) and name:
+        return name
+    return called.get(call_id, "") if isinstance(call_id, str) else ""
 
 
 def _read_content(content: object, place: str) -> str:
