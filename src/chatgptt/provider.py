@@ -20,6 +20,7 @@ from chatgptt._models import MessageInput, Strategy, Timeouts
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.prompt import fold, read_turns
 from chatgptt.sites import DEFAULT_SITE
+from chatgptt.sites.file import find_site
 from chatgptt.state.folder import default_folder
 
 if TYPE_CHECKING:
@@ -32,13 +33,18 @@ class _Working:
     def __get__(self, instance: ChatGptt | None, owner: type[ChatGptt]) -> bool:
         from chatgptt.health.history import History  # here, since importing a provider should cost little
 
-        return History(default_folder()).is_working(owner.url)
+        try:
+            named = find_site(owner.url)
+        except InvalidInputError:  # no such name: nothing was checked under it
+            return False
+        return History(default_folder()).is_working(named.url if named else owner.url)
 
 
 class ChatGptt:
     """The chat of `url` for code written for gpt4free's providers.
 
-    Point it elsewhere by a subclass with another `url` (and `api_endpoint`), or by `site=` in a call.
+    Point it elsewhere by a subclass with another `url` (and `api_endpoint`), or by `site=` in a call. A `url`
+    may be the name of a site.
     """
 
     label: ClassVar[str] = "ChatGptt"

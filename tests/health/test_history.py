@@ -266,6 +266,29 @@ async def test_a_clients_checks_are_kept_and_the_provider_knows(
 
 
 @pytest.mark.anyio
+async def test_a_provider_of_a_named_site_knows_the_checks_of_its_page(
+    demo: DemoSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("CHATGPTT_SITES", str(tmp_path / "sites.toml"))
+
+    class Shop(ChatGptt):
+        url = "shop"
+
+    def is_working() -> bool:
+        return Shop.working
+
+    assert not is_working()
+    (tmp_path / "sites.toml").write_text(f'[shop]\nurl = "{demo.page("wpaicg/")}"\n')
+    assert not is_working()
+    async with client_of("shop", state_dir=tmp_path) as client:
+        await client.health_check()
+    assert is_working()
+    (tmp_path / "sites.toml").write_text(f'[shop]\nurl = "{demo.page("aipkit/")}"\n')
+    assert not is_working()
+
+
+@pytest.mark.anyio
 async def test_a_page_that_fails_keeps_the_protocol_it_last_spoke(demo: DemoSite, tmp_path: Path) -> None:
     page = demo.page("wpaicg/nochat/")
     async with client_of(page, state_dir=tmp_path, strategy="static") as client:
