@@ -43,8 +43,9 @@ SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
 ORDER = {"CHATGPTT_CASE_ORDER": str(random.randrange(10**6))}
 """The order in which recorded cases are met: a new one each time, the same for both processes."""
 
-ECOSYSTEM = {"g4f": (".[demo]", "g4f>=8.8.6"), "llm": (".[llm]",)}
-"""Programs that take chatgptt, each with what its environment needs; the newest versions are tried."""
+ECOSYSTEM = {"g4f": (".[demo]", "g4f>=8.8.6"), "llm": (".[llm]",), "llm_old": (".", "llm<0.32")}
+"""Programs that take chatgptt, each with what its environment needs; the newest versions are tried, and an
+llm that is too old for the plugin."""
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 

@@ -43,5 +43,10 @@ def llm_python() -> Path:
 
 
 @pytest.fixture(scope="session")
+def old_llm_python() -> Path:
+    return python_of("llm_old")
+
+
+@pytest.fixture(scope="session")
 def g4f_python() -> Path:
     return python_of("g4f")

@@ -179,6 +179,20 @@ print(json.dumps([stopped.message.content, stopped.finish_reason,
     assert g4f(script, page) == [begin, "stop", begin, True]
 
 
+def test_the_async_client_cuts_at_a_stop_word_and_after_so_many_pieces(page: str, g4f: G4f) -> None:
+    script = """
+async def main():
+    completions = AsyncClient(provider=There).chat.completions
+    stopped = (await completions.create("Hello", stop="demo")).choices[0]
+    streamed = [chunk async for chunk in completions.create("Hello", stop=["demo"], stream=True)]
+    cut = [chunk async for chunk in completions.create("SLOWWORDS 0.05 a b", max_tokens=1, stream=True)]
+    print(json.dumps([stopped.message.content, stopped.finish_reason, text_of(streamed), len(text_of(cut)) < 30]))
+asyncio.run(main())
+"""
+    begin = "This answer is made up by the "
+    assert g4f(script, page) == [begin, "stop", begin, True]
+
+
 def test_a_timeout_bounds_the_whole_call(page: str, g4f: G4f) -> None:
     script = """
 create = Client(provider=There).chat.completions.create
@@ -202,12 +216,19 @@ asyncio.run(main())
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("client", ["Client", "AsyncClient"])
 @pytest.mark.parametrize("proxies", ["{!r}", "dict(all={!r})"])
-async def test_the_client_s_proxy_takes_page_and_message(proxies: str, demo: DemoSite, g4f: G4f) -> None:
+async def test_the_client_s_proxy_takes_page_and_message(
+    client: str, proxies: str, demo: DemoSite, g4f: G4f
+) -> None:
     async with http_proxy() as proxy:
         script = f"""
-client = Client(provider=There, proxies={proxies.format(proxy.url)})
-print(json.dumps(client.chat.completions.create("Hello").choices[0].message.content))
+answer = {client}(provider=There, proxies={proxies.format(proxy.url)}).chat.completions.create("Hello")
+async def awaited():
+    return await answer
+if {client} is AsyncClient:
+    answer = asyncio.run(awaited())
+print(json.dumps(answer.choices[0].message.content))
 """
         answer = await anyio.to_thread.run_sync(g4f, script, demo.page("wpaicg/"))
         assert answer == f"{ECHO}Hello"
@@ -253,11 +274,11 @@ print(json.dumps([
 def test_a_program_s_whole_history_is_one_prompt(page: str, demo: DemoSite, g4f: G4f) -> None:
     script = """
 Client(provider=There).chat.completions.create([
-    {"role": "developer", "content": "Be brief."},
+    {"role": "developer", "name": "ops", "content": "Be brief."},
     {"role": "user", "content": [{"type": "input_text", "text": "Sum 2 and 2."}]},
     {"role": "assistant", "content": None, "tool_calls": [
         {"id": "sum:0", "type": "function", "function": {"name": "sum", "arguments": "{}"}}]},
-    {"role": "tool", "tool_call_id": "sum:0", "name": "sum", "content": "4"},
+    {"role": "tool", "tool_call_id": "sum:0", "content": "4"},
     {"role": "function", "name": "double", "content": "8"},
     {"role": "user", "content": "Hello"},
 ])
@@ -265,7 +286,7 @@ print(1)
 """
     g4f(script, page)
     assert demo.messages[-1].message == (
-        "System: Be brief.\nUser: Sum 2 and 2.\nTool: sum: 4\nFunction: double: 8\nUser: Hello\nAssistant:"
+        "System: ops: Be brief.\nUser: Sum 2 and 2.\nTool: sum: 4\nFunction: double: 8\nUser: Hello\nAssistant:"
     )
 
 
@@ -286,6 +307,18 @@ print(json.dumps([before, There.working, ask(), "Hello" in ask_with_tools()]))
 """
     unchecked = [False, "ProviderNotWorkingError", "ProviderNotWorkingError", f"{ECHO}Hello"]
     assert g4f(script, page) == [unchecked, True, f"{ECHO}Hello", True]
+
+
+@pytest.mark.parametrize("form", ["There", "Mixed"])
+def test_chat_completion_streams_and_is_awaited(form: str, page: str, g4f: G4f) -> None:
+    script = f"""
+arguments = dict(model="gpt-4o", messages=[{{"role": "user", "content": "Hello"}}], provider={form}, ignore_working=True)
+pieces = list(g4f.ChatCompletion.create(stream=True, **arguments))
+async def main():
+    return await g4f.ChatCompletion.create_async(**arguments)
+print(json.dumps(["".join(map(str, pieces)), len(pieces) > 1, asyncio.run(main())]))
+"""
+    assert g4f(script, page) == [f"{ECHO}Hello", True, f"{ECHO}Hello"]
 
 
 def test_the_mixin_form_is_one_of_g4f_s_own_kind(page: str, g4f: G4f) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -56,11 +57,11 @@ class Llm:
         return record
 
     @contextmanager
-    def started(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, *words: str, stdin: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
         """The command under way, its output on pipes; killed if the block leaves it running."""
         with subprocess.Popen(
             [self.python, "-m", "llm", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self._environment({}),
@@ -97,6 +98,12 @@ def llm(llm_python: Path, tmp_path: Path) -> Llm:
 @pytest.fixture(params=["wpaicg/", "aipkit/"])
 def page(request: pytest.FixtureRequest, demo: DemoSite) -> str:
     return demo.page(request.param)
+
+
+def type_line(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + b"\n")
+    process.stdin.flush()
 
 
 def last_heard(demo: DemoSite) -> tuple[str, list[str]]:
@@ -213,12 +220,27 @@ def test_a_name_that_moved_takes_no_conversation_along(demo: DemoSite, llm: Llm)
     here, there = demo.page("wpaicg/"), demo.page("aipkit/")
     llm.name_sites(shop=here)
     assert llm("-m", "chatgptt", "-o", "site", "shop", "Hello").code == 0
+    asked = len(demo.requests)
     llm.name_sites(shop=there)
-    assert llm("-c", "And now?").code == 0
-    assert isinstance(facts := llm.last_logged()["response_json"], dict)
-    assert facts["page"] == here
-    done = llm("-c", "-m", "chatgptt/shop", "And now?")
-    assert f"this conversation is with {here}" in done.err
+    for words in ((), ("--async",), ("-m", "chatgptt")):
+        done = llm("-c", *words, "And now?")
+        assert done.code == 1
+        assert f"'shop': it stands for {there} now, and no other page gets to read it" in done.err
+    assert f"this conversation is with {here}" in llm("-c", "-m", "chatgptt/shop", "And now?").err
+    assert len(demo.requests) == asked
+    assert llm("-c", "-m", "chatgptt", "-o", "site", here, "And now?").code == 0
+
+
+def test_a_name_that_moves_in_a_chat_takes_no_conversation_along(page: str, demo: DemoSite, llm: Llm) -> None:
+    llm.name_sites(shop=page)
+    with llm.started("chat", "-m", "chatgptt/shop", stdin=subprocess.PIPE) as process:
+        type_line(process, b"Hello")
+        read_until(process, f"{MADE_UP}Hello".encode())
+        asked = len(demo.requests)
+        llm.name_sites(shop=demo.page("wpaicg/json/"))
+        _, err = process.communicate(b"And now?\n", timeout=PATIENCE)
+    assert f"this conversation is with {page}" in err.decode()
+    assert len(demo.requests) == asked
 
 
 def test_a_conversation_goes_on_where_the_table_writes_its_page_otherwise(demo: DemoSite, llm: Llm) -> None:
@@ -238,10 +260,11 @@ def test_the_hint_about_another_site_fits_what_named_it(demo: DemoSite, llm: Llm
     llm.name_sites(shop=demo.page("wpaicg/"))
     assert llm("-m", "chatgptt/shop", "Hello").code == 0
     llm.name_sites(shop=demo.page("aipkit/"))
-    assert "\nHint: go on with -m chatgptt, or begin" in llm("-c", "And now?").err
+    here = f"-m chatgptt -o site {demo.page('wpaicg/')}"
+    assert f"\nHint: go on with {here}, or begin" in llm("-c", "And now?").err
     done = llm("-c", "-m", "chatgptt", "-o", "site", "shop", "And now?")
     assert "\nHint: leave out the site, or begin" in done.err
-    assert llm("-c", "-m", "chatgptt", "And now?").code == 0
+    assert llm("-c", *here.split(), "And now?").code == 0
 
 
 def test_a_conversation_whose_name_was_removed_asks_no_bare_page(demo: DemoSite, llm: Llm) -> None:
@@ -321,6 +344,22 @@ def test_an_attachment_is_refused(demo: DemoSite, tmp_path: Path, llm: Llm) -> N
     assert (done.code, demo.messages) == (1, [])
 
 
+@pytest.mark.parametrize("option", [(), ("--async",)])
+def test_a_schema_is_refused(option: tuple[str, ...], page: str, demo: DemoSite, llm: Llm) -> None:
+    done = llm("-m", "chatgptt", "-o", "site", page, *option, "--schema", "name, age int", "Hello")
+    assert (done.code, demo.requests) == (1, [])
+    assert "does not support schemas" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("option", [(), ("--async",)])
+def test_tools_are_refused(option: tuple[str, ...], page: str, demo: DemoSite, llm: Llm) -> None:
+    done = llm("-m", "chatgptt", "-o", "site", page, *option, "-T", "llm_version", "Hello")
+    assert (done.code, demo.requests) == (1, [])
+    assert "does not support tools" in done.err
+    assert "Traceback" not in done.err
+
+
 def test_a_broken_file_of_sites_leaves_all_other_models(llm: Llm) -> None:
     (llm.folder / "sites.toml").write_text("[shop")
     done = llm("models", "list")
@@ -345,7 +384,28 @@ def test_pieces_are_shown_as_they_arrive_and_ctrl_c_ends_it(
         assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
+def test_ctrl_c_in_an_answer_ends_a_chat(path: str, llm: Llm) -> None:
+    words = ("chat", "-m", "chatgptt", "-o", "site")
+    with serve() as site, llm.started(*words, site.page(path), stdin=subprocess.PIPE) as process:
+        type_line(process, b"SLOWWORDS 60")
+        read_until(process, b"> ")
+        read_until(process, b" ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 1
+        assert b"Aborted!" in err
+        assert b"Traceback" not in err
+
+
 # Start
+
+
+def test_an_llm_that_is_too_old_starts_without_our_models(old_llm_python: Path, llm: Llm) -> None:
+    old = dataclasses.replace(llm, python=old_llm_python)
+    done = old("models", "list")
+    assert (done.code, "OpenAI" in done.out, "ChatBox" in done.out) == (0, True, False)
+    assert done.err == "chatgptt: its models need llm 0.32 or later. Run: llm install --upgrade llm\n"
 
 
 def test_registration_sends_nothing_and_needs_no_key(page: str, demo: DemoSite, llm: Llm) -> None:

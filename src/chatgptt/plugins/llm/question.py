@@ -109,32 +109,39 @@ def _choose_site(named: str, earlier: _Origin | None, *, is_model: bool) -> str:
     from_environment = os.environ.get("CHATGPTT_SITE", "")
     if earlier is None:
         return named or from_environment or DEFAULT_SITE
+    if not named and earlier.name:
+        _check_name(earlier)
     if named and not _is_same_page(_page_of(named), earlier.page):
-        way = "go on with -m chatgptt" if is_model else "leave out the site"
+        way = f"go on with -m chatgptt -o site {earlier.page}" if is_model else "leave out the site"
         raise InvalidInputError(
             f"this conversation is with {earlier.page}, and no other site gets to read it",
             hint=f"{way}, or begin a new conversation without -c",
         )
-    if not named and earlier.name:
-        _check_name(earlier)
     # A name or the environment may know a login, a proxy or other options beside the address.
     known = (named, earlier.name, from_environment)
     return next((site for site in known if site and _is_at(site, earlier.page)), earlier.page)
 
 
 def _check_name(earlier: _Origin) -> None:
-    """Whether the conversation's site still has its name: without its table, the bare page would be asked.
+    """Whether the name still stands for the conversation's page: without its table, the bare page would be
+    asked, and with another page's, that one would read the conversation.
 
     Raises:
-        InvalidInputError: where the name was removed, or the file cannot be read.
+        InvalidInputError: where the name was removed or moved, or the file cannot be read.
     """
     try:
-        find_site(earlier.name)
+        page = _page_of(earlier.name)
     except InvalidInputError as error:
-        raise InvalidInputError(
-            f"this conversation is with the site {earlier.name!r}: {error.message}",
-            hint=f"mend {sites_path()}, or ask the page without its options: -o site {earlier.page}",
-        ) from error
+        raise _name_changed(earlier, error.message) from error
+    if not _is_same_page(page, earlier.page):
+        raise _name_changed(earlier, f"it stands for {page} now, and no other page gets to read it")
+
+
+def _name_changed(earlier: _Origin, found: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"this conversation is with the site {earlier.name!r}: {found}",
+        hint=f"mend {sites_path()}, or ask the page without its options: -o site {earlier.page}",
+    )
 
 
 def _is_at(site: str, page: str) -> bool:
