@@ -284,9 +284,7 @@ def test_the_command_counts_and_shows_each_bot_by_itself(state: Path, demo: Demo
 
 
 def test_a_history_of_the_first_format_is_read_and_gone_on_with(tmp_path: Path) -> None:
-    old = _SCHEMA.replace("    bot TEXT NOT NULL DEFAULT '',\n", "").replace(
-        "user_version = 2", "user_version = 1"
-    )
+    old = _SCHEMA.tables.replace("    bot TEXT NOT NULL DEFAULT '',\n", "") + "PRAGMA user_version = 1;"
     path = tmp_path / FILE_NAME
     with sqlite3.connect(path) as database:
         database.executescript(old)

@@ -1,20 +1,14 @@
 """The history of all checks made on this machine, in an SQLite file of the state folder.
 
-A check never fails because of the disk. A damaged file is renamed, a file of a later version is not used, and
-a folder that cannot be used is logged once. Writes do not wait until the disk has them, so a power cut may
-lose the history. The last check is the one that was added last, since a clock may be set back.
+A check never fails because of the disk. The last check is the one that was added last: clocks are set back.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import math
-import os
 import sqlite3
-import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -23,12 +17,9 @@ from chatgptt._errors import InvalidInputError
 from chatgptt._models import Level, PluginGeneration, Rung
 from chatgptt.health.report import PHASES, HealthReport, PhaseName, Status, Verdict
 from chatgptt.health.trends import Check, PastPhase
-from chatgptt.net.loops import ThreadLock
 from chatgptt.protocols.urls import page_url, without_credentials
-from chatgptt.state.files import is_trusted
-from chatgptt.state.folder import UNUSABLE, check_owner
+from chatgptt.state.database import Database, Schema, storable
 
-_log = logging.getLogger("chatgptt.store")
 _Value = TypeVar("_Value")
 
 FILE_NAME = "health.sqlite3"
@@ -44,11 +35,10 @@ _LEVELS: tuple[Level, ...] = get_args(Level)
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _STATUSES: tuple[Status, ...] = get_args(Status)
 
-_FORMAT = 2
-_PATIENCE = 10.0
-"""Seconds to wait for other writers, each of which takes some milliseconds."""
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
+_SCHEMA = Schema(
+    name="the history of checks",
+    version=2,
+    tables="""
 CREATE TABLE IF NOT EXISTS checks (
     id INTEGER PRIMARY KEY,
     site TEXT NOT NULL,
@@ -66,16 +56,11 @@ CREATE TABLE IF NOT EXISTS checks (
 );
 CREATE INDEX IF NOT EXISTS checks_by_site ON checks (site, checked_at);
 CREATE INDEX IF NOT EXISTS checks_by_time ON checks (checked_at);
-PRAGMA user_version = {_FORMAT};
-COMMIT;
-"""
-_UPGRADE = (
-    "ALTER TABLE checks ADD COLUMN bot TEXT NOT NULL DEFAULT ''",
-    f"PRAGMA user_version = {_FORMAT}",
+""",
+    upgrade=("ALTER TABLE checks ADD COLUMN bot TEXT NOT NULL DEFAULT ''",),
+    # Reads a file of the first format, which has no bots, without changing it.
+    as_upgraded="CREATE TEMP VIEW checks AS SELECT *, '' AS bot FROM main.checks",
 )
-_UNUSABLE = "the history of checks %s cannot be used, working on without it: %s"
-_AS_UPGRADED = "CREATE TEMP VIEW checks AS SELECT *, '' AS bot FROM main.checks"
-"""Reads a file of the first format, which has no bots, without changing it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +79,7 @@ class History:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._path = folder / FILE_NAME if folder is not None else None
+        self._database = Database(folder / FILE_NAME if folder is not None else None, _SCHEMA)
 
     def add(self, reports: Iterable[HealthReport]) -> None:
         """Appends reports, and drops the first ones beyond `MOST`."""
@@ -105,7 +90,7 @@ class History:
             database.execute("DELETE FROM checks WHERE id <= (SELECT max(id) FROM checks) - ?", (MOST,))
 
         if rows:
-            self._use(insert, None, is_writing=True)
+            self._database.use(insert, None, is_writing=True)
 
     def recall(self, site: str, since: float, bot: str = "") -> Remembered:
         """What earlier checks of a page found. The rung is of this bot, and of checks since a Unix time."""
@@ -119,7 +104,7 @@ class History:
                 ),
             )
 
-        return self._use(ask, Remembered())
+        return self._database.use(ask, Remembered())
 
     def is_working(self, url: str) -> bool:
         """Whether the last full check of a page at or below `url` found it working; False before any.
@@ -134,7 +119,7 @@ class History:
             "(site = ?1 OR substr(site, 1, length(?1) + 1) = ?1 || '/')"
             " AND level = 'full' AND verdict <> 'unknown'"
         )
-        verdict = self._use(lambda database: _newest(database, "verdict", where, base), None)
+        verdict = self._database.use(lambda database: _newest(database, "verdict", where, base), None)
         return verdict in ("ok", "warning")
 
     def failures_in_a_row(self, site: str, level: Level, bot: str = "") -> int:
@@ -155,7 +140,7 @@ class History:
                 failures += 1
             return failures
 
-        return self._use(count, 0)
+        return self._database.use(count, 0)
 
     def sites(self) -> list[str]:
         """All pages that were ever checked."""
@@ -165,7 +150,7 @@ class History:
                 str(site) for (site,) in database.execute("SELECT DISTINCT site FROM checks ORDER BY site")
             ]
 
-        return self._use(ask, [])
+        return self._database.use(ask, [])
 
     def latest(self, site: str, bot: str = "") -> Check | None:
         """The last check of a bot's page, None before any."""
@@ -177,7 +162,7 @@ class History:
             ).fetchone()
             return None if row is None else _as_check(row)
 
-        return self._use(ask, None)
+        return self._database.use(ask, None)
 
     def read(self, site: str, since: float, until: float = math.inf) -> list[Check]:
         """The checks of a page from `since` to `until` (Unix times), oldest first."""
@@ -190,116 +175,7 @@ class History:
             )
             return [check for check in map(_as_check, rows) if check is not None]
 
-        return self._use(ask, [])
-
-    def _use(
-        self, work: Callable[[sqlite3.Connection], _Value], otherwise: _Value, *, is_writing: bool = False
-    ) -> _Value:
-        path = self._path
-        if path is None:
-            return otherwise
-        for _ in range(2):
-            try:
-                if not is_writing and not os.path.lexists(path):
-                    return otherwise
-                check_owner(path.parent)
-                if is_writing:
-                    _create(path)
-                _check_file(path)
-                with _opened(path, is_writing=is_writing) as database:
-                    return otherwise if database is None else work(database)
-            except sqlite3.Error as error:
-                is_damaged = "malformed" in str(error) or "not a database" in str(error)
-                if is_damaged and _put_aside(path):
-                    continue
-                _log.warning(_UNUSABLE, path, error)
-            except _NotOurs as error:
-                _log.warning(_UNUSABLE, path, error)
-            except OSError as error:
-                _log.warning(UNUSABLE, path.parent, error.strerror or error)
-            break
-        self._path = None
-        return otherwise
-
-
-class _NotOurs(Exception):
-    """A file that is neither read nor written. The message says why."""
-
-
-@contextlib.contextmanager
-def _opened(path: Path, *, is_writing: bool) -> Iterator[sqlite3.Connection | None]:
-    """The database in one transaction; None where it is still empty.
-
-    A reader opens it read-only, since the folder may be.
-    """
-    mode = "rw" if is_writing else "ro"
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_PATIENCE, uri=True)
-    database.text_factory = lambda data: data.decode("utf-8", "replace")
-    try:
-        (number,) = database.execute("PRAGMA user_version").fetchone()
-        if number > _FORMAT:
-            raise _NotOurs("it was written by a later version, and is left alone")
-        if number == 0 and not is_writing:
-            yield None
-            return
-        database.execute("PRAGMA synchronous = OFF")
-        if number == 0:
-            database.executescript(_SCHEMA)
-        elif number < _FORMAT:
-            _upgrade(database, is_writing=is_writing)
-        with database:
-            yield database
-    finally:
-        database.close()
-
-
-def _upgrade(database: sqlite3.Connection, *, is_writing: bool) -> None:
-    if not is_writing:
-        database.execute(_AS_UPGRADED)
-        return
-    database.execute("BEGIN IMMEDIATE")
-    (number,) = database.execute("PRAGMA user_version").fetchone()
-    if number < _FORMAT:  # else another process was faster
-        for statement in _UPGRADE:
-            database.execute(statement)
-    database.commit()
-
-
-_creating = ThreadLock()
-
-
-def _create(path: Path) -> None:
-    """Creates the file, for its owner alone, if there is none.
-
-    An existing one is never opened here: closing it would drop all locks that this process holds on it, other
-    threads' too, and another process would write in between (sqlite.org/howtocorrupt.html, section 2.2).
-    """
-    with _creating:
-        if not os.path.lexists(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # another process was faster
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _check_file(path: Path) -> None:
-    """Refuses a link, a pipe or device, and a file of another user."""
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
-        raise _NotOurs("it is no file")
-    if not is_trusted(found.st_uid):
-        raise _NotOurs("it belongs to somebody else")
-
-
-def _put_aside(path: Path) -> bool:
-    aside = path.with_name(f"{path.name}.damaged")
-    try:
-        os.replace(path, aside)
-        # SQLite would apply the journal of the damaged file to the new one.
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
-    except OSError:
-        return False
-    _log.warning("the history of checks was damaged; it is now %s, and a new one begins", aside)
-    return True
+        return self._database.use(ask, [])
 
 
 _COLUMNS = (
@@ -317,21 +193,16 @@ def _as_row(report: HealthReport) -> _Row:
         report.site,
         report.checked_at,
         report.level,
-        _storable(report.bot),
+        storable(report.bot),
         report.verdict,
         report.code,
-        _storable(report.summary[:1000]),
+        storable(report.summary[:1000]),
         report.elapsed,
         report.protocol,
         report.rung,
         report.certificate_expires_at,
         json.dumps(phases, separators=(",", ":")),
     )
-
-
-def _storable(text: str) -> str:
-    """A site's words may hold lone surrogates, which a database cannot."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _as_check(row: Sequence[object]) -> Check | None:

@@ -1,0 +1,179 @@
+"""An SQLite file of the state folder, for its owner alone.
+
+No work fails because of the disk. A damaged file is renamed, a file of a later version is not used, and a
+folder that cannot be used is logged once. Writes do not wait until the disk has them, so a power cut may lose
+the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from chatgptt.net.loops import ThreadLock
+from chatgptt.state.files import is_trusted
+from chatgptt.state.folder import UNUSABLE, check_owner
+
+_log = logging.getLogger("chatgptt.store")
+_Value = TypeVar("_Value")
+
+_PATIENCE = 10.0
+"""Seconds to wait for other writers, each of which takes some milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """What such a file holds.
+
+    Attributes:
+        name: what it is called in warnings, such as `the history of checks`.
+        version: the file's `user_version`, from 1 on.
+        tables: the statements that make its tables.
+        upgrade: the statements that change a file of an earlier version.
+        as_upgraded: a statement that lets a reader see an earlier version as this one.
+    """
+
+    name: str
+    version: int
+    tables: str
+    upgrade: tuple[str, ...] = ()
+    as_upgraded: str = ""
+
+
+class Database:
+    """A file that is opened for each piece of work. It blocks, and raises no error of the disk.
+
+    Args:
+        path: the file; None keeps nothing.
+        schema: what it holds.
+    """
+
+    def __init__(self, path: Path | None, schema: Schema) -> None:
+        self._path = path
+        self._schema = schema
+
+    def use(
+        self, work: Callable[[sqlite3.Connection], _Value], otherwise: _Value, *, is_writing: bool = False
+    ) -> _Value:
+        """The result of `work` in one transaction; `otherwise`, where there is no file that can be used."""
+        path, name = self._path, self._schema.name
+        if path is None:
+            return otherwise
+        for _ in range(2):
+            try:
+                if not is_writing and not os.path.lexists(path):
+                    return otherwise
+                check_owner(path.parent)
+                if is_writing:
+                    _create(path)
+                _check_file(path)
+                with _opened(path, self._schema, is_writing=is_writing) as database:
+                    return otherwise if database is None else work(database)
+            except sqlite3.Error as error:
+                is_damaged = "malformed" in str(error) or "not a database" in str(error)
+                if is_damaged and _put_aside(path, name):
+                    continue
+                _log.warning(_UNUSABLE, name, path, error)
+            except _NotOurs as error:
+                _log.warning(_UNUSABLE, name, path, error)
+            except OSError as error:
+                _log.warning(UNUSABLE, path.parent, error.strerror or error)
+            break
+        self._path = None
+        return otherwise
+
+
+_UNUSABLE = "%s %s cannot be used, working on without it: %s"
+
+
+class _NotOurs(Exception):
+    """A file that is neither read nor written. The message says why."""
+
+
+@contextlib.contextmanager
+def _opened(path: Path, schema: Schema, *, is_writing: bool) -> Iterator[sqlite3.Connection | None]:
+    """The database in one transaction; None where it is still empty.
+
+    A reader opens it read-only, since the folder may be.
+    """
+    mode = "rw" if is_writing else "ro"
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=_PATIENCE, uri=True)
+    database.text_factory = lambda data: data.decode("utf-8", "replace")
+    try:
+        (number,) = database.execute("PRAGMA user_version").fetchone()
+        if number > schema.version:
+            raise _NotOurs("it was written by a later version, and is left alone")
+        if number == 0 and not is_writing:
+            yield None
+            return
+        database.execute("PRAGMA synchronous = OFF")
+        if number == 0:
+            version = f"PRAGMA user_version = {schema.version};"
+            database.executescript(f"BEGIN IMMEDIATE;{schema.tables}{version}COMMIT;")
+        elif number < schema.version:
+            _upgrade(database, schema, is_writing=is_writing)
+        with database:
+            yield database
+    finally:
+        database.close()
+
+
+def _upgrade(database: sqlite3.Connection, schema: Schema, *, is_writing: bool) -> None:
+    if not is_writing:
+        database.execute(schema.as_upgraded)
+        return
+    database.execute("BEGIN IMMEDIATE")
+    (number,) = database.execute("PRAGMA user_version").fetchone()
+    if number < schema.version:  # else another process was faster
+        for statement in (*schema.upgrade, f"PRAGMA user_version = {schema.version}"):
+            database.execute(statement)
+    database.commit()
+
+
+_creating = ThreadLock()
+
+
+def _create(path: Path) -> None:
+    """Creates the file, for its owner alone, if there is none.
+
+    An existing one is never opened here: closing it would drop all locks that this process holds on it, other
+    threads' too, and another process would write in between (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    with _creating:
+        if not os.path.lexists(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _check_file(path: Path) -> None:
+    """Refuses a link, a pipe or device, and a file of another user."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise _NotOurs("it is no file")
+    if not is_trusted(found.st_uid):
+        raise _NotOurs("it belongs to somebody else")
+
+
+def _put_aside(path: Path, name: str) -> bool:
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+        # SQLite would apply the journal of the damaged file to the new one.
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+    except OSError:
+        return False
+    _log.warning("%s was damaged; it is now %s, and a new one begins", name, aside)
+    return True
+
+
+def storable(text: str) -> str:
+    """A site's words may hold lone surrogates, which a database cannot."""
+    return text.encode("utf-8", "replace").decode()
