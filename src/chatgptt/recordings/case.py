@@ -24,8 +24,6 @@ Sender = Literal["client", "browser"]
 Outcome = Literal["answered", "found"] | ErrorCode
 """The outcome of a call: an answer, boxes (of a call without a message), or an error's code."""
 
-OUTCOMES: tuple[Outcome, ...] = ("answered", "found", *get_args(ErrorCode))
-
 
 class CaseError(ChatGpttError):
     """A case that cannot be read, recorded or written. Its message says why."""
@@ -50,18 +48,18 @@ class Exchange:
     that a person wrote in place of the site's.
     """
 
+    by: Sender = "client"
     method: str
+    host: str = ""
     path: str
     query: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    chunks: tuple[Chunk, ...] = ()
     framing: Framing = "length"
     ending: ReplyEnding = "complete"
-    by: Sender = "client"
-    host: str = ""
+    chunks: tuple[Chunk, ...] = ()
     is_written: bool = False
 
     def header(self, name: str) -> str:
@@ -128,13 +126,8 @@ class Case:
         for box in (*self.boxes, *self.rendered_boxes):
             return box.protocol
         actions = [exchange.action for exchange in self.exchanges if exchange.by == "client"]
-        spoken = (
-            str(one)
-            for action in actions
-            for one in get_args(PluginGeneration)
-            if action.startswith(f"{one}_")
-        )
-        return next(spoken, "")
+        names = (action.partition("_")[0] for action in actions)
+        return next((name for name in names if name in get_args(PluginGeneration)), "")
 
     @property
     def plugin_version(self) -> str:

@@ -8,18 +8,19 @@ Reading trusts nothing: chunks that do not add up, or a key of the wrong type, a
 
 from __future__ import annotations
 
-import datetime
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from typing import TypeVar, get_args
+from itertools import zip_longest
+from types import NoneType, UnionType
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomlkit
 from tomlkit.items import Table
 
-from chatgptt._models import BoxKind, ChatBox, PluginGeneration, Rung, Strategy
-from chatgptt.recordings.case import OUTCOMES, Ask, Case, Chunk, Exchange, Framing, ReplyEnding, Sender
+from chatgptt._models import ChatBox
+from chatgptt.recordings.case import Ask, Case, Chunk, Exchange
 
 CASE_FILE = "case.toml"
 _FORMAT = 1
@@ -36,49 +37,7 @@ _LONG_KEY = re.compile(
 """Python's reader of TOML takes time and memory by the square of a dotted key's length: 40 kB take 1.5 GB."""
 
 
-class TomlTable:
-    """A table of TOML. Each value is taken with its type."""
-
-    def __init__(self, values: Mapping[str, object]) -> None:
-        self._values = values
-
-    def take(self, name: str, kind: type[_Value], default: _Value | None = None) -> _Value:
-        """A value of this type. Without a default it has to be there."""
-        value = self._values.get(name, default)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise TypeError(f"{name!r} has to be a {kind.__name__}, not {value!r:.60}")
-        return value
-
-    def choose(self, name: str, choices: Iterable[_Value], default: str | None = None) -> _Value:
-        """The choice that equals a text."""
-        value = self.take(name, str, default)
-        for choice in choices:
-            if choice == value:
-                return choice
-        raise ValueError(f"{name!r} cannot be {value!r:.60}")
-
-    def has(self, name: str) -> bool:
-        """Whether the table has a value of this name."""
-        return name in self._values
-
-    def tables(self, name: str) -> list[TomlTable]:
-        """A list of tables; empty where there is none."""
-        found = []
-        for value in self.take(name, list, []):
-            if not isinstance(value, dict):
-                raise TypeError(f"{name!r} has to be a list of tables")
-            found.append(TomlTable(value))
-        return found
-
-    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
-        """The pairs of a table of texts; none where there is none."""
-        values = self.take(name, dict, {})
-        if not all(isinstance(value, str) for value in values.values()):
-            raise TypeError(f"{name!r} has to hold texts")
-        return tuple(values.items())
-
-
-def parse_toml(text: str) -> TomlTable:
+def parse_toml(text: str) -> Mapping[str, object]:
     """The table of a `case.toml`.
 
     Raises:
@@ -86,102 +45,94 @@ def parse_toml(text: str) -> TomlTable:
     """
     if len(text) > MAX_TEXT_CHARACTERS or _LONG_KEY.search(text):
         raise ValueError("it is larger or deeper than any case")
-    return TomlTable(tomllib.loads(text))
+    return tomllib.loads(text)
 
 
-def parse_case(table: TomlTable, read_body: Callable[[str], bytes]) -> Case:
+def parse_case(table: Mapping[str, object], read_body: Callable[[str], bytes]) -> Case:
     """The case of a `case.toml`; `read_body` gives the bytes of a body by its file name.
 
     Raises:
-        KeyError, TypeError, ValueError, OverflowError: where the table holds no case.
+        TypeError, ValueError: where the table holds no case.
         OSError: from `read_body`.
     """
-    if table.take("format", int) != _FORMAT:
+    if table.get("format") != _FORMAT:
         raise ValueError("it is in a format of another version")
-    asks = table.tables("ask")
-    if not asks:
+    if not table.get("ask"):
         raise ValueError("nothing was asked in it")
-    rendered = table.take("rendered", str, "")
-    return Case(
-        recorded=table.take("recorded", datetime.date),
-        page=table.take("page", str),
-        bot=table.take("bot", str, ""),
-        strategy=table.choose("strategy", get_args(Strategy), "static"),
-        note=table.take("note", str, ""),
-        asks=tuple(_parse_ask(ask) for ask in asks),
-        boxes=tuple(_parse_box(box) for box in table.tables("box")),
-        exchanges=tuple(_parse_exchange(exchange, read_body) for exchange in table.tables("exchange")),
-        rendered=read_body(rendered) if rendered else b"",
-        rendered_boxes=tuple(_parse_box(box) for box in table.tables("rendered_box")),
+    exchanges = tuple(_parse_exchange(one, read_body) for one in _tables(table, "exchange"))
+    return _build(
+        Case,
+        table,
+        asks=tuple(_build(Ask, one) for one in _tables(table, "ask")),
+        boxes=tuple(_build(ChatBox, one) for one in _tables(table, "box")),
+        exchanges=exchanges,
+        rendered=_read_body(table, "rendered", read_body),
+        rendered_boxes=tuple(_build(ChatBox, one) for one in _tables(table, "rendered_box")),
     )
 
 
-def _parse_ask(table: TomlTable) -> Ask:
-    return Ask(
-        message=table.take("message", str, "") or None,
-        outcome=table.choose("outcome", OUTCOMES),
-        reason=table.take("reason", str, ""),
-        rung=table.choose("rung", get_args(Rung)) if table.has("rung") else None,
-        text=table.take("text", str, ""),
-        is_streamed=table.take("is_streamed", bool, False),
-        attempts=table.take("attempts", int, 0),
-    )
+def _parse_exchange(table: Mapping[str, object], read_body: Callable[[str], bytes]) -> Exchange:
+    body = _read_body(table, "body", read_body)
+    exchange = _build(Exchange, table, body=body, chunks=_parse_chunks(table, len(body)))
+    if exchange.status and not 100 <= exchange.status <= 599:
+        raise ValueError(f"{exchange.status} is no status")
+    return exchange
 
 
-def _parse_box(table: TomlTable) -> ChatBox:
-    post_id = table.take("post_id", int, -1)
-    return ChatBox(
-        protocol=table.choose("protocol", get_args(PluginGeneration)),
-        kind=table.choose("kind", get_args(BoxKind)),
-        bot_id=table.take("bot_id", int),
-        post_id=None if post_id < 0 else post_id,
-        ajax_url=table.take("ajax_url", str),
-        nonce=table.take("nonce", str, "") or None,
-        found_by=table.choose("found_by", get_args(Rung), "html"),
-        name=table.take("name", str, ""),
-        page_url=table.take("page_url", str, ""),
-        is_streaming=table.take("is_streaming", bool, True),
-        memory_limit=table.take("memory_limit", int, 100),
-        consent=table.take("consent", str, ""),
-        origin=table.take("origin", str, ""),
-        image_triggers=tuple(map(str, table.take("image_triggers", list, []))),
-        plugin_version=table.take("plugin_version", str, ""),
-    )
+def _read_body(table: Mapping[str, object], name: str, read_body: Callable[[str], bytes]) -> bytes:
+    file = table.get(name, "")
+    return read_body(_checked(name, file, str)) if file else b""
 
 
-def _parse_exchange(table: TomlTable, read_body: Callable[[str], bytes]) -> Exchange:
-    file = table.take("body", str, "")
-    body = read_body(file) if file else b""
-    status = table.take("status", int)
-    if status and not 100 <= status <= 599:
-        raise ValueError(f"{status} is no status")
-    return Exchange(
-        method=table.take("method", str),
-        path=table.take("path", str),
-        query=table.pairs("query"),
-        fields=table.pairs("fields"),
-        status=status,
-        headers=table.pairs("headers"),
-        body=body,
-        chunks=_parse_chunks(table, len(body), file),
-        framing=table.choose("framing", get_args(Framing), "length"),
-        ending=table.choose("ending", get_args(ReplyEnding), "complete"),
-        by=table.choose("by", get_args(Sender), "client"),
-        host=table.take("host", str, ""),
-        is_written=table.take("is_written", bool, False),
-    )
-
-
-def _parse_chunks(table: TomlTable, size_bytes: int, file: str) -> tuple[Chunk, ...]:
-    sizes = table.take("chunks", list, [size_bytes] if size_bytes else [])
-    delays = table.take("delays", list, [])
-    delays = [*delays, *([0.0] * (len(sizes) - len(delays)))]
-    chunks = tuple(
-        Chunk(size_bytes=int(size), delay=float(delay)) for size, delay in zip(sizes, delays, strict=True)
-    )
+def _parse_chunks(table: Mapping[str, object], size_bytes: int) -> tuple[Chunk, ...]:
+    sizes = _checked("chunks", table.get("chunks", [size_bytes] if size_bytes else []), list)
+    delays = _checked("delays", table.get("delays", []), list)
+    pairs = zip_longest(sizes, delays, fillvalue=0.0)
+    chunks = tuple(Chunk(size_bytes=int(size), delay=float(delay)) for size, delay in pairs)
     if sum(chunk.size_bytes for chunk in chunks) != size_bytes or any(one.size_bytes < 0 for one in chunks):
-        raise ValueError(f"the chunks of {file or 'an empty body'} do not add up to its {size_bytes} bytes")
+        file = table.get("body", "an empty body")
+        raise ValueError(f"the chunks of {file} do not add up to its {size_bytes} bytes")
     return chunks
+
+
+def _tables(table: Mapping[str, object], name: str) -> list[dict[str, object]]:
+    return [_checked(name, one, dict) for one in _checked(name, table.get(name, []), list)]
+
+
+def _build(make: Callable[..., _Value], table: Mapping[str, object], **known: object) -> _Value:
+    """A value whose other fields the table has by their names. What may be None may be missing."""
+    for name, hint in get_type_hints(make).items():
+        if name not in known and name in table:
+            known[name] = _parse_field(name, table[name], hint)
+        elif name not in known and NoneType in get_args(hint):
+            known[name] = None
+    return make(**known)
+
+
+def _parse_field(name: str, value: object, hint: object) -> object:
+    """The value of a field, which has to have the field's type."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices:
+        if value not in choices:
+            raise ValueError(f"{name!r} cannot be {value!r:.60}")
+        return value
+    if hint == tuple[tuple[str, str], ...]:
+        pairs = _checked(name, value, dict)
+        if not all(isinstance(one, str) for one in pairs.values()):
+            raise TypeError(f"{name!r} has to hold texts")
+        return tuple(pairs.items())
+    if hint == tuple[str, ...]:
+        return tuple(map(str, _checked(name, value, list)))
+    kind = kinds[0]
+    assert isinstance(kind, type)
+    return _checked(name, value, kind)
+
+
+def _checked(name: str, value: object, kind: type[_Value]) -> _Value:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{name!r} has to be a {kind.__name__}, not {value!r:.60}")
+    return value
 
 
 def files_of(case: Case) -> dict[str, bytes]:
@@ -200,8 +151,8 @@ def files_of(case: Case) -> dict[str, bytes]:
     document.update(_table(_case_table(case)))
     for name, tables in (
         ("ask", [_ask_table(ask) for ask in case.asks]),
-        ("box", [_box_table(box) for box in case.boxes]),
-        ("rendered_box", [_box_table(box) for box in case.rendered_boxes]),
+        ("box", [_fields_of(box) for box in case.boxes]),
+        ("rendered_box", [_fields_of(box) for box in case.rendered_boxes]),
         ("exchange", exchanges),
     ):
         if tables:
@@ -229,32 +180,19 @@ def _ask_table(ask: Ask) -> dict[str, object]:
     return {**asdict(ask), "is_streamed": ask.is_streamed or None}
 
 
-def _box_table(box: ChatBox) -> dict[str, object]:
-    """A box without the values that are the default."""
-    values = {one.name: getattr(box, one.name) for one in fields(box) if one.compare}
-    defaults = {one.name: one.default for one in fields(box)}
-    return {name: value for name, value in values.items() if value != defaults[name]}
+def _fields_of(value: ChatBox | Exchange) -> dict[str, object]:
+    """The fields by their name, without those that have their default."""
+    kept = {one.name: getattr(value, one.name) for one in fields(value) if one.compare}
+    defaults = {one.name: one.default for one in fields(value)}
+    return {name: found for name, found in kept.items() if found != defaults[name]}
 
 
 def _exchange_table(exchange: Exchange, name: str) -> dict[str, object]:
     sizes = [chunk.size_bytes for chunk in exchange.chunks]
     delays = [chunk.delay for chunk in exchange.chunks]
-    return {
-        "by": "" if exchange.by == "client" else exchange.by,
-        "method": exchange.method,
-        "host": exchange.host,
-        "path": exchange.path,
-        "query": dict(exchange.query),
-        "fields": dict(exchange.fields),
-        "status": exchange.status,
-        "headers": dict(exchange.headers),
-        "body": name,
-        "framing": "" if exchange.framing == "length" else exchange.framing,
-        "ending": "" if exchange.ending == "complete" else exchange.ending,
-        "chunks": sizes if len(sizes) != 1 else [],
-        "delays": delays if any(delays) else [],
-        "is_written": exchange.is_written or None,
-    }
+    pairs = {part: dict(getattr(exchange, part)) for part in ("query", "fields", "headers")}
+    own = {"body": name, "chunks": sizes if len(sizes) != 1 else [], "delays": delays if any(delays) else []}
+    return {**_fields_of(exchange), **pairs, **own}
 
 
 def _role(exchange: Exchange) -> str:

@@ -51,7 +51,7 @@ def _read(folder: Path) -> tuple[Case, set[str]]:
     bodies = _BodyReader(folder)
     try:
         return parse_case(table, bodies.read), bodies.names | {CASE_FILE}
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+    except (TypeError, ValueError, OverflowError, OSError) as error:
         raise CaseError(
             f"{file} is no case: {error}", hint="record the case again, or mend the file"
         ) from error
