@@ -24,7 +24,7 @@ from chatgptt.cli.recordings import as_dict, check_case, record_case
 from chatgptt.demo import DemoSite, serve
 from chatgptt.recordings import Ask, Case, Chunk, Exchange, find_drift, read_case, record, serve_case
 from chatgptt.recordings.case_file import files_of
-from chatgptt.recordings.visit import play
+from chatgptt.recordings.client_calls import play
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 
 from chatgptt.recordings import Case, CaseError, find_cases, read_case
-from chatgptt.recordings.visit import play
+from chatgptt.recordings.client_calls import play
 
 FOLDER = Path(__file__).parents[2] / "fixtures"
 OLD_DAYS = 180

@@ -17,9 +17,9 @@ from recordings.catalogue import FOLDER, is_for_browser, on_disk
 
 from chatgptt.recordings import Case, find_cases, read_case, record, serve_case
 from chatgptt.recordings.case_file import files_of
+from chatgptt.recordings.client_calls import play
 from chatgptt.recordings.faults import faults_of
 from chatgptt.recordings.scrub import boxes_of
-from chatgptt.recordings.visit import play
 
 ORDER = int(os.environ.get("CHATGPTT_CASE_ORDER") or random.SystemRandom().randrange(10**6))
 CASES = [folder for folder in find_cases(FOLDER) if not is_for_browser(folder)]

@@ -14,9 +14,9 @@ from chatgptt import BrowserError, InvalidInputError
 from chatgptt.cli.recordings import as_dict, check_case, record_case
 from chatgptt.demo import DemoSite
 from chatgptt.recordings import CaseError, read_case, read_fault, record, serve_case, write_case
+from chatgptt.recordings.client_calls import play
 from chatgptt.recordings.drift import find_drift
 from chatgptt.recordings.faults import faults_of
-from chatgptt.recordings.visit import play
 
 pytestmark = pytest.mark.anyio
 

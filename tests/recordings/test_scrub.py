@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from chatgptt.demo import DemoSite, serve
 from chatgptt.recordings import Ask, CaseError, Chunk, Exchange, record
+from chatgptt.recordings.body_edits import Edit, apply, cut
 from chatgptt.recordings.case_file import files_of
-from chatgptt.recordings.edits import Edit, apply, cut
 from chatgptt.recordings.finder import Word
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.scrub import check, scrub

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from chatgptt.recordings.edits import Edit, apply, base64_texts, sub
+from chatgptt.recordings.body_edits import Edit, apply, base64_texts, sub
 
 BETWEEN = rb"(?::|%3[Aa]|&#0?58;|\\u003[aA])(?:\\?/|(?:%5[Cc])?%2[Ff]|&#0?47;|\\u002[fF]){2}"
 """`://` in every escaping: plain, JSON, HTML, URL."""

@@ -12,8 +12,8 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from chatgptt.recordings.addresses import BETWEEN
+from chatgptt.recordings.body_edits import Edit, apply, base64_texts, cut, sub
 from chatgptt.recordings.case import Chunk, Exchange
-from chatgptt.recordings.edits import Edit, apply, base64_texts, cut, sub
 from chatgptt.recordings.finder import Word, find_all, tree
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.secret_search import Secret, names_of_host

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from chatgptt.recordings.case import Case, CaseError, Chunk, Framing, ReplyEnding
+from chatgptt.recordings.case import Case, CaseError, Chunk, Exchange, ReplyEnding
 
 MESSAGE_ACTIONS = frozenset(
     {
@@ -21,38 +20,14 @@ MESSAGE_ACTIONS = frozenset(
 _ENDINGS: tuple[ReplyEnding, ...] = ("complete", "cut", "reset", "nothing")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A reply written by hand."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    chunks: tuple[Chunk, ...]
-    framing: Framing
-    ending: ReplyEnding
+def faults_of(case: Case) -> list[Exchange | None]:
+    """The hand-written replies of a case, for its message requests in order; None where the site answered."""
+    asked = [one for one in case.exchanges if one.action in MESSAGE_ACTIONS and one.by == "client"]
+    return [one if one.is_written else None for one in asked]
 
 
-def faults_of(case: Case) -> list[Fault | None]:
-    """The faults of a case, for its message requests in order; None where the site answered."""
-    return [
-        Fault(
-            status=one.status,
-            headers=one.headers,
-            body=one.body,
-            chunks=one.chunks,
-            framing=one.framing,
-            ending=one.ending,
-        )
-        if one.is_written
-        else None
-        for one in case.exchanges
-        if one.action in MESSAGE_ACTIONS and one.by == "client"
-    ]
-
-
-def read_fault(file: Path) -> Fault:
-    """The fault in a file: a status line, headers, an empty line and the body.
+def read_fault(file: Path) -> Exchange:
+    """The reply in a file: a status line, headers, an empty line and the body. It has no request yet.
 
     An event stream is sent event by event. A header `X-Ending: cut`, `reset` or `nothing` breaks the reply
     off.
@@ -81,7 +56,9 @@ def read_fault(file: Path) -> Fault:
     body = data[found.end() :]
     is_stream = headers.get("content-type", "").startswith("text/event-stream")
     pieces = re.findall(rb".+?(?:\n\n|\r\n\r\n|\Z)", body, re.S) if is_stream else [body]
-    return Fault(
+    return Exchange(
+        method="",
+        path="",
         status=int(found[1]),
         headers=tuple(headers.items()),
         body=body,

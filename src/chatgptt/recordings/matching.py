@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
-from chatgptt.recordings.case import Case, Exchange
+from chatgptt.recordings.case import Case, Exchange, Sender
 
 Pairs = tuple[tuple[str, str], ...]
 RequestKey = tuple[str, str, str, frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
@@ -32,38 +33,31 @@ _MADE_ANEW = frozenset(
 """Parameters that differ with every client. Their presence counts, their value does not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayRequest:
-    """A request that a replay got. `host` is "" for the page's own site."""
+def exchange_of(
+    method: str, host: str, target: str, content_type: str, body: bytes, *, by: Sender = "client"
+) -> Exchange:
+    """The exchange of a request whose reply is still to come; of several values by one name it has the last.
 
-    method: str
-    host: str
-    target: str
-    fields: Pairs
-    headers: Mapping[str, str]
-
-    @property
-    def is_by_page(self) -> bool:
-        """Whether a browser sent it for a page."""
-        return "sec-fetch-mode" in self.headers
-
-    @property
-    def path(self) -> str:
-        """The path of the target."""
-        return urlsplit(self.target).path
-
-    @property
-    def query(self) -> Pairs:
-        """The pairs of the query."""
-        return tuple(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
-
-    @property
-    def key(self) -> RequestKey:
-        """A key that is the same for requests that are the same."""
-        return _key(self.method, self.host, self.path, self.query, self.fields)
-
-    def __str__(self) -> str:
-        return _describe(self.method, self.host, self.path, dict((*self.query, *self.fields)))
+    Args:
+        method: the request's.
+        host: with its port.
+        target: path and query.
+        content_type: that of the request's own body.
+        body: the request's.
+        by: who sent it.
+    """
+    parts = urlsplit(target)
+    fields = read_fields(content_type, body.decode("utf-8", "replace"))
+    return Exchange(
+        method=method,
+        host=host,
+        path=parts.path or "/",
+        query=tuple(dict(parse_qsl(parts.query, keep_blank_values=True)).items()),
+        fields=tuple(dict(fields).items()),
+        status=0,
+        ending="nothing",
+        by=by,
+    )
 
 
 class RecordedReplies:
@@ -71,71 +65,73 @@ class RecordedReplies:
 
     def __init__(self, case: Case, localise: Callable[[str], str]) -> None:
         self._exchanges: dict[RequestKey, list[Exchange]] = {}
-        self._turns: dict[RequestKey, int] = {}
+        self._turns: Counter[RequestKey] = Counter()
         for one in case.exchanges:
             query, fields = (
                 tuple((name, localise(value)) for name, value in pairs) for pairs in (one.query, one.fields)
             )
-            key = _key(one.method, one.host, one.path, query, fields)
+            key = request_key(replace(one, query=query, fields=fields))
             self._exchanges.setdefault(key, []).append(one)
 
     def rewind(self) -> None:
         """Begins the recorded order again."""
         self._turns.clear()
 
-    def find(self, request: ReplayRequest) -> Exchange | None:
-        """The next reply to this request; None where the case has none."""
-        key = request.key
-        if request.is_by_page and key not in self._exchanges:
+    def find(self, request: Exchange) -> Exchange | None:
+        """The next exchange with this request; None where the case has none."""
+        key = request_key(request)
+        if request.by == "browser" and key not in self._exchanges:
             key = self._find_similar(request)
         exchanges = self._exchanges.get(key)
         if exchanges is None:
             return None
-        turn = self._turns.get(key, 0)
-        self._turns[key] = turn + 1
-        return exchanges[min(turn, len(exchanges) - 1)]
+        self._turns[key] += 1
+        return exchanges[min(self._turns[key], len(exchanges)) - 1]
 
-    def _find_similar(self, request: ReplayRequest) -> RequestKey:
+    def _find_similar(self, request: Exchange) -> RequestKey:
         """The key of a page's request with the same names and action: scripts send random values."""
-        form = _form(request.query, request.fields)
+        wanted = request_key(request)
         for key, (one, *_) in self._exchanges.items():
-            if one.by == "browser" and key[:3] == request.key[:3] and _form(one.query, one.fields) == form:
+            if one.by == "browser" and key[:3] == wanted[:3] and _form(one) == _form(request):
                 return key
-        return request.key
+        return wanted
 
 
 def request_key(exchange: Exchange) -> RequestKey:
     """A key that is the same for exchanges whose requests are the same."""
-    return _key(exchange.method, exchange.host, exchange.path, exchange.query, exchange.fields)
+    path = re.sub(r"/[0-9a-f]{16}(?=/)", "/*", exchange.path)
+    query, fields = (frozenset(_comparable(pairs).items()) for pairs in (exchange.query, exchange.fields))
+    return exchange.method, exchange.host, path, query, fields
 
 
-def _key(method: str, host: str, path: str, query: Pairs, fields: Pairs) -> RequestKey:
-    path = re.sub(r"/[0-9a-f]{16}(?=/)", "/*", path)
-    return method, host, path, _comparable(query), _comparable(fields)
+def _comparable(pairs: Pairs) -> dict[str, str]:
+    """The pairs, without the values that a client makes anew each time."""
+    return {name: "*" if name in _MADE_ANEW else value for name, value in pairs}
 
 
-def _comparable(pairs: Pairs) -> frozenset[tuple[str, str]]:
-    # Of several values by one name a case keeps the last.
-    return frozenset((name, "*" if name in _MADE_ANEW else value) for name, value in dict(pairs).items())
+def _form(exchange: Exchange) -> tuple[object, ...]:
+    return set(dict(exchange.query)), set(dict(exchange.fields)), exchange.action
 
 
-def _form(query: Pairs, fields: Pairs) -> tuple[set[str], set[str], str | None]:
-    return set(dict(query)), set(dict(fields)), dict((*query, *fields)).get("action")
+def describe(request: Exchange) -> str:
+    """A request in words."""
+    words = f"{request.method} {'//' if request.host else ''}{request.host}{request.path}"
+    if request.action:
+        words += f" action={request.action}"
+    values = dict((*request.query, *request.fields))
+    return f"{words} message={values['message']!r:.80}" if "message" in values else words
 
 
-def explain_miss(request: ReplayRequest, case: Case) -> str:
+def explain_miss(request: Exchange, case: Case) -> str:
     """The text for a request that the case has no reply to: the recorded requests, and the difference."""
-    recorded = dict.fromkeys(
-        _describe(one.method, one.host, one.path, dict((*one.query, *one.fields))) for one in case.exchanges
-    )
+    recorded = "".join(f"  {line}\n" for line in dict.fromkeys(map(describe, case.exchanges)))
     return (
-        f"the recorded case has no reply to {request}. It answers only what was recorded:\n"
-        + "".join(f"  {line}\n" for line in recorded)
-        + _difference(request, case)
+        f"the recorded case has no reply to {describe(request)}. It answers only what was recorded:\n"
+        f"{recorded}{_difference(request, case)}"
     )
 
 
-def recorded_messages(request: ReplayRequest, case: Case) -> str:
+def recorded_messages(request: Exchange, case: Case) -> str:
     """The recorded messages, for a request with another message; else ""."""
     message = dict(request.fields).get("message")
     if message is None or message in case.messages:
@@ -143,26 +139,16 @@ def recorded_messages(request: ReplayRequest, case: Case) -> str:
     return f"; recorded: {', '.join(f'{one!r:.80}' for one in case.messages) or 'no message'}"
 
 
-def _describe(method: str, host: str, path: str, values: Mapping[str, str]) -> str:
-    words = f"{method} //{host}{path}" if host else f"{method} {path}"
-    if values.get("action"):
-        words += f" action={values['action']}"
-    return f"{words} message={values['message']!r:.80}" if "message" in values else words
-
-
-def _difference(request: ReplayRequest, case: Case) -> str:
+def _difference(request: Exchange, case: Case) -> str:
     """The names that differ from a recorded request with the same path and action."""
-    sent = dict((*request.query, *request.fields))
+
+    def place(exchange: Exchange) -> tuple[str, ...]:
+        return exchange.method, exchange.host, exchange.path, exchange.action
+
     for one in case.exchanges:
-        recorded = dict((*one.query, *one.fields))
-        is_same_place = (one.method, one.host, one.path) == (request.method, request.host, request.path)
-        if is_same_place and recorded.get("action") == sent.get("action"):
-            names = [
-                name
-                for name in sorted(recorded.keys() | sent.keys())
-                if recorded.get(name) != sent.get(name)
-                and (name not in _MADE_ANEW or (name in recorded) != (name in sent))
-            ]
+        if place(one) == place(request):
+            sent, recorded = (_comparable((*some.query, *some.fields)) for some in (request, one))
+            names = sorted({name for name, _ in sent.items() ^ recorded.items()})
             return f"What differs from a recorded request: {', '.join(names)}\n"
     return ""
 

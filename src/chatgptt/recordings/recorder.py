@@ -21,11 +21,10 @@ from chatgptt._models import Strategy
 from chatgptt.net.proxies import Proxy
 from chatgptt.protocols.urls import is_same_site, page_url, without_credentials
 from chatgptt.recordings.case import Ask, Case, CaseError, Exchange
-from chatgptt.recordings.faults import Fault
+from chatgptt.recordings.client_calls import LIMITS, ClientCalls, play
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.scrub import ScrubReport, scrub
 from chatgptt.recordings.tape import Tape
-from chatgptt.recordings.visit import LIMITS, Visit, play
 
 MAX_CASE_BYTES = 2**20
 """A page that shows a chat has some 20 kB when trimmed. A case of a megabyte holds something else."""
@@ -47,7 +46,7 @@ async def record(
     strategy: Strategy = "static",
     proxy: str | None = None,
     timeout: float = 240.0,
-    faults: Sequence[Fault | None] = (),
+    faults: Sequence[Exchange | None] = (),
     note: str = "",
     transport: httpx.AsyncBaseTransport | None = None,
     clock: Callable[[], float] = time.time,
@@ -78,20 +77,22 @@ async def record(
     if proxy is not None:
         Proxy(url=proxy).check()
     tape = Tape(transport or httpx.AsyncHTTPTransport(proxy=proxy, limits=LIMITS), list(faults), ticks)
-    visit = Visit(site=site, messages=messages, bot=bot, strategy=strategy, timeout=timeout, proxy=proxy)
-    asks = await visit.make(tape, tape.add_browser_loads)
-    return await _make_case(_recording_of(visit, tape, asks, note=note, recorded_at=clock()))
+    calls = ClientCalls(
+        site=site, messages=messages, bot=bot, strategy=strategy, timeout=timeout, proxy=proxy
+    )
+    asks = await calls.make(tape, tape.add_browser_loads)
+    return await _make_case(_recording_of(calls, tape, asks, note=note, recorded_at=clock()))
 
 
 def _recording_of(
-    visit: Visit, tape: Tape, asks: tuple[Ask, ...], *, note: str, recorded_at: float
+    calls: ClientCalls, tape: Tape, asks: tuple[Ask, ...], *, note: str, recorded_at: float
 ) -> Recording:
     """The recording on a tape.
 
     Raises:
         CaseError: where the tape has nothing to replay.
     """
-    page = without_credentials(page_url(visit.site))
+    page = without_credentials(page_url(calls.site))
     if tape.failure is not None or not any(one.status or one.by == "client" for one in tape.exchanges):
         outcome = asks[-1].outcome
         raise CaseError(
@@ -100,7 +101,7 @@ def _recording_of(
             hint="a case is made of replies; look with `chatgptt health-check` why there are none",
         )
     own, elsewhere = _hosts_of(tape.exchanges, page)
-    needs_no_browser = visit.strategy == "auto" and not tape.has_browser_loads
+    needs_no_browser = calls.strategy == "auto" and not tape.has_browser_loads
     return Recording(
         page=urlunsplit(urlsplit(page)._replace(scheme=tape.scheme)) if tape.scheme else page,
         asks=asks,
@@ -111,9 +112,9 @@ def _recording_of(
         recorded_at=recorded_at,
         hosts=own,
         elsewhere=elsewhere,
-        credentials=tuple(dict.fromkeys((*_credentials_in(visit.site), *tape.credentials))),
-        bot="" if visit.bot is None else str(visit.bot),
-        strategy="static" if needs_no_browser else visit.strategy,
+        credentials=tuple(dict.fromkeys((*_credentials_in(calls.site), *tape.credentials))),
+        bot="" if calls.bot is None else str(calls.bot),
+        strategy="static" if needs_no_browser else calls.strategy,
         note=note,
         rendered=tape.rendered,
     )

@@ -17,23 +17,17 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from chatgptt.net.reach import REPLAY_PORTS
 from chatgptt.protocols.reply_errors import REPLAY_MISS
 from chatgptt.recordings.addresses import move_addresses
-from chatgptt.recordings.case import Case, Exchange
-from chatgptt.recordings.edits import cut
-from chatgptt.recordings.matching import (
-    Pairs,
-    RecordedReplies,
-    ReplayRequest,
-    explain_miss,
-    recorded_messages,
-)
-from chatgptt.recordings.replay_server import ReplayServer, WireReply
+from chatgptt.recordings.body_edits import cut
+from chatgptt.recordings.case import Case, Chunk, Exchange
+from chatgptt.recordings.matching import Pairs, RecordedReplies, describe, explain_miss, recorded_messages
+from chatgptt.recordings.replay_server import ReplayServer
 from chatgptt.recordings.standins import SITE
 
 REPLAYED = "x-chatgptt-replay"
@@ -91,25 +85,28 @@ class ReplayedSite:
         """Begins the case again: replies come in their recorded order from the first on."""
         self._replies.rewind()
 
-    def answer(self, request: ReplayRequest) -> WireReply:
+    def answer(self, request: Exchange, headers: Mapping[str, str]) -> Exchange:
         """The reply to a request; a miss is noted."""
-        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
-            return self._reply(204, _permission(request))  # the recorded request was permitted
-        self.requests.append(str(request))
+        if request.method == "OPTIONS" and "access-control-request-method" in headers:
+            return self._reply(204, _permission(headers))  # the recorded request was permitted
+        self.requests.append(describe(request))
         exchange = self._replies.find(request)
-        if exchange is not None:
-            return self._localised(exchange)
-        misses, level = (
-            (self.page_misses, logging.INFO) if request.is_by_page else (self.misses, logging.WARNING)
+        return self._miss(request) if exchange is None else self._localised(exchange)
+
+    def _miss(self, request: Exchange) -> Exchange:
+        is_by_page = request.by == "browser"
+        (self.page_misses if is_by_page else self.misses).append(describe(request))
+        _log.log(
+            logging.INFO if is_by_page else logging.WARNING,
+            "the recorded case has no reply to %s%s",
+            describe(request),
+            recorded_messages(request, self.case),
         )
-        misses.append(str(request))
-        others = recorded_messages(request, self.case)
-        _log.log(level, "the recorded case has no reply to %s%s", request, others)
         text = explain_miss(request, self.case).encode()
         kind = ("content-type", "text/plain; charset=utf-8")
         return self._reply(501, (kind, ("content-length", str(len(text))), (REPLAY_MISS, "yes")), text)
 
-    def _localised(self, exchange: Exchange) -> WireReply:
+    def _localised(self, exchange: Exchange) -> Exchange:
         """A recorded reply with the addresses of this replay."""
         body, edits = move_addresses(exchange.body, self._hosts)
         headers = tuple((name, self.here(value)) for name, value in exchange.headers)
@@ -123,22 +120,20 @@ class ReplayedSite:
                 pass
             case _:
                 assert_never(exchange.framing)
-        pieces = []
-        at = 0
-        for chunk in cut(exchange.chunks, edits):
-            delay = chunk.delay if self._is_real_time else 0.0
-            pieces.append((delay, body[at : at + chunk.size_bytes]))
-            at += chunk.size_bytes
-        return WireReply(
-            status=exchange.status,
-            headers=(*self._own_headers(), *headers),
-            pieces=tuple(pieces),
-            framing=exchange.framing,
-            ending=exchange.ending,
-        )
+        chunks = cut(exchange.chunks, edits)
+        if not self._is_real_time:
+            chunks = tuple(replace(chunk, delay=0.0) for chunk in chunks)
+        return replace(exchange, headers=(*self._own_headers(), *headers), body=body, chunks=chunks)
 
-    def _reply(self, status: int, headers: Pairs, body: bytes = b"") -> WireReply:
-        return WireReply(status=status, headers=(*self._own_headers(), *headers), pieces=((0.0, body),))
+    def _reply(self, status: int, headers: Pairs, body: bytes = b"") -> Exchange:
+        return Exchange(
+            method="",
+            path="",
+            status=status,
+            headers=(*self._own_headers(), *headers),
+            body=body,
+            chunks=(Chunk(size_bytes=len(body)),),
+        )
 
     def _own_headers(self) -> Pairs:
         """The replay's headers. They come first, because the author of the case chose those that follow."""
@@ -147,9 +142,8 @@ class ReplayedSite:
         return ((REPLAY_PORTS, ports), (REPLAYED, scheme), ("connection", "close"))
 
 
-def _permission(request: ReplayRequest) -> Pairs:
+def _permission(asked: Mapping[str, str]) -> Pairs:
     """The headers that permit a page on another host to send its request."""
-    asked = request.headers
     return (
         ("access-control-allow-origin", asked.get("origin", "*")),
         ("access-control-allow-credentials", "true"),

@@ -12,33 +12,24 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
-from chatgptt.recordings.case import Framing, ReplyEnding
-from chatgptt.recordings.matching import Pairs, ReplayRequest, read_fields
+from chatgptt.recordings.case import Exchange, Sender
+from chatgptt.recordings.matching import exchange_of
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 4 * 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireReply:
-    """A reply as it goes over the wire. A piece is the seconds to wait and the bytes to send then."""
-
-    status: int
-    headers: Pairs
-    pieces: tuple[tuple[float, bytes], ...] = ()
-    framing: Framing = "length"
-    ending: ReplyEnding = "complete"
-
-
 class ReplayServer:
-    """Answers the requests at some sockets, each the address of one host, in an event loop of its own."""
+    """Answers the requests at some sockets, each the address of one host, in an event loop of its own.
+
+    `answer` gets a request and its headers, by their lower-case names.
+    """
 
     def __init__(
-        self, sockets: Mapping[str, socket.socket], answer: Callable[[ReplayRequest], WireReply]
+        self, sockets: Mapping[str, socket.socket], answer: Callable[[Exchange, Mapping[str, str]], Exchange]
     ) -> None:
         self._sockets = sockets
         self._answer = answer
@@ -79,7 +70,7 @@ class ReplayServer:
         try:
             request = await _read_request(host, reader)
             if request is not None:
-                await _send(self._answer(request), writer, reader)
+                await _send(self._answer(*request), writer, reader)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             pass  # a client that hangs up, or speaks no HTTP, gets no more
         finally:
@@ -89,7 +80,7 @@ class ReplayServer:
                 await writer.wait_closed()
 
 
-async def _read_request(host: str, reader: asyncio.StreamReader) -> ReplayRequest | None:
+async def _read_request(host: str, reader: asyncio.StreamReader) -> tuple[Exchange, Mapping[str, str]] | None:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     line, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
     method, target, _ = line.split(" ", 2)
@@ -99,21 +90,24 @@ async def _read_request(host: str, reader: asyncio.StreamReader) -> ReplayReques
     size = int(headers.get("content-length", "0"))
     if size > _MAX_BODY_BYTES:
         return None
-    body = (await reader.readexactly(size)).decode("utf-8", "replace")
-    fields = read_fields(headers.get("content-type", ""), body)
-    return ReplayRequest(method=method, host=host, target=target, fields=fields, headers=headers)
+    body = await reader.readexactly(size)
+    by: Sender = "browser" if "sec-fetch-mode" in headers else "client"
+    return exchange_of(method, host, target, headers.get("content-type", ""), body, by=by), headers
 
 
-async def _send(reply: WireReply, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
+async def _send(reply: Exchange, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
     if reply.ending == "awaited":
         await reader.read()  # until the client hangs up
     if reply.ending in ("nothing", "awaited"):
         return
     writer.write(_head(reply))
-    for delay, piece in reply.pieces:
-        if delay:
+    at = 0
+    for chunk in reply.chunks:
+        if chunk.delay:
             await writer.drain()
-            await asyncio.sleep(delay)
+            await asyncio.sleep(chunk.delay)
+        piece = reply.body[at : at + chunk.size_bytes]
+        at += chunk.size_bytes
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.framing == "chunked" else piece)
         await writer.drain()
         await asyncio.sleep(0)
@@ -134,7 +128,7 @@ async def _send(reply: WireReply, writer: asyncio.StreamWriter, reader: asyncio.
     await writer.drain()
 
 
-def _head(reply: WireReply) -> bytes:
+def _head(reply: Exchange) -> bytes:
     try:
         phrase = HTTPStatus(reply.status).phrase
     except ValueError:

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 
 from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.text import unescape
+from chatgptt.recordings.body_edits import base64_texts
 from chatgptt.recordings.case import Exchange
-from chatgptt.recordings.edits import base64_texts
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.standins import KEY_PREFIX, SITE, SecretKind, is_stand_in
 

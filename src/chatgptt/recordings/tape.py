@@ -13,15 +13,15 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
 
 from chatgptt.browser.page_loads import Load, RecordedVisit
 from chatgptt.recordings.case import Chunk, Exchange, Framing, ReplyEnding
-from chatgptt.recordings.faults import MESSAGE_ACTIONS, Fault
-from chatgptt.recordings.matching import read_fields, request_key
+from chatgptt.recordings.faults import MESSAGE_ACTIONS
+from chatgptt.recordings.matching import exchange_of, request_key
 from chatgptt.recordings.replay import REPLAYED
 
 _MAX_REST_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ class Tape(httpx.AsyncBaseTransport):
     """Hands requests on, and keeps them with their replies. Each exchange has the host of its request."""
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, faults: list[Fault | None], ticks: Callable[[], float]
+        self, inner: httpx.AsyncBaseTransport, faults: list[Exchange | None], ticks: Callable[[], float]
     ) -> None:
         self.exchanges: list[Exchange] = []
         self.credentials: list[str] = []
@@ -56,7 +56,9 @@ class Tape(httpx.AsyncBaseTransport):
         began = self._ticks()
         request.headers["accept-encoding"] = "identity"
         self.credentials += _credentials_of(request)
-        exchange = _from_request(request, await request.aread())
+        target, host = (part.decode("ascii") for part in (request.url.raw_path, request.url.netloc))
+        kind = request.headers.get("content-type", "")
+        exchange = exchange_of(request.method, host, target, kind, await request.aread())
         index = len(self.exchanges)
         self.exchanges.append(exchange)  # in the order of the requests, whichever reply ends first
         fault = self._faults.pop(0) if exchange.action in MESSAGE_ACTIONS and self._faults else None
@@ -178,7 +180,7 @@ class _CopiedBody(httpx.AsyncByteStream):
             self._keep(b"".join(self._pieces), tuple(self._chunks), ending)
 
 
-async def _fault_response(fault: Fault) -> httpx.Response:
+async def _fault_response(fault: Exchange) -> httpx.Response:
     if fault.ending == "nothing":
         raise httpx.RemoteProtocolError("the hand-written reply is none")
     frame = ("transfer-encoding", "chunked") if fault.framing == "chunked" else ("content-length", "0")
@@ -188,7 +190,7 @@ async def _fault_response(fault: Fault) -> httpx.Response:
 class _FaultBody(httpx.AsyncByteStream):
     """The body of a fault."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Exchange) -> None:
         self._fault = fault
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -202,36 +204,18 @@ class _FaultBody(httpx.AsyncByteStream):
             raise httpx.ReadError("the hand-written reply is reset")
 
 
-def _from_request(request: httpx.Request, body: bytes) -> Exchange:
-    """The exchange of a request whose reply is still to come."""
-    target = urlsplit(request.url.raw_path.decode("ascii"))
-    return Exchange(
-        method=request.method,
-        host=request.url.netloc.decode("ascii"),
-        path=target.path,
-        query=tuple(parse_qsl(target.query, keep_blank_values=True)),
-        fields=read_fields(request.headers.get("content-type", ""), body.decode("utf-8", "replace")),
-        status=0,
-        ending="nothing",
-    )
-
-
 def _from_load(load: Load) -> Exchange:
     """The exchange of a page's load in a browser."""
-    target = urlsplit(load.url)
-    text = load.request_body.decode("utf-8", "replace")
-    return Exchange(
-        method=load.method,
-        host=target.netloc,
-        path=target.path or "/",
-        query=tuple(dict(parse_qsl(target.query, keep_blank_values=True)).items()),
-        fields=tuple(dict(read_fields(load.content_type, text)).items()),
+    url = urlsplit(load.url)
+    target = f"{url.path}?{url.query}"
+    asked = exchange_of(load.method, url.netloc, target, load.content_type, load.request_body, by="browser")
+    return replace(
+        asked,
         status=load.status,
         headers=load.headers,
         body=load.body,
         chunks=(Chunk(size_bytes=len(load.body)),) if load.body else (),
         ending="awaited" if load.is_awaited else "complete" if load.status else "nothing",
-        by="browser",
     )
 
 

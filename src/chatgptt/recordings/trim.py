@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 from chatgptt.browser.blocked_requests import TRACKERS
-from chatgptt.recordings.edits import Edit, base64_texts
+from chatgptt.recordings.body_edits import Edit, base64_texts
 
 _TEXT_MOST = 48
 """Characters of a text outside of the boxes. A longer text is cut to fewer."""

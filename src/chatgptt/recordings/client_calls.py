@@ -1,4 +1,4 @@
-"""A visit: the calls of a case, made by the client itself, and their outcomes."""
+"""The calls of a case, made by the client itself, and their outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RETRY = RetryPolicy(first_wait=0.05)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class ClientCalls:
     """The page, the messages and the client's options. `timeout` is in seconds, for each message."""
 
     site: str
@@ -104,12 +104,12 @@ async def play(
     # A replay is plain HTTP: an empty TLS context is made at once, the usual one is not.
     transport = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), limits=LIMITS)
     with serve_case(case, is_real_time=is_real_time) as site:
-        visit = Visit(
+        calls = ClientCalls(
             site=site.page,
             messages=case.messages,
             bot=case.bot or None,
             strategy=case.strategy,
             timeout=timeout,
         )
-        asks = await visit.make(transport)
+        asks = await calls.make(transport)
         return tuple(replace(ask, text=site.there(ask.text)) for ask in asks), tuple(site.misses)
