@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import socket
 import threading
@@ -149,6 +150,16 @@ def test_the_index_lists_every_page_and_every_page_is_there(site: DemoSite, clie
             assert reply.status_code == 200, path
             assert reply.headers["content-type"] == "text/html; charset=UTF-8"
             assert 'class="entry-content"' in reply.text
+
+
+def test_the_index_begins_with_a_command_and_folds_the_rest(site: DemoSite, client: httpx.Client) -> None:
+    first, _, folded = client.get(site.url).text.partition("<details>")
+    assert f"chatgptt ask --site {site.url}/wpaicg/ Hello" in first
+    assert first.count("<li>") == 4
+    titles = re.findall(r"<summary>(.*?) <span", folded)
+    assert "<code>/wpaicg-1.8.90/</code> 1.x, 1.8.90: a rejected nonce is JSON with 200" in titles
+    assert len(titles) < 20
+    assert "<details open" not in folded
 
 
 def test_paths_outside_are_not_found(site: DemoSite, client: httpx.Client) -> None:

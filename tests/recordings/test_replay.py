@@ -81,6 +81,23 @@ def test_another_message_is_answered_with_what_there_is_instead() -> None:
         assert "  GET /wpaicg/\n" in reply.text
 
 
+def test_the_root_leads_to_the_recorded_page() -> None:
+    with serve_case(read_case(STREAM)) as site:
+        reply = fetch(f"{site.url}/")
+        assert (reply.status_code, reply.headers["location"]) == (302, site.page)
+        assert site.misses == site.page_misses == []
+        assert (
+            fetch(f"{site.url}/?x=1").status_code
+            == httpx.post(f"{site.url}/", trust_env=False).status_code
+            == 501
+        )
+
+
+def test_the_root_is_the_recorded_one_where_there_is_one() -> None:
+    with serve_case(case_of(got(b"the root"), page="https://site.example/chat/")) as site:
+        assert fetch(f"{site.url}/").text == "the root"
+
+
 def test_a_miss_names_the_field_that_differs() -> None:
     case = read_case(STREAM)
     fields = dict(case.exchanges[1].fields) | {"chat_id": "17", "wpaicg_chat_client_id": "anybody123"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 from email.utils import formatdate
 
 import anyio
@@ -13,29 +12,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from chatgptt.demo.bodies import read_fields, read_query
 from chatgptt.demo.front import plain_page
-from chatgptt.demo.model import WORDS
+from chatgptt.demo.index import index_page
 from chatgptt.demo.site_list import build_sites
 from chatgptt.demo.state import DemoState, LoggedRequest
 from chatgptt.demo.wordpress import Call
 
 _MOST_BODY = 64_000_000
 """Bytes of a request's body. A longer one gets status 413, as from every web server."""
-
-_INDEX = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Demo</title></head>
-<body>
-<h1>Chat sites to try things with</h1>
-<p>All is made up, and no AI is behind it.</p>
-<ul>
-{pages}</ul>
-<h2>Messages that do something</h2>
-<p>Put one of these words first.</p>
-<ul>
-{words}</ul>
-</body>
-</html>
-"""
 
 
 class Demo:
@@ -97,9 +80,9 @@ class Demo:
         )
 
     async def _answer(self, request: Request, logged: LoggedRequest) -> Response:
-        if logged.path == "/":
-            return Response(self._index(), 200, {"content-type": "text/html; charset=UTF-8"})
         base = f"http://{logged.headers.get('host', 'localhost')}"
+        if logged.path == "/":
+            return Response(index_page(self._sites, base), 200, {"content-type": "text/html; charset=UTF-8"})
         for site in self._by_prefix:
             home = f"{base}/{site.prefix}"
             if logged.path == f"/{site.prefix}":
@@ -109,14 +92,3 @@ class Demo:
                 call = Call(logged=logged, base=base, home=home, path=path, cookies=request.cookies)
                 return await site.answer(call)
         return plain_page(404, "404 Not Found", "The demo has no such page.")
-
-    def _index(self) -> str:
-        pages = [(path, about) for site in self._sites for path, about in site.pages.items()]
-        return _INDEX.format(
-            pages="".join(
-                f'<li><a href="/{path}">/{path}</a> {html.escape(about)}</li>\n' for path, about in pages
-            ),
-            words="".join(
-                f"<li><code>{word}</code> {html.escape(about)}</li>\n" for word, about in WORDS.items()
-            ),
-        )

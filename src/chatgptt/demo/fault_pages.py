@@ -61,7 +61,7 @@ def fault_sites() -> list[Site]:
         _site(
             "challenge/body", "a challenge, only its text says so", lambda _: challenge(503, is_marked=False)
         ),
-        replace(_site("status", "", _status), pages=_STATUSES),
+        replace(_site("status", "", _status), pages=_STATUSES, about="nothing but a status"),
         _site("pdf", "a PDF", lambda _: Response(b"%PDF-1.4\n%%EOF\n", 200, _PDF)),
         _site("json-page", "JSON", lambda _: Response('{"no":"page"}', 200, _JSON)),
         _site(

@@ -143,10 +143,9 @@ def build_installation(setup: Setup, plugin: Plugin, state: DemoState) -> Site:
     about = f"{plugin.generation}, {version}: {setup.about}".removesuffix(": ")
     installation = _Installation(setup, plugin, state)
     pages = {
-        f"{setup.prefix}/{slug}/".replace("//", "/"): f"{about}: {page.about}"
-        for slug, page in installation.pages.items()
+        f"{setup.prefix}/{slug}/".replace("//", "/"): page.about for slug, page in installation.pages.items()
     }
-    return Site(setup.prefix, pages, installation.answer)
+    return Site(setup.prefix, pages, installation.answer, about)
 
 
 class _Installation:

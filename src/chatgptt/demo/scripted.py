@@ -178,7 +178,7 @@ def _scripted(state: DemoState) -> Site:
         return await inner.answer(call)
 
     pages = {f"{inner.prefix}/{slug}/": pattern.about for slug, pattern in _PATTERNS.items()}
-    return Site(inner.prefix, pages, answer)
+    return Site(inner.prefix, pages, answer, "1.x, what only a browser finds")
 
 
 def _embedding(state: DemoState) -> Site:

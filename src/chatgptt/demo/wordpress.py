@@ -59,11 +59,13 @@ class Site:
         prefix: the beginning of its paths, without a slash at either end.
         pages: for the index, by their path what they show.
         answer: the reply to a request below the prefix.
+        about: what all its pages have in common, for the index.
     """
 
     prefix: str
     pages: Mapping[str, str]
     answer: Callable[[Call], Awaitable[Response]]
+    about: str = ""
 
 
 def php_json(value: object, *, unescaped_unicode: bool = False) -> str:

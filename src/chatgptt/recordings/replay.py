@@ -1,7 +1,7 @@
 """Replay: a case on loopback, which gives the recorded replies to the recorded requests.
 
 Any other request is a miss. Its reply has status 501 and names the recorded requests, and the site notes it,
-so that a test can fail for it.
+so that a test can fail for it. Only `/` leads to the recorded page, for people who look around.
 
 A page in a browser may load from other hosts too. Each of those is a port under the name `localhost`, while
 the page's own site is `127.0.0.1`: so a browser takes them for different sites, as they were.
@@ -33,6 +33,7 @@ from chatgptt.recordings.standins import SITE
 REPLAYED = "x-chatgptt-replay"
 """The header of every replayed reply; its value is the scheme of the recorded site."""
 
+_ROOT = ("GET", "", "/", ())
 _log = logging.getLogger("chatgptt.replay")
 
 
@@ -91,6 +92,8 @@ class ReplayedSite:
             return self._reply(204, _permission(headers))  # the recorded request was permitted
         self.requests.append(describe(request))
         exchange = self._replies.find(request)
+        if exchange is None and (request.method, request.host, request.path, request.query) == _ROOT:
+            return self._reply(302, (("location", self.page), ("content-length", "0")))
         return self._miss(request) if exchange is None else self._localised(exchange)
 
     def _miss(self, request: Exchange) -> Exchange:
