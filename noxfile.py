@@ -7,6 +7,7 @@ package is built and installed from the tree: what is tested is what a user gets
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,9 +44,17 @@ SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
 ORDER = {"CHATGPTT_CASE_ORDER": str(random.randrange(10**6))}
 """The order in which recorded cases are met: a new one each time, the same for both processes."""
 
-ECOSYSTEM = {"g4f": (".[demo]", "g4f>=8.8.6"), "llm": (".[llm]",), "llm_old": (".", "llm<0.32")}
-"""Programs that take chatgptt, each with what its environment needs; the newest versions are tried, and an
-llm that is too old for the plugin."""
+ECOSYSTEM = {
+    "g4f": (".[demo]", "g4f>=8.8.6"),
+    "llm": (".[llm]",),
+    "llm_old": (".", "llm<0.32"),  # too old for the plugin
+    "openai": ("openai>=2", "langchain-openai>=1", "litellm", "pydantic-ai-slim[openai]>=1"),
+    "llama_index": ("llama-index-llms-openai-like>=0.5",),  # may need an older openai
+}
+"""Programs that take chatgptt or speak to it, each with what its environment needs. The newest are tried."""
+
+NODE = ("openai", "ai", "@ai-sdk/openai", "@ai-sdk/openai-compatible")
+"""Programs of Node that speak to it."""
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -70,6 +79,15 @@ def install_apart(session: nox.Session, name: str, *packages: str) -> str:
     newest = ("install", "--quiet", "--upgrade", "--upgrade-strategy=eager")
     session.run(python, "-m", "pip", *newest, *packages, external=True)
     return python
+
+
+def install_node(session: nox.Session) -> str:
+    """Install the newest packages of Node in a folder beside the session's environment; gives the folder."""
+    folder = Path(session.virtualenv.location).with_name("ecosystem-node")
+    folder.mkdir(exist_ok=True)
+    quiet = ("install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder))
+    session.run("npm", *quiet, *(f"{name}@latest" for name in NODE), external=True)
+    return str(folder)
 
 
 @nox.session
@@ -133,12 +151,13 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def ecosystem(session: nox.Session) -> None:
     """Drive the programs that take chatgptt, as processes against the demo site."""
-    install(session, "test")
+    install(session, "test", extras="demo,serve")
     pythons = {
         f"CHATGPTT_{name.upper()}_PYTHON": install_apart(session, name, *packages)
         for name, packages in ECOSYSTEM.items()
     }
-    session.run("pytest", "--ecosystem", *(session.posargs or ["tests/ecosystem"]), env=pythons)
+    node = {"CHATGPTT_NODE_FOLDER": install_node(session)} if shutil.which("npm") else {}
+    session.run("pytest", "--ecosystem", *(session.posargs or ["tests/ecosystem"]), env=pythons | node)
 
 
 @nox.session

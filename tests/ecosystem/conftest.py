@@ -50,3 +50,25 @@ def old_llm_python() -> Path:
 @pytest.fixture(scope="session")
 def g4f_python() -> Path:
     return python_of("g4f")
+
+
+@pytest.fixture(scope="session")
+def openai_python() -> Path:
+    return python_of("openai")
+
+
+@pytest.fixture(scope="session")
+def llama_index_python() -> Path:
+    return python_of("llama_index")
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """The folder with the packages of Node. Machines of developers may lack Node, those of CI may not."""
+    named = os.environ.get("CHATGPTT_NODE_FOLDER")
+    if named:
+        return Path(named)
+    missing = "node or npm is not on this machine: openai-node and the AI SDK were NOT tested"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
