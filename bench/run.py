@@ -1,6 +1,6 @@
 """Prints one table: every figure beside what it is measured against, in one run on one machine.
 
-    python bench/run.py [pages] [decoding] [starts] [requests] [answers] [latency] [health] [crowd]
+    python bench/run.py [pages] [decoding] [starts] [requests] [answers] [latency] [health] [crowd] [batch]
 
 Figures are medians. Whether a target is met is shown and no more: a slow or busy machine fails nothing.
 """
@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Callable
 
+from batch import rows_of_batch
 from health import rows_of_health
 from network import rows_of_answers, rows_of_crowd, rows_of_latency, rows_of_requests
 from reading import rows_of_decoding, rows_of_pages
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "health": rows_of_health,
     "starts": rows_of_starts,
     "crowd": rows_of_crowd,
+    "batch": rows_of_batch,
 }
 
 
