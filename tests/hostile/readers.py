@@ -19,13 +19,13 @@ from chatgptt.browser.observations import PageObservations
 from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
-from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.page import Page, read_assigned_object
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.reply_errors import maybe_retry_after, read_failure, said, words_of
 from chatgptt.protocols.sse import EventDecoder
 from chatgptt.protocols.text import find_objects, is_html, lines_of, loads, read_object, unescape
 from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, without_credentials
+from chatgptt.protocols.walls import maybe_wall
 from chatgptt.recordings import read_case
 from chatgptt.tokens.pages import _as_utf8
 
@@ -128,7 +128,7 @@ def read_failures(data: bytes) -> object:
     value, _, text = _text(body).partition("\n")
     headers = {**reply_head.headers, "retry-after": value, "cf-mitigated": value, "sg-captcha": value}
     odd_head = dataclasses.replace(reply_head, headers=headers)
-    found = (maybe_challenge(headers, text), maybe_retry_after(odd_head), said(text), is_html(text))
+    found = (maybe_wall(odd_head, text), maybe_retry_after(odd_head), said(text), is_html(text))
     failures = (
         read_failure(odd_head, text),
         *(read_failure(reply_head, text, is_endpoint=is_it) for is_it in (False, True)),

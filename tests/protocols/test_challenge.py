@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from chatgptt.protocols.challenge import maybe_challenge
+from chatgptt._models import ReplyHead
+from chatgptt.protocols.walls import maybe_wall
+
+
+def maybe_challenge(headers: dict[str, str], body: str = "") -> str | None:
+    head = ReplyHead(status=200, headers=headers, url="https://site.example/")
+    wall = maybe_wall(head, body)
+    return wall.what if wall is not None and wall.kind == "challenge" else None
 
 
 @pytest.mark.parametrize(

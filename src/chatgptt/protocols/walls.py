@@ -1,8 +1,9 @@
 """Recognises a wall, which answers in the site's place: a challenge or a block.
 
 A wall is known by its vendor's marks, or by its shape: a tiny page without a box, of scripts that set a
-cookie, reload or go on. The plugin's own replies may hold the same marks. So a reply with a protocol's keys
-is no wall, and neither is an event stream (docs/protocols.md C4).
+cookie, reload or go on. A documented header is proof. The plugin's own replies and ordinary pages may hold
+the marks of a body. So a reply with a protocol's keys is no wall, and neither is an event stream
+(docs/protocols.md C4).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from selectolax.lexbor import LexborHTMLParser
 
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.challenge import maybe_challenge
 from chatgptt.protocols.text import find_objects, is_html, read_object, unescape
 from chatgptt.protocols.urls import AJAX_PATH
 
@@ -29,6 +29,11 @@ _MAX_WORDS_CHARACTERS = 300
 """Such a page says little: "Please wait", "This site requires Javascript to work"."""
 
 
+_Kind = Literal["challenge", "block"]
+_Marks = tuple[tuple[str, re.Pattern[str]], ...]
+"""Vendors, and how each one shows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wall:
     """What stands in the site's place.
@@ -39,7 +44,7 @@ class Wall:
         is_script: whether a browser passes it by running the page's scripts, without a person.
     """
 
-    kind: Literal["challenge", "block"]
+    kind: _Kind
     what: str
     is_script: bool = False
 
@@ -57,11 +62,15 @@ def maybe_wall(head: ReplyHead, body: str) -> Wall | None:
 # The head
 
 
-_BLOCKING_HEADERS = (
-    ("x-vercel-mitigated", re.compile("deny"), "Vercel"),
-    ("x-amzn-waf-action", re.compile("block"), "AWS WAF"),
+_HEADERS: tuple[tuple[str, re.Pattern[str], str, _Kind], ...] = (
+    ("cf-mitigated", re.compile("challenge"), "Cloudflare", "challenge"),
+    ("x-amzn-waf-action", re.compile("challenge|captcha"), "AWS WAF", "challenge"),
+    ("x-amzn-waf-action", re.compile("block"), "AWS WAF", "block"),
+    ("x-vercel-mitigated", re.compile("challenge"), "Vercel", "challenge"),
+    ("x-vercel-mitigated", re.compile("deny"), "Vercel", "block"),
+    ("sg-captcha", re.compile("challenge"), "SiteGround", "challenge"),
 )
-_PLACES = (
+_PLACES: _Marks = (
     ("LiteSpeed", re.compile(r"/\.lsrecap/")),
     ("SiteGround", re.compile(r"/\.well-known/sgcaptcha/")),
     ("Radware", re.compile(r"^https?://validate\.perfdrive\.com/")),
@@ -69,13 +78,10 @@ _PLACES = (
 
 
 def _in_head(head: ReplyHead) -> Wall | None:
-    challenge = maybe_challenge(head.headers)
-    if challenge is not None:
-        return Wall(kind="challenge", what=challenge)
-    for name, value, vendor in _BLOCKING_HEADERS:
+    for name, value, vendor, kind in _HEADERS:
         seen = head.headers.get(name, "")
         if value.search(seen.lower()):
-            return Wall(kind="block", what=f"{vendor} (header {name}: {seen[:40]})")
+            return Wall(kind=kind, what=f"{vendor} (header {name}: {seen[:40]})")
     target = head.headers.get("location", "")
     for vendor, place in _PLACES:
         found = place.search(head.url.partition("?")[0]) or place.search(target)
@@ -91,7 +97,7 @@ def _in_head(head: ReplyHead) -> Wall | None:
 # The body
 
 
-_SCRIPT_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
+_SCRIPT_MARKS: _Marks = (
     (
         "Imunify360",
         re.compile(r"\bwsidchk\b|<title>\s*One moment, please\.\.\.|\bImunify360 bot-protection\b", re.I),
@@ -106,7 +112,25 @@ _SCRIPT_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 """Checks that a browser passes by running their scripts, on pages that have hardly a word beside."""
 
-_PERSON_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
+_CHALLENGE_MARKS: _Marks = (
+    (
+        "Cloudflare",
+        re.compile(
+            r"window\._cf_chl_opt|/cdn-cgi/challenge-platform/\S{0,80}?/orchestrate/|id=\"challenge-form\""
+        ),
+    ),
+    ("Sucuri", re.compile(r"sucuri_cloudproxy_js")),
+    ("DDoS-Guard", re.compile(r"check\.ddos-guard\.net|/\.well-known/ddos-guard/")),
+    ("DDoS-Guard", re.compile(r"<title>\s*ddos-guard", re.I)),
+    ("Imperva", re.compile(r"_Incapsula_Resource\?(?:SWCNGEEC|CWUDNSAI)|Incapsula incident ID")),
+    ("DataDome", re.compile(r"captcha-delivery\.com")),
+    ("SiteGround", re.compile(r"/\.well-known/sgcaptcha/")),
+    ("Vercel", re.compile(r"<title>\s*Vercel Security Checkpoint")),
+    ("AWS WAF", re.compile(r"awsWafCookieDomainList|window\.gokuProps")),
+    ("Anubis", re.compile(r"/\.within\.website/x/cmd/anubis/|id=\"anubis_challenge\"")),
+    ("HUMAN", re.compile(r"id=\"px-captcha\"|window\._pxAppId\b")),
+    ("a shield", re.compile(r"<title>\s*(?:Bot Verification|Checking your browser|DDoS protection)", re.I)),
+    ("Cloudflare", re.compile(r"<title>\s*Just a moment\.\.\.", re.I)),
     ("LiteSpeed", re.compile(r"/\.lsrecap/")),
     (
         "BitNinja",
@@ -117,7 +141,7 @@ _PERSON_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
 
 _WIDGET = re.compile(r"class=[\"']?[^\"'>]{0,100}\b(g-recaptcha|h-captcha|cf-turnstile)\b")
 
-_BLOCK_MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
+_BLOCK_MARKS: _Marks = (
     ("Wordfence", re.compile(r"generated by Wordfence|class=[\"']?block-data\b", re.I)),
     ("ModSecurity", re.compile(r"\bmod_?security\b", re.I)),
     ("Sucuri", re.compile(r"Sucuri Web[Ss]ite Firewall")),
@@ -223,33 +247,37 @@ def _in_json(head: ReplyHead, body: str) -> Wall | None:
 
 def _by_marks(head: ReplyHead, text: str) -> Wall | None:
     is_bare = not _is_of_a_site(text) and len(_words(text)) <= 2 * _MAX_WORDS_CHARACTERS
-    for vendor, mark in _SCRIPT_MARKS:
-        found = mark.search(text) if is_bare else None
-        if found:
-            return Wall(kind="challenge", what=_holds(vendor, found[0]), is_script=True)
-    challenge = maybe_challenge({}, text)
+    script = _find_mark(_SCRIPT_MARKS, text) if is_bare else None
+    if script is not None:
+        return Wall(kind="challenge", what=script, is_script=True)
+    challenge = _find_mark(_CHALLENGE_MARKS, text)
+    widget = _WIDGET.search(text) if is_bare and challenge is None else None
+    if widget is not None:
+        challenge = _holds("a human check", widget[1])
     if challenge is not None:
         return Wall(kind="challenge", what=challenge)
-    for vendor, mark in _PERSON_MARKS:
-        found = mark.search(text)
-        if found:
-            return Wall(kind="challenge", what=_holds(vendor, found[0]))
-    widget = _WIDGET.search(text) if is_bare else None
-    if widget:
-        return Wall(kind="challenge", what=_holds("a human check", widget[1]))
     if head.status < 400 and not _is_f5(text):
         return None
-    for vendor, mark in _BLOCK_MARKS:
+    block = _find_mark(_BLOCK_MARKS, text) or _in_words(head, text)
+    return None if block is None else Wall(kind="block", what=block)
+
+
+def _find_mark(marks: _Marks, text: str) -> str | None:
+    for vendor, mark in marks:
         found = mark.search(text)
         if found:
-            return Wall(kind="block", what=_holds(vendor, found[0]))
+            return _holds(vendor, found[0])
+    return None
+
+
+def _in_words(head: ReplyHead, text: str) -> str | None:
     if head.status in _UNAVAILABLE or len(text) > _MAX_TINY_CHARACTERS:
         return None
     words = _words(text)
     if head.status == 503 and _MAINTENANCE_WORDS.search(words):
         return None
     found = _BLOCK_WORDS.search(words)
-    return Wall(kind="block", what=f"it says {found[0][:100]!r}") if found else None
+    return f"it says {found[0][:100]!r}" if found else None
 
 
 def _is_f5(text: str) -> bool:
