@@ -67,8 +67,6 @@ PAGES: dict[str, Callable[[], bytes]] = {
     "attributes of one element below 80 kB": lambda: b"<p " + numbered("{:x} ", 16_000) + b">",
     "attributes of one element": lambda: b"<p " + numbered("a{} ", 280_000) + b">",
     "attributes of many elements": lambda: fill(b"<p" + numbered(" a{}", 1900) + b">"),
-    "attributes of different names": lambda: numbered("<p a{0} b{0} c{0} d{0} e{0} f{0} g{0} h{0}>", 30_000),
-    "attributes of end tags of different names": lambda: numbered("</p a{0} b{0} c{0} d{0} e{0} f{0} g{0} h{0}>", 30_000),
     "bodies below 80 kB": lambda: numbered("<body a{}=1>", 5000),
     "bodies": lambda: numbered("<body a{}=1>", 100_000),
     "large bodies": lambda: (b"<body" + numbered(" a{}", 1900) + b">") * 100,

@@ -1,10 +1,10 @@
-"""How much of a page the parser gets, so that no page costs it more than some 2 s and 100 MB.
+"""How much of a page the parser gets, so that no page costs it more than some 30 s and 100 MB.
 
-The parser cannot be stopped. Its time grows with the square of the depth, of the attributes of one element
-and of the different names of attributes. Its memory grows with the square of the formatting elements that
-are left open, since a browser opens those again in every block. So the page ends before the tag, or the
-attribute, that is too many, and it cannot nest deeper than it has tags. In a page with many tags, formatting
-elements become `<wbr>`, which is empty. No chat box is one of them.
+The parser cannot be stopped. Its time grows with the square of the depth and of the attributes of one
+element. Its memory grows with the square of the formatting elements that are left open, since a browser opens
+those again in every block. So the page ends before the tag, or the attribute, that is too many, and it cannot
+nest deeper than it has tags. In a page with many tags, formatting elements become `<wbr>`, which is empty. No
+chat box is one of them.
 
 The counts take in comments and scripts. A count without them needs a tokenizer that agrees with the parser
 about every byte; where the two disagree, a page can hide from the count. Each count is one linear pass.
@@ -25,24 +25,15 @@ _MAX_TAGS = 30_000
 """The largest pages have some 10,000. If all elements nest, the parser takes 2 s; for twice as many, 8 s."""
 
 _MAX_ATTRIBUTES = 250_000
-"""Of all elements. Each takes the parser 210 bytes."""
+"""Of all elements. Each takes the parser 210 bytes, and all together 30 s if no two have the same name."""
 
 _MAX_ATTRIBUTES_OF_ONE = 2_000
 """A chat box has about 70 (docs/protocols.md W1). The parser compares each with all others of its element."""
-
-_MAX_NAMES = 60_000
-"""Different names of attributes: 2 s for the parser. Pages have some hundreds, but every word of a text
-counts, and 2 MB of program code have 44,000."""
-
-_MAX_ROOTS = 10
-"""`<html>` and `<body>` tags with attributes. The parser compares each one's with those of all others."""
 
 _MAX_TAGS_WITH_FORMATTING = 650
 """Half of them left open, the other half blocks: 106,000 elements of 450 bytes are opened again."""
 
 _TAG = re.compile(rb"<")
-_ROOT = re.compile(rb"<(?:html|body)[/ \t\n\r\f]", re.I)
-_NAME = re.compile(rb"(?<=[/\"' \t\n\r\f])[^/>= \t\n\r\f]++")
 _BEFORE_ATTRIBUTE = re.compile(rb"[/\"' \t\n\r\f]++")
 _FORMATTING = re.compile(
     rb"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[/> \t\n\r\f])", re.I
@@ -66,30 +57,13 @@ def bounded_bytes(html: bytes) -> int:
     end = min(len(html), MAX_PAGE_BYTES)
     if end <= _SMALL_BYTES:
         return end
-    for pattern, limit in (
-        (_TAG, _MAX_TAGS),
-        (_ROOT, _MAX_ROOTS),
-        (_BEFORE_ATTRIBUTE, _MAX_ATTRIBUTES),
-    ):
-        if end < 2 * limit:
-            continue  # what is counted takes two bytes at least
+    for pattern, limit in ((_TAG, _MAX_TAGS), (_BEFORE_ATTRIBUTE, _MAX_ATTRIBUTES)):
         excess = next(islice(pattern.finditer(html, 0, end), limit, None), None)
         end = end if excess is None else excess.start()
-    end = _end_of_names(html, end) if end > 4 * _MAX_NAMES else end
     position = 0
     while found := _UNCLEAR_TAG.search(html, position, end):
         position, is_crowded = _read_unclear_tag(html, found.start(), end)
         if is_crowded:
-            return found.start()
-    return end
-
-
-def _end_of_names(html: bytes, end: int) -> int:
-    """Where in `html` the name of an attribute may be one too many; `end` where none may."""
-    names = set()
-    for found in _NAME.finditer(html, 0, end):
-        names.add(found[0])
-        if len(names) > _MAX_NAMES:
             return found.start()
     return end
 
