@@ -18,7 +18,7 @@ from chatgptt._models import ChatBox, Question, ReplyEnding, ReplyHead, Request,
 from chatgptt.browser.observations import PageObservations
 from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.protocols import aipkit, wpaicg
-from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_ajax_urls, foreign_sites
+from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.page import Page, read_assigned_object
 from chatgptt.protocols.prompt import check_message, fold, read_turns
 from chatgptt.protocols.reply_errors import maybe_retry_after, read_failure, said, words_of
@@ -140,12 +140,11 @@ def read_failures(data: bytes) -> object:
 def read_page(data: bytes) -> object:
     page = Page(data, PAGE)
     boxes = find_boxes(page)
-    found = (page.title, page.scripts, page.combined_scripts, page.root, page.plugin_version, page.beginning)
+    found = (page.title, page.scripts, page.combined_scripts, page.roots, page.plugin_version, page.beginning)
     hints = (
         hints_at_chat(page),
         needs_scripts(page),
         wpaicg.find_page_nonce(page),
-        foreign_ajax_urls(page),
         foreign_sites(page),
     )
     return found, hints, boxes, _requests(boxes), _choice(boxes)
@@ -215,7 +214,7 @@ def read_url(data: bytes) -> object:
     ajax = page.ajax_url(_text(data)), page.is_foreign(_text(data))
     asked = page_url(text)
     assert has_host(asked)
-    return shown, same, ajax, asked, Page(b"", asked).root
+    return shown, same, ajax, asked, Page(b"", asked).roots
 
 
 def read_observations(data: bytes) -> object:

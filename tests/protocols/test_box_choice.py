@@ -9,9 +9,10 @@ from wire import AJAX, NONCE, PAGE, aipkit_box, page, params, wpaicg_box
 
 from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import BoxKind, ChatBox, PluginGeneration
-from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_ajax_urls
+from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page
+from chatgptt.protocols.urls import site_of
 
 
 def box(bot_id: int, kind: BoxKind, name: str = "") -> ChatBox:
@@ -102,7 +103,7 @@ def test_a_box_that_names_another_site_s_endpoint_is_none_of_the_page_s(
     body: str, urls: tuple[str, ...]
 ) -> None:
     found = Page(page(body), PAGE)
-    assert foreign_ajax_urls(found) == urls
+    assert foreign_sites(found) == tuple(map(site_of, urls))
     assert {item.ajax_url for item in find_boxes(found)} <= {AJAX}
     assert bool(find_boxes(found)) is not bool(urls)
 
@@ -128,7 +129,7 @@ def test_any_html_gives_boxes_or_none(html: str) -> None:
     for item in find_boxes(found):
         assert item.nonce is None or len(item.nonce) == 10
         assert item.ajax_url.startswith("https://shop.example/")
-    assert isinstance(foreign_ajax_urls(found), tuple)
+    assert isinstance(foreign_sites(found), tuple)
 
 
 @given(st.binary(max_size=300))

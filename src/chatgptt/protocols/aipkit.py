@@ -52,7 +52,7 @@ from chatgptt.protocols.text import (
     unescape,
     without_surrogates,
 )
-from chatgptt.protocols.urls import is_same_site, origin, without_credentials
+from chatgptt.protocols.urls import is_same_site, origin, site_of, without_credentials
 
 VERSIONS = "2.x"
 KEEPS_HISTORY = True
@@ -101,12 +101,12 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
     return list(boxes.values())
 
 
-def foreign_ajax_urls(page: Page) -> list[str]:
-    """Message endpoints on other sites that the page's boxes name; nothing is ever posted there."""
-    named = [
-        _read_config(node.attributes.get("data-config") or "").get("ajaxUrl") for node in page.select(_BOXES)
-    ]
-    return [url for url in named if isinstance(url, str) and page.is_foreign(url)]
+def foreign_sites(page: Page) -> list[str]:
+    """See Protocol."""
+    configs = (_read_config(node.attributes.get("data-config") or "") for node in page.select(_BOXES))
+    named = (_text(config.get("ajaxUrl")) for config in configs)
+    sites = [site_of(page.absolute(url)) for url in named if page.is_foreign(url)]
+    return [*sites, *_embedded_sites(page)]
 
 
 def find_page_nonce(page: Page) -> None:
@@ -124,12 +124,10 @@ _EMBED_SCRIPT = re.compile(
 _EMBED_SITE = re.compile(r"wpUrl[\"']?\]?\s{0,9}[:=]\s{0,9}[\"'`]([^\"'`\s]{1,500})[\"'`]")
 
 
-def foreign_embeds(page: Page) -> list[str]:
+def _embedded_sites(page: Page) -> list[str]:
     """Other sites whose bot the page embeds by the plugin's snippet: scripts draw their box there (A1)."""
-    named = []
-    for node in page.select(f'script[src*="{_EMBED}"]'):
-        attributes = node.attributes
-        named.append((attributes.get("data-wp-url") or "", attributes.get("src") or ""))
+    scripts = [node.attributes for node in page.select(f'script[src*="{_EMBED}"]')]
+    named = [(one.get("data-wp-url") or "", one.get("src") or "") for one in scripts]
     for script in page.scripts:
         start = script.find(_EMBED)
         if start < 0:

@@ -6,7 +6,6 @@ from chatgptt._errors import ChatBoxNotFoundError
 from chatgptt._models import ChatBox
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page
-from chatgptt.protocols.urls import site_of
 
 NO_BOX_HINT = "check in a browser that the page shows the chat; give the URL of the page that does"
 
@@ -25,17 +24,11 @@ def find_boxes(page: Page, endpoint: str = "") -> tuple[ChatBox, ...]:
     return tuple(box for protocol in PROTOCOLS.values() for box in protocol.find_boxes(page, endpoint))
 
 
-def foreign_ajax_urls(page: Page) -> tuple[str, ...]:
-    """Message endpoints on other sites that the page names; nothing is ever posted there."""
-    urls = [url for protocol in PROTOCOLS.values() for url in protocol.foreign_ajax_urls(page)]
-    return tuple(dict.fromkeys(urls))
-
-
 def foreign_sites(page: Page) -> tuple[str, ...]:
-    """The other sites whose boxes the page shows, or embeds by their snippet."""
-    endpoints = (page.absolute(url) for url in foreign_ajax_urls(page))
-    embeds = [site for protocol in PROTOCOLS.values() for site in protocol.foreign_embeds(page)]
-    return tuple(dict.fromkeys((*map(site_of, endpoints), *embeds)))
+    """Other sites whose boxes the page shows, or embeds by their snippet; nothing is ever posted there."""
+    return tuple(
+        dict.fromkeys(site for protocol in PROTOCOLS.values() for site in protocol.foreign_sites(page))
+    )
 
 
 def box_elsewhere(sites: tuple[str, ...], url: str) -> ChatBoxNotFoundError:
@@ -66,14 +59,11 @@ def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox
     """
     if not boxes:
         raise ChatBoxNotFoundError(
-            "the page has no chat box of the AI Power plugin",
-            hint=NO_BOX_HINT,
-            url=url,
+            "the page has no chat box of the AI Power plugin", hint=NO_BOX_HINT, url=url
         )
-    if not (bot and bot.strip()):
-        return min(boxes, key=lambda box: _PREFERENCE.index(box.kind))
-    wanted = bot.strip().casefold()
+    wanted = (bot or "").strip().casefold()
     for matches in (
+        [box for box in boxes if not wanted],
         [box for box in boxes if str(box.bot_id) == wanted],
         [box for box in boxes if box.name.casefold() == wanted],
         [box for box in boxes if box.kind == wanted],
@@ -82,7 +72,7 @@ def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox
             return min(matches, key=lambda box: _PREFERENCE.index(box.kind))
     there = ", ".join(f"{box.bot_id} ({box.name or box.kind})" for box in boxes[:10])
     raise ChatBoxNotFoundError(
-        f"the page has no bot {bot[:80]!r}; it has: {there}",
+        f"the page has no bot {(bot or '')[:80]!r}; it has: {there}",
         hint="choose one of these by its number, name or kind",
         url=url,
     )

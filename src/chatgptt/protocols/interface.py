@@ -104,11 +104,8 @@ class Protocol(typing.Protocol):
         Not those that name another site's endpoint, unless the caller has named an `endpoint`.
         """
 
-    def foreign_ajax_urls(self, page: Page) -> list[str]:
-        """Message endpoints on other sites that the page's boxes name; nothing is ever posted there."""
-
-    def foreign_embeds(self, page: Page) -> list[str]:
-        """Other sites whose bot the page embeds by a snippet."""
+    def foreign_sites(self, page: Page) -> list[str]:
+        """Other sites whose box the page shows or embeds; nothing is ever posted there."""
 
     # Nonces beside those of the boxes
 

@@ -44,17 +44,6 @@ _MAX_GUESSES = 3
 _MAX_ASSIGNMENTS = 20
 """How many assignments to one name are read in a page; its own scripts have one."""
 
-_MAX_SCRIPTS = 2_000
-"""How many scripts of a page are looked at; crowded ones have a hundred."""
-
-_MAX_DATA_URI_CHARACTERS = 300_000
-"""What WordPress prints into a page as a script is some kilobytes."""
-
-_MAX_TITLE_CHARACTERS = 2_000
-
-_MAX_CLASSES_CHARACTERS = 100_000
-"""Of one element; a crowded one has some hundred."""
-
 _NONCE = re.compile(r"[0-9a-f]{10}")
 _PLACEHOLDERS = frozenset({"0123456789", "1234567890", "abcdef0123", "0a1b2c3d4e"})
 
@@ -66,8 +55,8 @@ _DATA_URI = re.compile(r"data:(?:text|application)/(?:x-)?(?:java|ecma)script[^,
 
 
 def has_class(attributes: Mapping[str, str | None], name: str) -> bool:
-    """Whether an element with these attributes is of a class; it may be of millions."""
-    return name in (attributes.get("class") or "")[:_MAX_CLASSES_CHARACTERS].split()
+    """Whether an element with these attributes is of a class."""
+    return name in (attributes.get("class") or "").split()
 
 
 def maybe_nonce(text: object) -> str | None:
@@ -92,7 +81,6 @@ class Page:
         self.size_bytes = min(len(html), MAX_PAGE_BYTES)
         self.is_cut = is_cut or end < len(html)
         self._beginning = html[: 64 * 1024]
-        self._endpoints: dict[str, str | None] = {}
         self._tree = LexborHTMLParser(without_formatting(html[:end]))
 
     def select(self, selector: str) -> list[LexborNode]:
@@ -108,7 +96,7 @@ class Page:
     def title(self) -> str:
         """The text of `<title>`, white space folded, at most 200 characters."""
         node = self._tree.css_first("title")
-        return "" if node is None else " ".join(node.text()[:_MAX_TITLE_CHARACTERS].split())[:200]
+        return "" if node is None else " ".join(node.text().split(maxsplit=200)[:200])[:200]
 
     @cached_property
     def scripts(self) -> tuple[str, ...]:
@@ -118,7 +106,7 @@ class Page:
         attribute, or turn its text into a `data:` URI (docs/protocols.md C3).
         """
         texts: list[str] = []
-        for node in self._tree.tags("script")[:_MAX_SCRIPTS]:
+        for node in self._tree.tags("script"):
             texts += (
                 _decode_data_uri(value)
                 for value in node.attributes.values()
@@ -136,7 +124,7 @@ class Page:
         Caches live outside of WordPress's and the plugins' own folders; those hold no per-site data.
         """
         found: dict[str, None] = {}
-        for node in self._tree.tags("script")[:_MAX_SCRIPTS]:
+        for node in self._tree.tags("script"):
             for value in node.attributes.values():
                 if not value or ".js" not in value or "\n" in value:
                     continue
@@ -178,26 +166,21 @@ class Page:
         """
         paths = [*self._asset_roots(_CORE), *self._asset_roots(_PLUGIN)]
         for selector, attribute, mark in _LINKED_ROOTS:
-            for node in self._tree.css(selector)[:MAX_ELEMENTS]:
+            for node in self._tree.css(selector):
                 paths += self._maybe_root(node.attributes.get(attribute) or "", mark)
-        for node in self._tree.css(f'div[data-url]:not([data-url*="{_ENDPOINT}"])')[:MAX_ELEMENTS]:
+        for node in self._tree.css(f'div[data-url]:not([data-url*="{_ENDPOINT}"])'):
             paths += self._folders_of(node.attributes.get("data-url") or "")
         paths += self._folders_of(self.url)
         site = origin(self.url)
         return tuple(dict.fromkeys(f"{site}{path}/" for path in (*paths, "")))
 
-    @property
-    def root(self) -> str:
-        """Where WordPress is most likely installed."""
-        return self.roots[0]
-
     @cached_property
     def home(self) -> str:
         """The site's front page: WordPress may be installed elsewhere (docs/protocols.md C6)."""
-        for node in self._tree.css('link[rel="https://api.w.org/"]')[:MAX_ELEMENTS]:
+        for node in self._tree.css('link[rel="https://api.w.org/"]'):
             for path in self._maybe_root(node.attributes.get("href") or "", _REST):
                 return f"{origin(self.url)}{path}/"
-        return self.root
+        return self.roots[0]
 
     @cached_property
     def guessed_ajax_urls(self) -> tuple[str, ...]:
@@ -208,11 +191,6 @@ class Page:
         guesses = [*self._mentioned_ajax_urls(), *(f"{root}{AJAX_PATH}" for root in self.roots)]
         return tuple(dict.fromkeys(guesses))[:_MAX_GUESSES]
 
-    @property
-    def own_ajax_url(self) -> str:
-        """The likeliest guess at the site's own message endpoint."""
-        return self.guessed_ajax_urls[0]
-
     def ajax_url(self, named: object) -> str:
         """Where to post: the address that the page's scripts name, else the likeliest guess.
 
@@ -220,7 +198,7 @@ class Page:
         The scheme follows the page's, as a browser would not post from https to http.
         """
         url = self._named_endpoint(named)
-        return self.own_ajax_url if url is None else url
+        return self.guessed_ajax_urls[0] if url is None else url
 
     def ajax_guesses(self, named: object) -> tuple[str, ...]:
         """All guesses at the endpoint where `ajax_url` is one of them; empty where the page names it."""
@@ -234,17 +212,14 @@ class Page:
         """The address that the page names: "" for one on another site, None where it names none."""
         if not isinstance(named, str) or not named:
             return None
-        if named not in self._endpoints:  # which all boxes of a page name
-            url = self.absolute(named)
-            if is_same_site(url, self.url):
-                self._endpoints[named] = self._as_served(url)
-            else:
-                self._endpoints[named] = "" if has_host(url) else None
-        return self._endpoints[named]
+        url = self.absolute(named)
+        if is_same_site(url, self.url):
+            return self._as_served(url)
+        return "" if has_host(url) else None
 
     def _asset_roots(self, mark: re.Pattern[str]) -> Iterator[str]:
         """Paths before `mark` in addresses of scripts and styles, whatever attribute they were moved to."""
-        for node in self._tree.css("script, link")[:_MAX_SCRIPTS]:
+        for node in self._tree.css("script, link"):
             for value in node.attributes.values():
                 if value and "/wp-" in value[:_MAX_ADDRESS_CHARACTERS]:
                     yield from self._maybe_root(value, mark)
@@ -268,7 +243,7 @@ class Page:
 
     def _mentioned_ajax_urls(self) -> Iterator[str]:
         """Endpoints on the page's own host that the theme or other plugins name."""
-        nodes = self._tree.css(f'[data-url*="{_ENDPOINT}"]')[:MAX_ELEMENTS]
+        nodes = self._tree.css(f'[data-url*="{_ENDPOINT}"]')
         named = chain(
             (node.attributes.get("data-url") or "" for node in nodes),
             islice(chain.from_iterable(map(_named_endpoints, self.scripts)), _MAX_ASSIGNMENTS),
@@ -288,7 +263,7 @@ class Page:
     @cached_property
     def plugin_version(self) -> str:
         """The chat plugin's version where an asset's address tells it, else "" (docs/protocols.md W8, A8)."""
-        for node in self._tree.css(_VERSION_MARKS)[:MAX_ELEMENTS]:
+        for node in self._tree.css(_VERSION_MARKS):
             attributes = node.attributes
             found = _VERSION.search(attributes.get("src") or attributes.get("href") or "")
             if found:
@@ -351,8 +326,6 @@ def _is_inert(node: LexborNode) -> bool:
 
 def _decode_data_uri(uri: str) -> str:
     head, _, payload = uri.partition(",")
-    if len(payload) > _MAX_DATA_URI_CHARACTERS:
-        return ""
     data = unquote_to_bytes(payload.strip())
     if head.lower().rstrip().endswith(";base64"):
         try:

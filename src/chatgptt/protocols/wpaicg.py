@@ -44,6 +44,7 @@ from chatgptt.protocols.reply_errors import (
 )
 from chatgptt.protocols.sse import BEGINNING, Event
 from chatgptt.protocols.text import find_objects, is_html, lines_of, loads_frame
+from chatgptt.protocols.urls import site_of
 
 VERSIONS = "1.x"
 KEEPS_HISTORY = False
@@ -93,15 +94,10 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
     return boxes
 
 
-def foreign_ajax_urls(page: Page) -> list[str]:
+def foreign_sites(page: Page) -> list[str]:
     """See Protocol."""
-    named = page.find_script_object(PARAMS).get("ajax_url")
-    return [str(named)] if page.is_foreign(named) else []
-
-
-def foreign_embeds(page: Page) -> list[str]:
-    """See Protocol. 1.x has no snippet for other sites."""
-    return []
+    named = page.find_script_object(PARAMS).get("ajax_url", "")
+    return [site_of(page.absolute(named))] if page.is_foreign(named) else []
 
 
 def find_script_nonce(script: str) -> str | None:
