@@ -275,6 +275,15 @@ def test_few_of_very_many_elements_are_read() -> None:
     assert len(Page(b"<i class=a></i>" * 10_000, PAGE).select(".a")) == 200
 
 
+def test_a_large_script_in_an_address_is_passed_over() -> None:
+    small, large = ("a" * size for size in (1000, 400_000))
+    found = Page(
+        f"<script src='data:text/javascript,{small}'></script><script src='data:text/javascript,{large}'></script>".encode(),
+        PAGE,
+    )
+    assert "".join(found.scripts) == small
+
+
 def test_a_member_is_found_behind_a_name_of_any_length() -> None:
     assert read_assigned_object(f"x = {{{'a' * 10_000}, nonce: 'b'}}", "x") == {"nonce": "b"}
 

@@ -37,9 +37,9 @@ from chatgptt.protocols.reply_errors import (
     nonce_rejected,
     of_reply,
     provider_failed,
+    provider_sent_page,
     read_failure,
     refused,
-    said,
     unreadable_frames,
     words_of,
 )
@@ -51,6 +51,7 @@ from chatgptt.protocols.text import (
     loads_frame,
     unescape,
     without_surrogates,
+    without_tags,
 )
 from chatgptt.protocols.urls import is_same_site, origin, site_of, without_credentials
 
@@ -180,8 +181,7 @@ def _read_consent(config: dict[str, object]) -> str:
         return ""
     texts = config.get("text")
     message = _text(texts.get("consentMessage")) if isinstance(texts, dict) else ""
-    plain = re.sub(r"<[^<>]*>", " ", message)
-    return words_of(plain) or "the site asks for consent before the first message"
+    return words_of(without_tags(message)) or "the site asks for consent before the first message"
 
 
 def _read_triggers(config: dict[str, object]) -> tuple[str, ...]:
@@ -580,5 +580,5 @@ class ReplyReader:
             and is_html(body)
             and self.head.headers.get("content-type", "").startswith("text/event-stream")
         ):
-            return provider_failed(self.head, f"the AI service answered the site with a web page{said(body)}")
+            return provider_sent_page(self.head, body)
         return read_failure(self.head, body, is_endpoint=True)

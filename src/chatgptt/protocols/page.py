@@ -44,6 +44,9 @@ _MAX_GUESSES = 3
 _MAX_ASSIGNMENTS = 20
 """How many assignments to one name are read in a page; its own scripts have one."""
 
+_MAX_DATA_URI_CHARACTERS = 300_000
+"""What WordPress prints into a page as a script is some kilobytes; decoding takes eighty times the memory."""
+
 _NONCE = re.compile(r"[0-9a-f]{10}")
 _PLACEHOLDERS = frozenset({"0123456789", "1234567890", "abcdef0123", "0a1b2c3d4e"})
 
@@ -326,6 +329,8 @@ def _is_inert(node: LexborNode) -> bool:
 
 def _decode_data_uri(uri: str) -> str:
     head, _, payload = uri.partition(",")
+    if len(payload) > _MAX_DATA_URI_CHARACTERS:
+        return ""
     data = unquote_to_bytes(payload.strip())
     if head.lower().rstrip().endswith(";base64"):
         try:

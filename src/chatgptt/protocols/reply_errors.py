@@ -26,7 +26,7 @@ from chatgptt._errors import (
     TokenRejectedError,
 )
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.text import find_objects, loads, unescape, without_surrogates
+from chatgptt.protocols.text import find_objects, loads, unescape, without_surrogates, without_tags
 from chatgptt.protocols.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -277,8 +277,7 @@ def maybe_held_back(
     spam = reply.get("apbct")
     if isinstance(spam, dict) and spam.get("blocked"):
         comment = spam.get("comment")
-        plain = re.sub(r"<[^<>]*>", " ", comment[:_MAX_WORDS_CHARACTERS]) if isinstance(comment, str) else ""
-        words = words_of(plain)
+        words = words_of(without_tags(comment[:_MAX_WORDS_CHARACTERS])) if isinstance(comment, str) else ""
         refusal = refused(head, words, find_reason(words))
         refusal.is_certain = True
         return refusal
@@ -392,6 +391,11 @@ def provider_failed(head: ReplyHead, words: str) -> ProviderError:
     message = words or "the AI service behind the site failed without a word"
     hint = "the site's AI service is at fault; try again later or tell the site's owner"
     return of_reply(head, ProviderError(message, hint=hint))
+
+
+def provider_sent_page(head: ReplyHead, body: str) -> ProviderError:
+    """The AI service behind the site answered with a web page, which the site passed on."""
+    return provider_failed(head, f"the AI service answered the site with a web page{said(body)}")
 
 
 def nonce_rejected(

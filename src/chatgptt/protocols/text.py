@@ -18,20 +18,11 @@ from collections.abc import Iterator
 _MAX_OBJECT_STARTS = 32
 """How many `{` are tried in a body that is not clean JSON: enough for stray output, too few to be slow."""
 
-_MAX_REREADING = 4
-_FREE_REREADING_CHARACTERS = 2**20
-"""A body with broken objects is read this many times its length in all, and these characters more."""
-
 _MAX_VALUES = 100_000
 """Values of one JSON text, by its commas and opening brackets; a reply has some dozens, and an answer of
 100,000 commas is longer than any model gives. They take 25 MB at most."""
 
 _DECODER = json.JSONDecoder()
-
-_HALF = re.compile("[\ud800-\udfff]")
-
-_STEP_CHARACTERS = 2**18
-"""The part of a long text that is searched at once: meanwhile no other thread runs, and no deadline ends."""
 
 _LONG_REFERENCE = re.compile(r"&#[0-9]{100,};?")
 """No character has such a number; Python refuses to read one of 4,300 digits."""
@@ -66,17 +57,23 @@ class SurrogateJoiner:
 
 def is_unicode(text: str) -> bool:
     """Whether `text` can be encoded: no lone surrogates."""
-    if text.isascii():
-        return True
-    steps = range(0, len(text), _STEP_CHARACTERS)
-    return not any(_HALF.search(text, at, at + _STEP_CHARACTERS) for at in steps)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def without_surrogates(text: str) -> str:
     """`text` with pairs joined and lone halves replaced by U+FFFD."""
-    joiner = SurrogateJoiner()
-    steps = range(0, len(text), _STEP_CHARACTERS)
-    return "".join(joiner.receive(text[at : at + _STEP_CHARACTERS]) for at in steps) + joiner.end()
+    if is_unicode(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def without_tags(markup: str) -> str:
+    """The text of markup; its tags are blanks."""
+    return re.sub(r"<[^<>]*>", " ", markup)
 
 
 def unescape(text: str) -> str:
@@ -128,14 +125,12 @@ def find_objects(text: str) -> Iterator[dict[str, object]]:
     (docs/protocols.md C1, W5).
     """
     start = text.find("{")
-    left = _MAX_REREADING * len(text) + _FREE_REREADING_CHARACTERS
     for _ in range(_MAX_OBJECT_STARTS):
-        if start < 0 or left < 0 or _is_too_much(text, start):
+        if start < 0 or _is_too_much(text, start):
             return
         try:
             value, end = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
-            left -= (error.pos if isinstance(error, json.JSONDecodeError) else len(text)) - start
+        except (ValueError, RecursionError):
             start = text.find("{", start + 1)
             continue
         value = _cleaned(value, text)
@@ -152,7 +147,7 @@ def _is_too_much(text: str, start: int) -> bool:
 
 def _cleaned(value: object, text: str) -> object:
     """`value`, read from `text`, with the lone halves in its keys and texts replaced."""
-    if value is None or ("\\ud" not in text and "\\uD" not in text and (text.isascii() or is_unicode(text))):
+    if value is None or ("\\ud" not in text and "\\uD" not in text and is_unicode(text)):
         return value
     whole: list[object] = [value]
     containers: list[list[object] | dict[str, object]] = [whole]

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from selectolax.lexbor import LexborHTMLParser
 
 from chatgptt._models import ReplyHead
-from chatgptt.protocols.text import find_objects, is_html, read_object, unescape
+from chatgptt.protocols.text import find_objects, is_html, read_object, unescape, without_tags
 from chatgptt.protocols.urls import AJAX_PATH
 
 _MAX_MARKED_CHARACTERS = 64 * 2**10
@@ -297,7 +297,7 @@ def _is_of_a_site(text: str) -> bool:
 def _words(text: str) -> str:
     """A page's words, its title's among them, without its scripts'."""
     without = re.sub(r"(?is)<(script|style|noscript)\b.*?(?:</\1\s*>|\Z)", " ", text)
-    return " ".join(unescape(re.sub(r"<[^<>]*>", " ", without)).split())
+    return " ".join(unescape(without_tags(without)).split())
 
 
 def _speaks_protocol(body: str) -> bool:

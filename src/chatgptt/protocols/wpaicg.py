@@ -36,14 +36,14 @@ from chatgptt.protocols.reply_errors import (
     nonce_rejected,
     of_reply,
     provider_failed,
+    provider_sent_page,
     read_failure,
     refused,
-    said,
     unreadable_frames,
     words_of,
 )
 from chatgptt.protocols.sse import BEGINNING, Event
-from chatgptt.protocols.text import find_objects, is_html, lines_of, loads_frame
+from chatgptt.protocols.text import find_objects, is_html, lines_of, loads_frame, without_tags
 from chatgptt.protocols.urls import site_of
 
 VERSIONS = "1.x"
@@ -332,7 +332,7 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
     ):
         # Security plugins end requests of visitors in the same way, with a sentence of their own.
         otherwise = None if _EXPIRED in body else read_failure(head, body, is_endpoint=True)
-        raise nonce_rejected(head, words_of(re.sub(r"<[^<>]*>", " ", body)), otherwise=otherwise)
+        raise nonce_rejected(head, words_of(without_tags(body)), otherwise=otherwise)
     if head.status == 200:
         for found in () if is_html(body) else find_objects(body):
             if found.keys() & _KNOWN_KEYS:
@@ -343,11 +343,11 @@ def _read_body(head: ReplyHead, body: str) -> tuple[str, str]:
             raise empty_answer(head)
         if _EXPIRED in body[-2000:] and not is_html(body):
             raise nonce_rejected(head, _EXPIRED)
-        words = words_of(re.sub(r"<[^<>]*>", " ", body)) if len(body) < _MAX_SENTENCE_CHARACTERS else ""
+        words = words_of(without_tags(body)) if len(body) < _MAX_SENTENCE_CHARACTERS else ""
         if _SECURITY_CHECK.match(words):
             raise nonce_rejected(head, words, otherwise=refused(head, words, "other"))
         if head.headers.get("content-type", "").startswith("text/event-stream") and "<" in body:
-            raise provider_failed(head, f"the AI service answered the site with a web page{said(body)}")
+            raise provider_sent_page(head, body)
     raise read_failure(head, body, is_endpoint=True)
 
 
@@ -604,9 +604,7 @@ class _StreamReader:
             if "error" in found:
                 return provider_failed(self._head, _error_words(found["error"]))
         if is_html(stray):
-            return provider_failed(
-                self._head, f"the AI service answered the site with a web page{said(stray)}"
-            )
+            return provider_sent_page(self._head, stray)
         if self._events.unreadable_frames:
             return unreadable_frames(self._head, self._events.unreadable_frames)
         return empty_answer(self._head)
