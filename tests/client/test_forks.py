@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import time
@@ -14,12 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 import pytest
-import trustme
 from asking import ECHO
-from faults import BEGINNING, CHUNKED, NONCE, WPAICG_PAGE, Connection, Got, chunk, closed_port, reply, serving
+from faults import closed_port
 
 from chatgptt.demo import DemoSite
 
@@ -215,50 +211,6 @@ for thread in threads:
     with_state = SYNC.replace("state_dir=None", "state_dir=os.environ['CHATGPTT_STATE_DIR']")
     assert lines(with_state + code, demo.page(path)) == [str([0] * 12)]
     assert sum(seen.message == "child" for seen in demo.messages) == 12
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("is_safe", [False, True], ids=["http", "https"])
-async def test_a_server_sees_that_the_parent_left_a_stream_while_a_child_lives(
-    is_safe: bool, authority: trustme.CA
-) -> None:
-    async def site(connection: Connection, got: Got) -> bool | None:
-        if not got.is_message:
-            await connection.send(reply(WPAICG_PAGE.format(nonce=NONCE)))
-            return True
-        await connection.send(CHUNKED + chunk(BEGINNING))
-        await connection.until_closed()
-        return None
-
-    code = """
-client = chatgptt.Client(page, state_dir=None, timeout=20)
-with client.stream("Hello") as stream:
-    next(stream)
-    child = os.fork()
-    if child == 0:
-        time.sleep(30)
-        os._exit(0)
-client.close()
-print("left", flush=True)
-sys.stdin.read()
-os.kill(child, 9)
-"""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if is_safe else None
-    if tls is not None:
-        authority.issue_cert("127.0.0.1").configure_cert(tls)
-    async with serving(site, tls=tls) as server:
-        program = subprocess.Popen(  # noqa: ASYNC220 - it is not waited for
-            [sys.executable, "-c", BEGINNING_OF_ALL + code, server.url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        try:
-            assert program.stdout is not None
-            with anyio.fail_after(PATIENCE):
-                assert await anyio.to_thread.run_sync(program.stdout.readline) == b"left\n"
-            await server.until_all_closed()
-        finally:
-            program.communicate(timeout=PATIENCE)
 
 
 # Programs that fork

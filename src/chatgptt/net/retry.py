@@ -143,19 +143,21 @@ async def retry(
         if not is_repeatable(error, is_message=is_message, policy=policy):
             raise
         failed = error
-    return await _repeat(send, failed, is_message=is_message, policy=policy, remaining=remaining, sleep=sleep)
+    async for attempt in _repeats(is_message, policy, remaining, sleep):
+        with attempt:
+            if attempt.retry_state.attempt_number == 1:
+                raise failed
+            _progress.debug("trying again")
+            return await send()
+    raise AssertionError("the last attempt neither returned nor raised")
 
 
-async def _repeat(
-    send: Callable[[], Awaitable[_Result]],
-    failed: ChatGpttError,
-    *,
+def _repeats(
     is_message: bool,
     policy: RetryPolicy,
     remaining: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
-) -> _Result:
-    """As `retry`, after a first attempt that failed."""
+) -> tenacity.AsyncRetrying:
     import tenacity  # here: most requests succeed at once, and a program starts sooner without it
 
     jitter = tenacity.wait_random_exponential(multiplier=policy.first_wait, max=policy.max_wait)
@@ -176,7 +178,7 @@ async def _repeat(
         reason = "the site asked" if error and error.retry_after else "the request failed"
         _progress.debug("waiting %.0f s, since %s", state.upcoming_sleep, reason)
 
-    retrying = tenacity.AsyncRetrying(
+    return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(
             lambda error: is_repeatable(error, is_message=is_message, policy=policy)
         ),
@@ -186,13 +188,6 @@ async def _repeat(
         sleep=sleep,
         reraise=True,
     )
-    async for attempt in retrying:
-        with attempt:
-            if attempt.retry_state.attempt_number == 1:
-                raise failed
-            _progress.debug("trying again")
-            return await send()
-    raise AssertionError("the last attempt neither returned nor raised")
 
 
 def _error_of(state: tenacity.RetryCallState) -> ChatGpttError | None:

@@ -10,9 +10,7 @@ This backend
 
 from __future__ import annotations
 
-import os
 import ssl
-import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
@@ -20,7 +18,6 @@ import anyio
 import httpcore
 
 from chatgptt.net.lookup import Lookups
-from chatgptt.net.loops import call_in_child
 from chatgptt.net.reach import Destination
 
 _Value = TypeVar("_Value")
@@ -98,8 +95,6 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._is_http = False
         self._last_byte = b""
         self._may_hold_more = False
-        if below is None:
-            _open_sockets.add(self)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._last_byte:
@@ -126,7 +121,6 @@ class _Stream(httpcore.AsyncNetworkStream):
             await self._inner.write(data, timeout)
 
     async def aclose(self) -> None:
-        _open_sockets.discard(self)
         try:
             await self._inner.aclose()
         finally:
@@ -155,30 +149,6 @@ class _Stream(httpcore.AsyncNetworkStream):
         except ssl.SSLError:  # the other side ended it
             pass
         return True
-
-    def detach(self, nothing: int) -> None:
-        """Puts the file `nothing` in the socket's place."""
-        raw = self._inner.get_extra_info("socket")
-        number = raw.fileno() if hasattr(raw, "fileno") else -1
-        if number >= 0:
-            os.dup2(nothing, number, inheritable=False)
-
-
-_open_sockets: weakref.WeakSet[_Stream] = weakref.WeakSet()
-
-
-def _detach_all() -> None:
-    """Closes a forked child's ends of its parent's sockets, and nothing else.
-
-    Otherwise a server would not see that the parent closed its own.
-    """
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in _open_sockets:
-        stream.detach(nothing)
-    os.close(nothing)
-
-
-call_in_child(_detach_all)
 
 
 async def connect_first(
