@@ -51,14 +51,6 @@ def test_an_unusable_proxy_of_the_caller_is_named(case: str, monkeypatch: pytest
     assert "geheim" not in repr(caught.value)
 
 
-def test_unreadable_exceptions_from_a_proxy_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "http://[::1")
-    with pytest.raises(InvalidInputError) as caught:
-        client_of("http://site.example/")
-    assert "NO_PROXY" in caught.value.hint
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_an_environments_proxy_out_of_reach_is_named_by_its_variable(

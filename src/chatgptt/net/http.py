@@ -358,7 +358,7 @@ class Transport:
             request.extensions["trace"] = trace
         try:
             if is_looked_up_elsewhere:
-                destination.check_name()
+                self.reach.check_name(host, port)
             response = await http.send(request, stream=True, follow_redirects=False, auth=login)
         except OutOfReachError as error:
             raise error.error(url) from error

@@ -54,26 +54,33 @@ async def call_network(
         if isinstance(error, httpx.TimeoutException) and deadline.remaining() > 0.0:
             raise map_error(error, url, proxy) from error
         raise deadline.error(f"talking to {origin(url)}", url=url, is_sent=True) from error
-    except httpx.TooManyRedirects as error:
-        raise PageError(
-            "the page redirects in a circle", hint="check the page's address in a browser", url=url
-        ) from error
-    except httpx.UnsupportedProtocol as error:
-        raise PageError(
-            "the page redirects to an address that is not http or https",
-            hint="check the page's address in a browser",
-            url=url,
-        ) from error
+    except _ASTRAY as error:
+        hint = "check the page's address in a browser"
+        raise PageError(_where_it_redirects(error), hint=hint, url=url) from error
     except UndecodableBodyError as error:
         raise undecodable(error, url) from error
     except (httpx.HTTPError, httpx.StreamError, OSError) as error:
         raise map_error(error, url, proxy) from error
-    except (httpx.InvalidURL, httpx.CookieConflict, UnicodeError) as error:
-        raise PageError(
-            f"the site redirects to an invalid address: {error}",
-            hint="check the page's address in a browser",
-            url=url,
-        ) from error
+
+
+_ASTRAY = (
+    httpx.TooManyRedirects,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    UnicodeError,
+)
+"""How a redirect ends that leads to no page."""
+
+
+def _where_it_redirects(error: Exception) -> str:
+    match error:
+        case httpx.TooManyRedirects():
+            return "the page redirects in a circle"
+        case httpx.UnsupportedProtocol():
+            return "the page redirects to an address that is not http or https"
+        case _:
+            return f"the site redirects to an invalid address: {error}"
 
 
 def refused_by(proxy: Proxy, url: str) -> TransportError:
@@ -100,15 +107,15 @@ def undecodable(error: UndecodableBodyError, url: str) -> TransportError:
 def map_error(error: Exception, url: str, proxy: Proxy | None = None) -> ChatGpttError:
     """Our error for one of httpx or of the system."""
     chain = list(causes(error))
-    if proxy is not None and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-        is_tls = any(isinstance(cause, ssl.SSLError) for cause in chain)
-        if not is_tls:
-            return TransportError(
-                f"cannot reach {origin(url)} through {proxy}: {_reason(chain)}",
-                code="timeout" if isinstance(error, httpx.ConnectTimeout) else "connect_error",
-                hint=proxy.hint,
-                url=url,
-            )
+    is_connecting = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
+    is_about_tls = any(isinstance(cause, ssl.SSLError) for cause in chain)
+    if proxy is not None and is_connecting and not is_about_tls:
+        return TransportError(
+            f"cannot reach {origin(url)} through {proxy}: {_reason(chain)}",
+            code="timeout" if isinstance(error, httpx.ConnectTimeout) else "connect_error",
+            hint=proxy.hint,
+            url=url,
+        )
     if isinstance(error, httpx.RequestError) and _target(error) not in ("", origin(url)):
         url = f"{_target(error)}/"  # a redirect led there
     where = f"{origin(url)}: {_reason(chain)}"

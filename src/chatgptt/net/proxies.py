@@ -78,7 +78,6 @@ class Proxies:
             for scheme in ("http", "https", "all")
             if (url := settings.get(scheme))
         }
-        self._exceptions = [entry for entry in settings.get("no", "").split(",") if "://" in entry]
 
     def find(self, url: str) -> Proxy | None:
         """What a request to `url` is sent through; None for nothing."""
@@ -86,33 +85,19 @@ class Proxies:
             return self._named
         parts = urlsplit(url)
         proxy = self._by_scheme.get(parts.scheme) or self._by_scheme.get("all")
-        return None if proxy is None or self._is_excepted(parts) else proxy
+        return None if proxy is None or _is_excepted(parts) else proxy
 
     def check(self) -> None:
-        """See `Proxy.check`, for each of them.
-
-        Raises:
-            InvalidInputError: for exceptions that cannot be read, too.
-        """
+        """See `Proxy.check`, for each of them."""
         for proxy in (self._named, *self._by_scheme.values()):
             if proxy is not None:
                 proxy.check()
-        try:
-            for entry in self._exceptions:
-                urlsplit(entry)
-        except ValueError:  # its words may quote a password
-            raise InvalidInputError(
-                "cannot use the environment's settings for proxies", hint="check the variable NO_PROXY"
-            ) from None
 
-    def _is_excepted(self, parts: SplitResult) -> bool:
-        """Whether the environment or the system says that a host is reached without a proxy."""
-        host = parts.hostname or ""
-        if proxy_bypass(host) or (parts.port is not None and proxy_bypass(f"{host}:{parts.port}")):
-            return True
-        # httpx, and so this project's first versions, take `http://host` as well.
-        named = [urlsplit(entry.strip()) for entry in self._exceptions]
-        return any(one.hostname == host and one.scheme in (parts.scheme, "all") for one in named)
+
+def _is_excepted(parts: SplitResult) -> bool:
+    """Whether the environment or the system says that a host is reached without a proxy."""
+    host = parts.hostname or ""
+    return bool(proxy_bypass(host)) or (parts.port is not None and bool(proxy_bypass(f"{host}:{parts.port}")))
 
 
 def _source_of(variable: str) -> str:

@@ -151,10 +151,6 @@ class Destination:
     host: str
     port: int
 
-    def check_name(self) -> None:
-        """See `Reach.check_name`."""
-        self.reach.check_name(self.host, self.port)
-
     async def find_addresses(self, host: str, port: int, look_up: Lookup) -> list[str]:
         """See `Reach.find_addresses`; a proxy may be anywhere."""
         is_own = host == self.host
