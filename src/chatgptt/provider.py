@@ -80,12 +80,7 @@ class ChatGptt:
 
     @classmethod
     def get_models(cls, api_key: str | None = None, **ignored: object) -> list[str]:
-        """The names of the models. No request is sent.
-
-        Args:
-            api_key: not used, as all other arguments.
-            ignored: arguments of other providers.
-        """
+        """The names of the models. No request is sent, and all arguments are ignored."""
         return list(cls.models)
 
     @classmethod

@@ -66,14 +66,7 @@ async def check(
     *,
     clock: Callable[[], float],
 ) -> HealthReport:
-    """Checks one page. The report holds every failure.
-
-    Args:
-        context: the client's.
-        wanted: the page and the bot.
-        plan: how far to go, and what to mind.
-        clock: Unix time in seconds.
-    """
+    """Checks one page. The report holds every failure. `clock` gives Unix time in seconds."""
     checkup = _Checkup(context, wanted, plan, clock())
     acquired = await checkup.acquire()
     if acquired is not None and plan.level == "full":

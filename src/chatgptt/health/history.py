@@ -72,10 +72,9 @@ class Remembered:
 
 
 class History:
-    """The checks of a state folder. Its methods block. None raises an error of the disk.
+    """The checks of a state folder; without a folder nothing is remembered.
 
-    Args:
-        folder: the state folder; None remembers nothing.
+    Its methods block. None raises an error of the disk.
     """
 
     def __init__(self, folder: Path | None) -> None:

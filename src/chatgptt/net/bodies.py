@@ -32,14 +32,10 @@ class UndecodableBodyError(Exception):
 class BodyDecoder:
     """Takes a body as it arrives and gives it back decoded: `feed`, then `take` until it gives None.
 
-    Args:
-        content_encoding: the header of that name, "" for none.
-
-    Attributes:
-        is_encoded: whether there is anything to decode; else `count` is enough.
+    Where nothing `is_encoded`, `count` is enough.
 
     Raises:
-        UndecodableBodyError: for anything but gzip, once.
+        UndecodableBodyError: for a `Content-Encoding` other than gzip, once.
     """
 
     def __init__(self, content_encoding: str) -> None:

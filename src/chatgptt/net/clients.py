@@ -26,13 +26,7 @@ Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
 class OwnClients:
     """A client for each event loop: connections belong to their loop, and the cookies to the visitor.
 
-    Args:
-        proxies: which proxy a request is sent through.
-        home: the page; the caller's cookies go to its site alone.
-        cookies: the caller's, as in the header of that name.
-
-    Attributes:
-        is_closed: whether nothing is to be sent any more, in any loop.
+    The caller's `cookies` go to the site of `home` alone. Once `is_closed`, nothing is sent in any loop.
 
     Raises:
         InvalidInputError: for a proxy that no request can be sent through.

@@ -187,11 +187,11 @@ class Transport:
     async def get_page(
         self, url: str, *, deadline: Deadline, is_fresh: bool = False, trace: Trace | None = None
     ) -> OpenReply:
-        """Opens a page, redirects followed.
+        """Opens a page, redirects followed. It gets no more of the deadline than the bound for one page.
 
         Args:
             url: where it is.
-            deadline: the call's; one page gets no more than its own bound of it.
+            deadline: the call's.
             is_fresh: whether caches on the way are asked to stand aside.
             trace: is called with the events of the connection, in the terms of httpcore's trace extension.
 

@@ -34,11 +34,7 @@ def is_over(loop: Loop) -> bool:
 
 
 class PerLoop(Generic[_Value]):
-    """A value for each event loop, made when the loop first asks for it.
-
-    Args:
-        make: makes one.
-    """
+    """A value for each event loop, made when the loop first asks for it."""
 
     def __init__(self, make: Callable[[], _Value]) -> None:
         self._make = make

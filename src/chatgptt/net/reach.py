@@ -50,12 +50,7 @@ class OutOfReachError(Exception):
 
 
 class Reach:
-    """Where the pages of one site may lead.
-
-    Args:
-        home: the site's host, as connections are made to it.
-        named: hosts that the caller named, which may be anywhere.
-    """
+    """Where the pages of `home`, a host, may lead. The hosts that the caller `named` may be anywhere."""
 
     def __init__(self, home: str, named: Iterable[str] = ()) -> None:
         self._home = home
@@ -110,12 +105,7 @@ class Reach:
             self._space = space
 
     def note_reply(self, host: str, headers: Mapping[str, str]) -> None:
-        """Takes in the head of a reply: from home, on this machine, it may be that of a replay.
-
-        Args:
-            host: where it comes from.
-            headers: with lower-case names.
-        """
+        """Takes in the head of a reply: from home, on this machine, it may be that of a replay."""
         ports = headers.get(REPLAY_PORTS)
         if ports is not None and self.may_be_replay and host == self._home:
             # The server's own header comes first. The others are from the case, and so from its author.

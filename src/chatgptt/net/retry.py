@@ -72,13 +72,7 @@ class RetryPolicy:
 
 
 def is_repeatable(error: BaseException, *, is_message: bool, policy: RetryPolicy) -> bool:
-    """Whether the request that ended in `error` may be sent again, by the table in docs/errors.md.
-
-    Args:
-        error: what it ended in.
-        is_message: whether it carried a message, not just a page request.
-        policy: says what happens in the ambiguous cases of a message.
-    """
+    """Whether the request that ended in `error` may be sent again, by the table in docs/errors.md."""
     if isinstance(error, ChatGpttError) and (error.retry_after or 0.0) > policy.max_retry_after:
         return False
     match error:
@@ -130,12 +124,7 @@ async def retry(
 ) -> _Result:
     """The result of `send`, called again as the policy allows; the last error where it never succeeds.
 
-    Args:
-        send: sends the request once.
-        is_message: whether it carries a message.
-        policy: how often and how patiently.
-        remaining: seconds left until the call's deadline; no wait reaches beyond it.
-        sleep: waits that many seconds.
+    `remaining` gives the seconds until the call's deadline. No wait reaches beyond it.
     """
     try:
         return await send()

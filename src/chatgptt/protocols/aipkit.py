@@ -268,11 +268,7 @@ def may_be_rejection(reason: RefusalReason, version: str) -> bool:
 def build_upload(box: ChatBox, nonce: str, text: str, *, message_id: str) -> Request:
     """Step 1 of a message: hands the text in (A3).
 
-    Args:
-        box: the box that the message goes into.
-        nonce: the site's token.
-        text: the message.
-        message_id: `aipkit-client-msg-{bot}-{epoch ms}-{5 x [a-z0-9]}`, made anew for each message.
+    `message_id` is made anew: `aipkit-client-msg-{bot}-{epoch ms}-{5 x [a-z0-9]}`.
     """
     fields = (
         ("action", "aipkit_cache_sse_message"),
@@ -291,13 +287,8 @@ def build_stream_request(
 ) -> Request:
     """Step 2: fetches the answer to what step 1 handed in; the key is good once and for 60 s (A3).
 
-    Args:
-        box: the box that the message went into.
-        nonce: the site's token.
-        cache_key: from `read_cache_key`.
-        session_id: one UUID per site for ever: the visitor's quota is kept by it.
-        conversation_id: a UUID; the site keeps the history under it.
-        now_ms: Unix time in milliseconds, against caches.
+    `session_id` is one UUID per site for ever: the visitor's quota is kept by it. The site keeps the history
+    under `conversation_id`, another UUID. `now_ms` is Unix time, against caches.
     """
     params = [
         ("action", "aipkit_frontend_chat_stream"),

@@ -16,10 +16,7 @@ _PREFERENCE = ("shortcode", "inline", "popup", "widget")
 def find_boxes(page: Page, endpoint: str = "") -> tuple[ChatBox, ...]:
     """Every chat box of the page's own site. No box is of both generations, so their order does not matter.
 
-    Args:
-        page: the page.
-        endpoint: where the caller wants messages to go, "" where the page says it. A box that names another
-            site is listed only if the caller does.
+    A box that names another site is listed only where the caller names the `endpoint` for messages.
     """
     return tuple(box for protocol in PROTOCOLS.values() for box in protocol.find_boxes(page, endpoint))
 
@@ -32,12 +29,7 @@ def foreign_sites(page: Page) -> tuple[str, ...]:
 
 
 def box_elsewhere(sites: tuple[str, ...], url: str) -> ChatBoxNotFoundError:
-    """The error for a page whose box belongs to another site: the caller has to name that site.
-
-    Args:
-        sites: where the box belongs, one address or more.
-        url: the page that shows it.
-    """
+    """The error for a page whose box belongs to another site, or to several: the caller has to name it."""
     where = " and ".join(site[:200] for site in sites[:3])
     return ChatBoxNotFoundError(
         f"the chat box on this page belongs to another site, {where}; nothing was sent there",
@@ -49,10 +41,7 @@ def box_elsewhere(sites: tuple[str, ...], url: str) -> ChatBoxNotFoundError:
 def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox:
     """The box to ask: the wanted bot, else one placed on this page rather than one that floats on all.
 
-    Args:
-        boxes: what `find_boxes` found.
-        bot: a bot's id, its name in any case, or a kind of box; None or "" leaves the choice to the page.
-        url: the page's address, for the error.
+    `bot` is an id, a name in any case, or a kind of box; None or "" leaves the choice to the page.
 
     Raises:
         ChatBoxNotFoundError: where there is no box, or none for the wanted bot.

@@ -14,10 +14,8 @@ from chatgptt.protocols.text import SurrogateJoiner
 class EventReader:
     """Decodes events and collects the text that their reader finds in them.
 
-    Args:
-        head: the head of the reply.
-        read_event: reads one event. It calls `add` for its text and `fail` for an error, and sets
-            `is_finished` where the answer is complete.
+    `read_event` calls `add` for an event's text and `fail` for an error, and sets `is_finished` where the
+    answer is complete.
     """
 
     def __init__(self, head: ReplyHead, read_event: Callable[[Event], None]) -> None:
@@ -71,10 +69,7 @@ class EventReader:
         self._error, self.is_finished = of_reply(self._head, error), True
 
     def end(self, maybe_broken: Callable[[], ChatGpttError | None]) -> list[str]:
-        """The last piece of text.
-
-        Args:
-            maybe_broken: the error that the end of the stream amounts to; None for a complete answer.
+        """The last piece of text; `maybe_broken` gives the error that the end of the stream amounts to.
 
         Raises:
             ChatGpttError: the error of the answer.

@@ -140,8 +140,7 @@ class Page:
     def refresh(self, header: str = "") -> tuple[float, str] | None:
         """After how many seconds the page leads on by itself, and where to; None where it does not.
 
-        Args:
-            header: the reply's `Refresh` header, which says the same as the element of that name.
+        The reply's header `Refresh` says the same as the element of that name.
         """
         nodes = self.select('meta[http-equiv="refresh" i]')
         for content in (header, *(node.attributes.get("content") or "" for node in nodes)):

@@ -241,13 +241,7 @@ def wall_error(head: ReplyHead, wall: Wall, body: str) -> ChallengeError | PageE
 def maybe_walled(
     head: ReplyHead, body: str, find_reason: Callable[[str], RefusalReason]
 ) -> ChatGpttError | None:
-    """The error of a reply that is not the chat's, for before a protocol reads it; None for one that may be.
-
-    Args:
-        head: the head of the reply.
-        body: all of the reply.
-        find_reason: see `maybe_held_back`.
-    """
+    """The error of a reply that is not the chat's, before a protocol reads it; None for one that may be."""
     walled = maybe_wall_error(head, body)
     if walled is not None:
         return walled
@@ -267,12 +261,8 @@ def maybe_held_back(
 ) -> ChatGpttError | None:
     """The error of a plugin that checks messages and answers for the chat: a human check, or a refusal.
 
-    Both are marked by a key, whatever the language of their words (C4, A5).
-
-    Args:
-        head: the head of the reply.
-        reply: a JSON object of a reply or a stream.
-        find_reason: the reason of a refusal, by its words.
+    Both are marked by a key, whatever the language of their words (C4, A5). `find_reason` gives the reason of
+    a refusal, by its words.
     """
     spam = reply.get("apbct")
     if isinstance(spam, dict) and spam.get("blocked"):

@@ -52,9 +52,7 @@ class Wall:
 def maybe_wall(head: ReplyHead, body: str) -> Wall | None:
     """The wall that a reply comes from; None for a reply of the site.
 
-    Args:
-        head: the head of the reply.
-        body: all of it, or its beginning where it is no page with a box and no answer.
+    `body` may be the beginning of what is no page with a box and no answer.
     """
     return _in_head(head) or _in_body(head, body)
 

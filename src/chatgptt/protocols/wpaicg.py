@@ -155,12 +155,8 @@ def first_step(message: Message) -> Step:
 def build_message(box: ChatBox, nonce: str, question: Question, *, client_id: str, chat_id: int) -> Request:
     """The one request of a message (W2).
 
-    Args:
-        box: the box that the message goes into.
-        nonce: the site's token.
-        question: the message with its earlier turns.
-        client_id: 10 characters of `[A-Za-z0-9]`, one per site for ever: the visitor's quota is kept by it.
-        chat_id: 1 to 100000, made anew for each message.
+    `client_id` is 10 characters of `[A-Za-z0-9]`, one per site for ever: the visitor's quota is kept by it.
+    `chat_id` is 1 to 100000, made anew for each message.
     """
     fields = [
         ("_wpnonce", nonce),

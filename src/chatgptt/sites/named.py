@@ -65,12 +65,7 @@ def is_name(text: str) -> bool:
 
 
 def read_table(name: str, table: object, where: str) -> NamedSite:
-    """The site that a table describes.
-
-    Args:
-        name: the table's.
-        table: what stands under it.
-        where: the file, for errors.
+    """The site that a table of the file `where` describes.
 
     Raises:
         InvalidInputError: for every mistake in it, with the key.

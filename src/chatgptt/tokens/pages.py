@@ -44,14 +44,7 @@ _MAX_DELAY = 5.0
 
 
 class PageReader:
-    """Reads the pages of a site, with repeats as the policy allows.
-
-    Args:
-        transport: sends the requests.
-        policy: how often and how patiently they are repeated.
-        clock: Unix time in seconds.
-        sleep: waits that many seconds.
-    """
+    """Reads the pages of a site, with repeats as the policy allows. `clock` gives Unix time in seconds."""
 
     def __init__(
         self,

@@ -38,13 +38,6 @@ _log = logging.getLogger("chatgptt.client")
 class MessageTokens:
     """The tokens that a message is sent with.
 
-    Args:
-        ladder: acquires them.
-        store: keeps the place of the endpoint, if it was not the one that was guessed first.
-        transport: gets their cookies.
-        wanted: the page and the bot.
-        deadline: bounds every acquisition.
-
     Attributes:
         requests: how many requests acquiring them took.
         renewals: how often others were acquired since the site rejected some.
@@ -66,10 +59,7 @@ class MessageTokens:
         self._may_hand_in_again = True
 
     async def acquire(self, known: Acquired | None = None) -> Acquired:
-        """The tokens to try, past all caches after a rejection.
-
-        Args:
-            known: these, where they were acquired before.
+        """The tokens to try, past all caches after a rejection; those that are `known` from before.
 
         Raises:
             ChatGpttError: see `Ladder.acquire`.
@@ -89,12 +79,9 @@ class MessageTokens:
     async def acquire_other(
         self, acquired: Acquired, error: ChatGpttError, *, is_handed_in: bool
     ) -> Acquired:
-        """The tokens to try after a message ended in an error.
+        """The tokens to try after a message with those `acquired` ended in an error.
 
-        Args:
-            acquired: the tokens that it was sent with.
-            error: what it ended in.
-            is_handed_in: whether the site took the message in a first request.
+        `is_handed_in` says whether the site took the message in a first request.
 
         Raises:
             ChatGpttError: the error, where no tokens would help.
