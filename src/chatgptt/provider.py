@@ -13,7 +13,6 @@ import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from chatgptt._arguments import check_kind
 from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import MessageInput, Strategy, Timeouts
@@ -127,39 +126,31 @@ class ChatGptt:
 
         Args:
             model: any name, or none: the site chooses the model itself.
-            messages: as `[{"role": "user", "content": "..."}]`; one is sent verbatim, several as one
-                prompt of `Role: text` lines.
-            proxy: for every request.
+            messages: one is sent verbatim, several as one prompt of `Role: text` lines.
             site: the page to ask instead of `url`, or the name of a site.
-            timeout: seconds for the whole call, or `Timeouts` for finer bounds.
             media: images and files, which the sites do not take.
             ignored: all other arguments of gpt4free (`stream`, `api_key`, `max_tokens`, ...).
 
-        The options from `bot` to `http_client` are those of AsyncClient.
+        The other options are those of AsyncClient.
 
         Raises:
-            RuntimeError: where the page's tokens cannot be found (`TokensNotFoundError`).
-            ChatGpttError: for everything else.
+            ChatGpttError: also a RuntimeError where the page's tokens cannot be found.
         """
-        check_kind("site", site, str, None, wanted="the page's address")
         if media:
             raise InvalidInputError("media[0] cannot be sent", hint="only text can be sent: leave media out")
-        prompt = fold(read_turns(messages))
-        async with (
-            AsyncClient(
-                site or cls.url,
-                bot=bot,
-                ajax_url=None if site or cls.api_endpoint == ChatGptt.api_endpoint else cls.api_endpoint,
-                proxy=proxy,
-                timeout=timeout,
-                strategy=strategy,
-                retry=retry,
-                headers=headers,
-                user_agent=user_agent,
-                state_dir=state_dir,
-                http_client=http_client,
-            ) as client,
-            client.stream(prompt) as stream,
-        ):
+        client = AsyncClient(
+            site or cls.url,
+            bot=bot,
+            ajax_url=None if site or cls.api_endpoint == ChatGptt.api_endpoint else cls.api_endpoint,
+            proxy=proxy,
+            timeout=timeout,
+            strategy=strategy,
+            retry=retry,
+            headers=headers,
+            user_agent=user_agent,
+            state_dir=state_dir,
+            http_client=http_client,
+        )
+        async with client, client.stream(fold(read_turns(messages))) as stream:
             async for piece in stream:
                 yield piece
