@@ -12,7 +12,7 @@ from faults import always, chat, serving, stream_reply
 from chatgptt import InvalidInputError
 from chatgptt.demo import DemoSite
 from chatgptt.health import expectation
-from chatgptt.health.expectation import MOST_CHARACTERS, check_pattern, is_match
+from chatgptt.health.expectation import MOST_CHARACTERS, is_match
 from chatgptt.health.report import HealthReport
 
 pytestmark = pytest.mark.anyio
@@ -91,9 +91,3 @@ async def test_what_is_no_pattern_is_refused_before_anything_is_sent(pattern: st
         with pytest.raises(InvalidInputError, match="no regular expression"):
             await client.health_check(expect=pattern)
     assert demo.requests == []
-
-
-@pytest.mark.parametrize("pattern", [5, b"a", ["a"]])
-def test_what_is_no_text_is_no_pattern(pattern: object) -> None:
-    with pytest.raises(InvalidInputError, match="has to be a text"):
-        check_pattern(pattern)  # type: ignore[arg-type]

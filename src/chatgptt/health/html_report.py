@@ -254,8 +254,7 @@ def _incidents(trend: Trend) -> str:
         f"<td><code>{_safe(incident.code)}</code></td><td>{_safe(incident.summary[:200])}</td></tr>\n"
         for incident in reversed(trend.incidents[-_MOST_ROWS:])
     )
-    head = "<tr><th>began</th><th>lasted</th><th>code</th><th>what</th></tr>"
-    return f"<h3>Incidents</h3>\n<table>{head}\n{rows}</table>\n"
+    return "<h3>Incidents</h3>\n" + _table(rows, "began", "lasted", "code", "what")
 
 
 def _changes(trend: Trend) -> str:
@@ -266,9 +265,12 @@ def _changes(trend: Trend) -> str:
         f"<td>{_safe(change.before)} → {_safe(change.after)}</td></tr>\n"
         for change in reversed(trend.changes[-_MOST_ROWS:])
     )
-    return (
-        f"<h3>Changes</h3>\n<table><tr><th>when</th><th>what</th><th>from and to</th></tr>\n{rows}</table>\n"
-    )
+    return "<h3>Changes</h3>\n" + _table(rows, "when", "what", "from and to")
+
+
+def _table(rows: str, *columns: str) -> str:
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    return f"<table><tr>{head}</tr>\n{rows}</table>\n"
 
 
 def _lasted(began_at: float, ended_at: float | None) -> str:

@@ -63,12 +63,16 @@ class Incident:
     summary: str
 
 
+_Changing = Literal["protocol", "rung"]
+_CHANGING: tuple[_Changing, ...] = get_args(_Changing)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """The page speaks another protocol, or its tokens come another way."""
 
     at: float
-    what: Literal["protocol", "rung"]
+    what: _Changing
     before: str
     after: str
 
@@ -240,18 +244,13 @@ def _incident(failing: Sequence[Check], ended_at: float | None) -> Incident:
 
 def _changes(checks: Sequence[Check]) -> list[Change]:
     found: list[Change] = []
-    protocol = rung = ""
+    known: dict[str, str] = {}
     for check in checks:
-        if check.protocol and check.protocol != protocol:
-            if protocol:
-                found.append(
-                    Change(at=check.checked_at, what="protocol", before=protocol, after=check.protocol)
-                )
-            protocol = check.protocol
-        if check.rung and check.rung != rung:
-            if rung:
-                found.append(Change(at=check.checked_at, what="rung", before=rung, after=check.rung))
-            rung = check.rung
+        for what in _CHANGING:
+            now = getattr(check, what)
+            if now and known.setdefault(what, now) != now:
+                found.append(Change(at=check.checked_at, what=what, before=known[what], after=now))
+                known[what] = now
     return found
 
 

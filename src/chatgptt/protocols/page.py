@@ -42,7 +42,7 @@ _MAX_GUESSES = 3
 """How many places are tried for an endpoint that the page does not name."""
 
 _MAX_ASSIGNMENTS = 20
-"""How many assignments to one name are read in a page; its own scripts have one."""
+"""How many assignments to one name are read in a script; the plugin's own has one."""
 
 _MAX_DATA_URI_CHARACTERS = 300_000
 """What WordPress prints into a page as a script is some kilobytes; decoding takes eighty times the memory."""
@@ -260,7 +260,8 @@ class Page:
 
         A minifier may have taken the quotes off the keys, so that it is no JSON any more.
         """
-        return _first_with_members(chain.from_iterable(_assigned(script, name) for script in self.scripts))
+        objects = (read_assigned_object(script, name) for script in self.scripts)
+        return next(filter(None, objects), {})
 
     @cached_property
     def plugin_version(self) -> str:
@@ -341,7 +342,8 @@ def _decode_data_uri(uri: str) -> str:
 
 def read_assigned_object(script: str, name: str) -> dict[str, str]:
     """The string members of the object literal that `script` assigns to `name`; empty where it does not."""
-    return _first_with_members(_assigned(script, name))
+    literals = islice(_assigned(script, name), _MAX_ASSIGNMENTS)
+    return next(filter(None, map(_read_members, literals)), {})
 
 
 def _named_endpoints(script: str) -> Iterator[str]:
@@ -362,10 +364,6 @@ def _assigned(script: str, name: str) -> Iterator[str]:
         if found is not None:
             yield script[found.end() : found.end() + 100_000]
         start = script.find(name, end)
-
-
-def _first_with_members(literals: Iterator[str]) -> dict[str, str]:
-    return next(filter(None, map(_read_members, islice(literals, _MAX_ASSIGNMENTS))), {})
 
 
 def _read_members(literal: str) -> dict[str, str]:

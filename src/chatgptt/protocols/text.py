@@ -146,23 +146,22 @@ def _is_too_much(text: str, start: int) -> bool:
 
 
 def _cleaned(value: object, text: str) -> object:
-    """`value`, read from `text`, with the lone halves in its keys and texts replaced."""
+    """`value`, read from `text`, with lone halves in keys and texts replaced; None where it is too deep."""
     if value is None or ("\\ud" not in text and "\\uD" not in text and is_unicode(text)):
         return value
-    whole: list[object] = [value]
-    containers: list[list[object] | dict[str, object]] = [whole]
-    while containers:  # as deep as the JSON is, which a recursion could not follow
-        container = containers.pop()
-        if isinstance(container, dict):
-            members = [(without_surrogates(key), member) for key, member in container.items()]
-            container.clear()
-            container.update((key, _cleaned_text(member)) for key, member in members)
-            containers += (one for one in container.values() if isinstance(one, list | dict))
-        else:
-            container[:] = map(_cleaned_text, container)
-            containers += (one for one in container if isinstance(one, list | dict))
-    return whole[0]
+    try:
+        return _whole(value)
+    except RecursionError:
+        return None
 
 
-def _cleaned_text(value: object) -> object:
-    return without_surrogates(value) if isinstance(value, str) else value
+def _whole(value: object) -> object:
+    match value:
+        case str():
+            return without_surrogates(value)
+        case list():
+            return [_whole(member) for member in value]
+        case dict():
+            return {without_surrogates(key): _whole(member) for key, member in value.items()}
+        case _:
+            return value
