@@ -1,6 +1,7 @@
 """Prints one table: every figure beside what it is measured against, in one run on one machine.
 
     python bench/run.py [pages] [decoding] [starts] [requests] [answers] [latency] [health] [crowd] [batch]
+                        [serve]
 
 Figures are medians. Whether a target is met is shown and no more: a slow or busy machine fails nothing.
 """
@@ -15,6 +16,7 @@ from batch import rows_of_batch
 from health import rows_of_health
 from network import rows_of_answers, rows_of_crowd, rows_of_latency, rows_of_requests
 from reading import rows_of_decoding, rows_of_pages
+from serve import rows_of_serve
 from starting import rows_of_starts
 from table import Row, print_table
 
@@ -26,6 +28,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "decoding": rows_of_decoding,
     "health": rows_of_health,
     "starts": rows_of_starts,
+    "serve": rows_of_serve,
     "crowd": rows_of_crowd,
     "batch": rows_of_batch,
 }

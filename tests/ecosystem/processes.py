@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 PATIENCE = 60.0
 """Seconds after which something that should have happened is a failure."""
@@ -27,3 +32,20 @@ def read_until(process: subprocess.Popen[bytes], mark: bytes) -> bytes:
         assert data, f"{mark!r} never came after {printed!r}"
         printed += data
     return printed
+
+
+@contextmanager
+def endpoint(page: str, state: Path, *options: str) -> Iterator[str]:
+    """The base URL of `chatgptt serve` for a page."""
+    command = [sys.executable, "-m", "chatgptt", "serve", "--port", "0", "--json", "--site", page, *options]
+    env = {**os.environ, "CHATGPTT_STATE_DIR": str(state)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as process:
+        try:
+            url: str = json.loads(read_until(process, b"}\n"))["url"]
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()

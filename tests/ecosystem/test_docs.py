@@ -1,4 +1,4 @@
-"""Every command and program of docs/llm.md works."""
+"""Every command and program of docs/llm.md works, and the programs of docs/serve.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ecosystem.processes import environment
+from ecosystem.processes import endpoint, environment
 
 from chatgptt.demo import DemoSite
 
@@ -63,3 +63,24 @@ def test_the_programs_for_llm_work(program: str, llm_python: Path, llm_environme
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "made up by the demo" in done.stdout
+
+
+def test_the_programs_for_the_endpoint_work(
+    demo: DemoSite, tmp_path: Path, openai_python: Path, node_folder: Path
+) -> None:
+    python = [[str(openai_python), "-c", program] for program in snippets("serve.md", "python")]
+    node = [["node", "--input-type=module", "-e", program] for program in snippets("serve.md", "js")]
+    assert (len(python), len(node)) == (2, 1)
+    with endpoint(demo.page("aipkit/"), tmp_path) as url:
+        for command in (*python, *node):
+            here = [word.replace("http://127.0.0.1:8780/v1", url) for word in command]
+            done = subprocess.run(
+                here,
+                env=environment(),
+                cwd=node_folder,
+                capture_output=True,
+                text=True,
+                timeout=180,
+                check=False,
+            )
+            assert (done.returncode, "made up by the demo" in done.stdout) == (0, True), done

@@ -7,12 +7,10 @@ and each test looks at one fact of it.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ import faults
 import httpx
 import pytest
 from asking import ECHO
-from ecosystem.processes import PATIENCE, environment, read_until
+from ecosystem.processes import PATIENCE, endpoint, environment, read_until
 
 from chatgptt.demo import DemoSite
 
@@ -212,23 +210,6 @@ EACH = pytest.mark.parametrize(
 OPENAI_OF_EACH = pytest.mark.parametrize(
     ("program", "generation"), [("openai", each) for each in GENERATIONS]
 )
-
-
-@contextmanager
-def endpoint(page: str, state: Path, *options: str) -> Iterator[str]:
-    """The base URL of `chatgptt serve` for a page."""
-    command = [sys.executable, "-m", "chatgptt", "serve", "--port", "0", "--json", "--site", page, *options]
-    env = {**os.environ, "CHATGPTT_STATE_DIR": str(state)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as process:
-        try:
-            url: str = json.loads(read_until(process, b"}\n"))["url"]
-            yield url
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 def output_of(command: list[str], folder: Path | None = None) -> str:

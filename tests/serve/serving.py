@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,3 +105,13 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
     assert document["error"].keys() == {"message", "type", "param", "code"}
     assert document["error"]["message"]
     return response.status_code, document["error"]["code"]
+
+
+def curl(command: str) -> httpx.Response:
+    """What a command of curl gets. Not every machine has curl."""
+    program, *words = shlex.split(command)
+    assert program == "curl"
+    urls = [word for word in words if word.startswith("http")]
+    body = words[words.index("-d") + 1] if "-d" in words else None
+    with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
+        return client.request("GET" if body is None else "POST", *urls, content=body)
