@@ -312,7 +312,7 @@ class Enough(BaseException):
     """The test has seen what it wanted; an Exception would be taken for a fault of the command."""
 
 
-def watching(rounds: int, **options: object) -> None:
+def watching(rounds: int, form: str = "json", **options: object) -> None:
     """Runs a watch for so many rounds, its waits being none."""
     waits: list[float] = []
     given = NamedSite(strategy="static")
@@ -323,7 +323,7 @@ def watching(rounds: int, **options: object) -> None:
             raise Enough
 
     with pytest.raises(Enough):
-        run_checks(HealthOptions(given=given, watch=60.0, format="json", **options), sleep)  # type: ignore[arg-type]
+        run_checks(HealthOptions(given=given, watch=60.0, format=form, **options), sleep)  # type: ignore[arg-type]
     assert all(0 < wait <= 66 for wait in waits)
     assert len(set(waits)) == len(waits)
 
@@ -335,6 +335,14 @@ def test_a_watch_warns_of_a_blip_and_reports_what_lasts(
     lines = capfd.readouterr().out.splitlines()
     assert [json.loads(line)["verdict"] for line in lines] == ["warning", "critical", "critical"]
     assert len(History(state()).read(demo.page("never/"), 0.0)) == 3
+
+
+def test_each_round_of_a_watch_begins_with_its_time(
+    demo: DemoSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watching(2, form="text", urls=(demo.page("wpaicg/"),))
+    out = capfd.readouterr().out
+    assert len(re.findall(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\nOK        http", out, re.M)) == 2
 
 
 def test_a_page_that_is_watched_twice_fails_once_a_round(
@@ -452,6 +460,30 @@ def test_a_page_given_by_its_address_has_no_name(named_sites: Path, demo: DemoSi
     page = demo.page("aipkit/")
     done = run(*STATIC, "--json", "--level", "page", page)
     assert (done.document["site"], done.document["name"]) == (page, None)
+
+
+def test_names_stand_in_text_history_and_report(
+    named_sites: Path, demo: DemoSite, run: Run, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    shop = demo.page("wpaicg/")
+    assert run(*STATIC, "shop").out.startswith(f"OK        shop ({shop})\n")
+    several = run(*STATIC, "--report", str(report)).out
+    assert re.search(r"^shop +ok .*\nblog +ok ", several, re.M)
+    history = run("health-check", "--history").out
+    assert f"OK        shop, {shop} (level page)\n" in history
+    assert f"\n\nOK        shop, {shop}" in history  # the sites stand apart
+    named = [trend["name"] for trend in json.loads(run("health-check", "--history", "--json").out)]
+    assert named == ["blog", "shop"]
+    assert f'shop <span class="faint">{shop}</span>' in report.read_text()
+
+
+def test_the_report_has_the_hint_in_options(demo: DemoSite, run: Run, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    hint = "allow more time with timeout=, or take bot= for another"
+    History(state()).add([replace(CRITICAL, checked_at=time.time(), hint=hint)])
+    run("health-check", "--history", "--report", str(report))
+    assert "What to do: allow more time with --timeout, or take --bot for another" in report.read_text()
 
 
 def test_an_option_goes_before_the_file(named_sites: Path, demo: DemoSite, run: Run) -> None:

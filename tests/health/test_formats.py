@@ -80,7 +80,7 @@ def test_prometheus_output_is_read_by_its_own_parser(reports: list[HealthReport]
         assert family.documentation
         for sample in family.samples:
             assert sample.timestamp is None
-            assert {"site", "protocol"} <= set(sample.labels)
+            assert {"site", "name", "protocol"} <= set(sample.labels)
     seen = {sample.labels["site"] for sample in families["chatgptt_last_check_timestamp_seconds"].samples}
     assert seen == {report.site for report in reports}
 
@@ -92,6 +92,18 @@ def test_prometheus_shows_the_worst_of_a_page_that_is_checked_twice() -> None:
             family.name: family for family in text_string_to_metric_families(prometheus_text(reports))
         }
         assert [sample.value for sample in families["chatgptt_up"].samples] == [0]
+
+
+def test_names_of_sites_are_in_every_form() -> None:
+    shop, blog = replace(OK, name="shop"), replace(CRITICAL, site=OK.site, protocol=OK.protocol, name="blog")
+    first, *details = nagios_text([shop, blog]).split("\n")
+    assert first.startswith(f"CHATGPTT CRITICAL: 1 of 2 sites work; blog ({OK.site}) page:")
+    assert f"shop ({OK.site}): ok" in details
+    families = {
+        family.name: family for family in text_string_to_metric_families(prometheus_text([shop, blog, OK]))
+    }
+    up = {sample.labels["name"]: sample.value for sample in families["chatgptt_up"].samples}
+    assert up == {"shop": 1, "blog": 0, "": 1}
 
 
 def test_prometheus_values() -> None:

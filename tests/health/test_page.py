@@ -77,7 +77,7 @@ def test_the_timeline_shows_each_verdict(tmp_path: Path) -> None:
     counts = [tags.count("rect", name) for name in ("ok", "warning", "critical", "unknown", "none")]
     assert counts == [92, 1, 1, 1, 1]
     assert tags.count("polyline", "line") == 4  # no line is drawn where nothing passed
-    assert tags.count("path", "critical") == 1
+    assert tags.count("path", "mark") == 1
 
 
 def test_incidents_and_changes_are_listed(tmp_path: Path) -> None:
@@ -96,6 +96,28 @@ def test_incidents_and_changes_are_listed(tmp_path: Path) -> None:
     assert re.search(r"<td>2025-06-16 12:10</td><td>90 min</td>|<td>1\.5 h</td>", text)
     assert "wpaicg → aipkit" in text
     assert "✕ The site does not work" in text
+
+
+def test_it_says_when_it_was_made_and_what_to_do(tmp_path: Path) -> None:
+    text = page_of(tmp_path, OK, UNKNOWN)
+    assert "Made 2025-06-17 12:00 UTC, of the checks since 2025-06-16 12:00." in text
+    assert "2025-06-16 12:00 UTC: tokens: no browser<br>\nWhat to do: " in text
+    assert text.count("What to do: ") == 1
+
+
+def test_a_named_site_is_called_by_its_name(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    history.add([OK, replace(OK, bot="5")])
+    names = {(OK.site, ""): "shop <1>"}
+    text = report_page([history.read(OK.site, 0.0)], names, since=0.0, until=NOON)
+    address = "https://shop.example/chat?lang=en"
+    assert f'</span> shop &lt;1&gt; <span class="faint">{address}</span></h2>' in text
+    assert f"</span> {address}</h2>" in text
+
+
+def test_no_drawing_holds_text(tmp_path: Path) -> None:
+    tags = Tags(page_of(tmp_path, OK, WARNING, CRITICAL))
+    assert not {tag for tag, _ in tags.found} & {"text", "tspan"}
 
 
 def test_words_of_a_site_are_text(tmp_path: Path) -> None:

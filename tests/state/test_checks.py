@@ -283,8 +283,13 @@ def test_the_command_counts_and_shows_each_bot_by_itself(state: Path, demo: Demo
     assert codes == [1, 1, 2]
 
 
-def test_a_history_of_the_first_format_is_read_and_gone_on_with(tmp_path: Path) -> None:
-    old = _SCHEMA.tables.replace("    bot TEXT NOT NULL DEFAULT '',\n", "") + "PRAGMA user_version = 1;"
+@pytest.mark.parametrize(("version", "lacking"), [(1, ("bot", "hint")), (2, ("hint",))])
+def test_a_history_of_an_earlier_format_is_read_and_gone_on_with(
+    version: int, lacking: tuple[str, ...], tmp_path: Path
+) -> None:
+    old = f"{_SCHEMA.tables}PRAGMA user_version = {version};"
+    for column in lacking:
+        old = old.replace(f"    {column} TEXT NOT NULL DEFAULT '',\n", "")
     path = tmp_path / FILE_NAME
     with sqlite3.connect(path) as database:
         database.executescript(old)
@@ -295,12 +300,13 @@ def test_a_history_of_the_first_format_is_read_and_gone_on_with(tmp_path: Path) 
     database.close()
     before = path.read_bytes()
     (check,) = History(tmp_path).read(SITE, 0.0)
-    assert (check.bot, check.summary) == ("", "fine")
+    assert (check.bot, check.summary, check.hint) == ("", "fine", "")
     assert History(tmp_path).is_working(SITE)
     assert path.read_bytes() == before
     for minute in (1, 2):
-        History(tmp_path).add([at(minute, bot="5")])
-    assert [check.bot for check in History(tmp_path).read(SITE, 0.0)] == ["", "5", "5"]
+        History(tmp_path).add([at(minute, bot="5", hint="wait")])
+    kept = [(check.bot, check.hint) for check in History(tmp_path).read(SITE, 0.0)]
+    assert kept == [("", ""), ("5", "wait"), ("5", "wait")]
 
 
 # What a check's own files and faults cost

@@ -9,7 +9,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from chatgptt.cli import terminal
 from chatgptt.cli.health_check import HealthOptions
@@ -17,6 +17,9 @@ from chatgptt.health.junit import junit_text
 from chatgptt.health.nagios import nagios_text
 from chatgptt.health.report import HealthReport, reports_as_json
 from chatgptt.state.files import replace_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def is_at_terminal(options: HealthOptions) -> bool:
@@ -41,11 +44,19 @@ def progress(
 def show_reports(reports: Sequence[HealthReport], options: HealthOptions) -> None:
     """Shows the reports of one round."""
     if is_at_terminal(options):
-        from chatgptt.cli.health_tables import open_console, print_reports
+        from chatgptt.cli.health_tables import open_console
 
-        print_reports(open_console(), reports)
+        _draw(open_console(), reports, options)
     else:
         write_output(_rendered(reports, options), options)
+
+
+def _draw(console: Console, reports: Sequence[HealthReport], options: HealthOptions) -> None:
+    from chatgptt.cli.health_tables import print_reports, print_time
+
+    if options.watch is not None:
+        print_time(console, min(report.checked_at for report in reports))
+    print_reports(console, reports)
 
 
 def write_output(text: str, options: HealthOptions) -> None:
@@ -59,9 +70,9 @@ def write_output(text: str, options: HealthOptions) -> None:
 def _rendered(reports: Sequence[HealthReport], options: HealthOptions) -> str:
     match options.format:
         case "text":
-            from chatgptt.cli.health_tables import as_text, print_reports
+            from chatgptt.cli.health_tables import as_text
 
-            return as_text(lambda console: print_reports(console, reports))
+            return as_text(lambda console: _draw(console, reports, options))
         case "json":
             indent = 2 if options.watch is None else None  # a watch prints one line a round
             return json.dumps(reports_as_json(reports), indent=indent) + "\n"

@@ -17,7 +17,7 @@ from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import streams, terminal
 from chatgptt.cli.health_check import HealthOptions
-from chatgptt.cli.health_history import show_history, write_report
+from chatgptt.cli.health_history import names_of, show_history, write_report
 from chatgptt.cli.health_output import progress, show_reports
 from chatgptt.health.history import History
 from chatgptt.health.ping import ping, ping_target
@@ -172,7 +172,7 @@ class _Rounds:
     async def _check_all(self) -> list[HealthReport]:
         """Checks the sites side by side; the reports are in their order."""
         reports: dict[int, HealthReport] = {}
-        names = [without_credentials(site.url) for site in self._sites]
+        names = [site.name or without_credentials(site.url) for site in self._sites]
         with progress(names, self._options) as update:
 
             async def check(place: int, site: NamedSite) -> None:
@@ -203,7 +203,8 @@ class _Rounds:
         try:
             show_reports(shown, self._options)
             if self._options.report is not None:
-                write_report(self._options.report, [report.site for report in shown], self._options.days)
+                pages, names = [report.site for report in shown], names_of(self._sites)
+                write_report(self._options.report, pages, names, self._options.days)
         except BrokenPipeError:
             raise
         except (OSError, InvalidInputError) as error:

@@ -48,14 +48,19 @@ def print_reports(console: Console, reports: Sequence[HealthReport]) -> None:
     if len(reports) == 1:
         _print_report(console, reports[0])
         return
-    console.print(_sites_table([report.site for report in reports], dict(enumerate(reports))))
+    console.print(_sites_table([report.name or report.site for report in reports], dict(enumerate(reports))))
     for report in reports:
         if report.hint and report.verdict != "ok":
-            console.print(_text(f"{report.site}: {report.hint}"))
+            console.print(_text(f"{report.name or report.site}: {report.hint}"))
+
+
+def print_time(console: Console, checked_at: float) -> None:
+    """Prints the time of a round of checks, above its reports."""
+    console.print(_text(f"{iso(checked_at)[:19].replace('T', ' ')} UTC", _COLOURS["skip"]))
 
 
 def _print_report(console: Console, report: HealthReport) -> None:
-    console.print(_text(f"{report.verdict.upper():9}", _COLOURS[report.verdict]), _text(report.site))
+    console.print(_text(f"{report.verdict.upper():9}", _COLOURS[report.verdict]), _text(report.title))
     table = Table(box=None, pad_edge=False)
     for name in ("phase", "status", "time", "what was seen"):
         table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
@@ -111,8 +116,11 @@ def print_trends(console: Console, trends: Sequence[Trend], days: float) -> None
     """Prints what the checks of `days` days show, a block for each page."""
     if not trends:
         console.print(_text(f"no checks in the last {days:g} days"))
-    for trend in trends:
-        name = f"{trend.site} ({trend.scope})"
+    for place, trend in enumerate(trends):
+        if place:
+            console.print()
+        name = f"{trend.name}, {trend.site}" if trend.name else trend.site
+        name = f"{name} ({trend.scope})"
         console.print(_text(f"{trend.verdict.upper():9}", _COLOURS[trend.verdict]), _text(name))
         share = "-" if trend.availability is None else f"{trend.availability * 100:.2f} %"
         period = f"{_minute(trend.since)} to {_minute(trend.until)} UTC"

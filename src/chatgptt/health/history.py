@@ -37,7 +37,7 @@ _STATUSES: tuple[Status, ...] = get_args(Status)
 
 _SCHEMA = Schema(
     name="the history of checks",
-    version=2,
+    version=3,
     tables="""
 CREATE TABLE IF NOT EXISTS checks (
     id INTEGER PRIMARY KEY,
@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS checks (
     verdict TEXT NOT NULL,
     code TEXT,
     summary TEXT NOT NULL,
+    hint TEXT NOT NULL DEFAULT '',
     elapsed REAL NOT NULL,
     protocol TEXT,
     rung TEXT,
@@ -57,9 +58,14 @@ CREATE TABLE IF NOT EXISTS checks (
 CREATE INDEX IF NOT EXISTS checks_by_site ON checks (site, checked_at);
 CREATE INDEX IF NOT EXISTS checks_by_time ON checks (checked_at);
 """,
-    upgrade=("ALTER TABLE checks ADD COLUMN bot TEXT NOT NULL DEFAULT ''",),
-    # Reads a file of the first format, which has no bots, without changing it.
-    as_upgraded="CREATE TEMP VIEW checks AS SELECT *, '' AS bot FROM main.checks",
+    upgrade=(
+        "ALTER TABLE checks ADD COLUMN bot TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE checks ADD COLUMN hint TEXT NOT NULL DEFAULT ''",
+    ),
+    as_upgraded=(
+        "CREATE TEMP VIEW checks AS SELECT *, '' AS bot, '' AS hint FROM main.checks",
+        "CREATE TEMP VIEW checks AS SELECT *, '' AS hint FROM main.checks",
+    ),
 )
 
 
@@ -178,12 +184,14 @@ class History:
 
 
 _COLUMNS = (
-    "site, checked_at, level, bot, verdict, code, summary, elapsed, protocol, rung, certificate_expires_at, "
-    "phases"
+    "site, checked_at, level, bot, verdict, code, summary, hint, elapsed, protocol, rung, "
+    "certificate_expires_at, phases"
 )
-_MARKS = ", ".join("?" * 12)
+_MARKS = ", ".join("?" * 13)
 
-_Row = tuple[str, float, str, str, str, str | None, str, float, str | None, str | None, float | None, str]
+_Row = tuple[
+    str, float, str, str, str, str | None, str, str, float, str | None, str | None, float | None, str
+]
 
 
 def _as_row(report: HealthReport) -> _Row:
@@ -196,6 +204,7 @@ def _as_row(report: HealthReport) -> _Row:
         report.verdict,
         report.code,
         storable(report.summary[:1000]),
+        storable(report.hint[:1000]),
         report.elapsed,
         report.protocol,
         report.rung,
@@ -206,7 +215,7 @@ def _as_row(report: HealthReport) -> _Row:
 
 def _as_check(row: Sequence[object]) -> Check | None:
     """A row as it was written; None for anything else."""
-    site, checked_at, level, bot, verdict, code, summary, elapsed, protocol, rung, _, phases = row
+    site, checked_at, level, bot, verdict, code, summary, hint, elapsed, protocol, rung, _, phases = row
     known_level, known_verdict = _one_of(_LEVELS, level), _one_of(_VERDICTS, verdict)
     if not isinstance(checked_at, float) or known_level is None or known_verdict is None:
         return None
@@ -218,6 +227,7 @@ def _as_check(row: Sequence[object]) -> Check | None:
         verdict=known_verdict,
         code=str(code or ""),
         summary=str(summary),
+        hint=str(hint),
         elapsed=elapsed if isinstance(elapsed, float) else 0.0,
         protocol=_one_of(_PROTOCOLS, protocol),
         rung=_one_of(_RUNGS, rung),

@@ -1,6 +1,7 @@
 """The history as one HTML page that needs nothing else: no script, no font, no request. Light and dark.
 
-Colour never stands alone: what failed is taller, marked, and named in words.
+Colour never stands alone: what failed is taller, marked, and named in words. The drawings are as wide as the
+page and hold no text, so that a phone shows their labels as large as its own words.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from chatgptt.health.report import Verdict, iso, worst
 from chatgptt.health.trends import (
     Check,
+    Names,
     PhaseTimes,
     Trend,
     current_trends,
@@ -21,8 +23,7 @@ from chatgptt.health.trends import (
 )
 
 _WIDTH = 1000
-_LEFT = 56
-"""Room for the labels of the axis."""
+"""Units of a drawing from left to right, whatever its width on the page."""
 _BUCKETS = 96
 """Cells of the timeline: a quarter of an hour each for a day, an hour and 50 minutes for a week."""
 _MOST_ROWS = 20
@@ -46,13 +47,15 @@ class _Bucket:
     checks: tuple[Check, ...]
 
 
-def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: float) -> str:
-    """The page for the checks of some sites, from `since` to `until` in Unix time.
+def report_page(
+    histories: Sequence[Sequence[Check]], names: Names | None = None, *, since: float, until: float
+) -> str:
+    """The page for the checks of some sites, from `since` to now, which is `until`, in Unix time.
 
     A site without any is left out; one that was checked in several ways has a section for each.
     """
     shown = [checks for history in histories for checks in group_by_scope(history)]
-    trends = [read_trend(checks) for checks in shown]
+    trends = [read_trend(checks, names) for checks in shown]
     first = max(since, min((trend.since for trend in trends), default=since))
     sections = "".join(
         _section(trend, checks, first, until) for trend, checks in zip(trends, shown, strict=True)
@@ -66,7 +69,7 @@ def report_page(histories: Sequence[Sequence[Check]], *, since: float, until: fl
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>Chat sites: {_safe(headline)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         f'<header><h1 class="{overall}">{_safe(headline)}</h1>\n'
-        f"<p>{_time(first)} to {_time(until)} UTC</p>{_LEGEND}</header>\n"
+        f"<p>Made {_time(until)} UTC, of the checks since {_time(first)}.</p>{_LEGEND}</header>\n"
         f"{sections}</main>\n</body>\n</html>\n"
     )
 
@@ -75,7 +78,7 @@ def _verdicts(trends: Sequence[Trend]) -> dict[str, Verdict]:
     """The state of each site: the worst verdict of its current trends."""
     found: dict[str, list[Verdict]] = {}
     for trend in current_trends(trends):
-        found.setdefault(trend.site, []).append(trend.verdict)
+        found.setdefault(trend.name or trend.site, []).append(trend.verdict)
     return {site: worst(verdicts) for site, verdicts in found.items()}
 
 
@@ -98,7 +101,7 @@ def _section(trend: Trend, checks: Sequence[Check], first: float, until: float) 
         facts.append(f"speaks {last.protocol}" + (f", tokens from {last.rung}" if last.rung else ""))
     return (
         f'<section>\n<h2><span class="badge {trend.verdict}">{_MARKS[trend.verdict]} {trend.verdict}</span> '
-        f"{_safe(trend.site)}</h2>\n<p>{' · '.join(facts)}</p>\n"
+        f"{_title(trend)}</h2>\n<p>{' · '.join(facts)}</p>\n"
         f"{_last_words(trend, checks)}"
         f"<h3>Availability</h3>\n{_timeline(buckets, first, until)}"
         f"<h3>Time of a check</h3>\n{_latency(buckets, first, until)}"
@@ -107,10 +110,19 @@ def _section(trend: Trend, checks: Sequence[Check], first: float, until: float) 
     )
 
 
+def _title(trend: Trend) -> str:
+    if trend.name is None:
+        return _safe(trend.site)
+    return f'{_safe(trend.name)} <span class="faint">{_safe(trend.site)}</span>'
+
+
 def _last_words(trend: Trend, checks: Sequence[Check]) -> str:
+    """The last check in words, and what to do."""
     if trend.verdict == "ok":
         return ""
-    return f'<p class="words {trend.verdict}">{_safe(checks[-1].summary)}</p>\n'
+    last = checks[-1]
+    hint = f"<br>\nWhat to do: {_safe(last.hint)}" if last.hint else ""
+    return f'<p class="words {trend.verdict}">{_time(last.checked_at)} UTC: {_safe(last.summary)}{hint}</p>\n'
 
 
 def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucket]:
@@ -124,14 +136,14 @@ def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucke
     ]
 
 
-# The drawings: coordinates are units of the view box, of which the page makes pixels
+# The drawings. Their units are as many pixels high; in width they are stretched
 
 
 def _timeline(buckets: Sequence[_Bucket], first: float, until: float) -> str:
-    step = (_WIDTH - _LEFT) / len(buckets)
+    step = _WIDTH / len(buckets)
     cells = []
     for place, bucket in enumerate(buckets):
-        x = _LEFT + place * step
+        x = place * step
         if not bucket.checks:
             cells.append(f'<rect class="none" x="{x:.1f}" y="21" width="{step - 1.5:.1f}" height="2"/>')
             continue
@@ -139,10 +151,17 @@ def _timeline(buckets: Sequence[_Bucket], first: float, until: float) -> str:
         y, height = (2, 40) if verdict == "critical" else (8, 28)
         place_and_size = f'x="{x:.1f}" y="{y}" width="{step - 1.5:.1f}" height="{height}"'
         title = f"<title>{_safe(_cell_words(bucket))}</title>"
-        cells.append(f'<rect class="{verdict}" {place_and_size} rx="1.5">{title}</rect>')
+        cells.append(f'<rect class="{verdict}" {place_and_size}>{title}</rect>')
+    return _chart("".join(cells), 44, "Availability over time", first, until)
+
+
+def _chart(drawing: str, height: int, label: str, first: float, until: float, ticks: str = "") -> str:
+    """A drawing with the times below it, and the labels of its other axis beside it."""
+    times = "".join(f"<span>{_time(first + (until - first) * part)}</span>" for part in (0.0, 0.5, 1.0))
     return (
-        f'<svg viewBox="0 0 {_WIDTH} 64" role="img" aria-label="Availability over time">'
-        f"{''.join(cells)}{_time_axis(first, until, 60)}</svg>\n"
+        f'<div class="chart"><div class="ticks">{ticks}</div>'
+        f'<svg viewBox="0 0 {_WIDTH} {height}" height="{height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{label}">{drawing}</svg><div class="times">{times}</div></div>\n'
     )
 
 
@@ -154,12 +173,12 @@ def _cell_words(bucket: _Bucket) -> str:
 
 
 def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
-    step = (_WIDTH - _LEFT) / len(buckets)
+    step = _WIDTH / len(buckets)
     runs: list[list[tuple[float, float, float]]] = [[]]
     for place, bucket in enumerate(buckets):
         times = [check.elapsed for check in bucket.checks if check.verdict in ("ok", "warning")]
         if times:
-            x = _LEFT + (place + 0.5) * step
+            x = (place + 0.5) * step
             runs[-1].append((x, percentile(times, 0.5), percentile(times, 0.95)))
         elif runs[-1]:
             runs.append([])  # no line is drawn over a time in which nothing was measured
@@ -173,10 +192,9 @@ def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
         return bottom - (bottom - top) * seconds / ticks[-1]
 
     grid = "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        f'<text class="end" x="{_LEFT - 8}" y="{y(tick) + 4:.1f}">{_seconds(tick)}</text>'
-        for tick in ticks
+        f'<line class="grid" x1="0" x2="{_WIDTH}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>' for tick in ticks
     )
+    labels = "".join(f'<span style="top:{y(tick):.0f}px">{_seconds(tick)}</span>' for tick in ticks)
     lines = ""
     for run in runs:
         medians = [f"{x:.1f},{y(median):.1f}" for x, median, _ in run]
@@ -184,20 +202,18 @@ def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
         lines += f'<polygon class="band" points="{" ".join([*above, *reversed(medians)])}"/>'
         lines += f'<polyline class="line" points="{" ".join(medians)}"/>'
     dots = "".join(
-        f'<circle class="dot" cx="{x:.1f}" cy="{y(median):.1f}" r="2.6">'
-        f"<title>median {_seconds(median)}, 95 % within {_seconds(p95)}</title></circle>"
+        f'<path class="dot" d="M{x:.1f} {y(median):.1f} h0">'
+        f"<title>median {_seconds(median)}, 95 % within {_seconds(p95)}</title></path>"
         for x, median, p95 in points
     )
     failed = "".join(
-        f'<path class="critical mark" d="M{_LEFT + (place + 0.5) * step - 4:.1f} 160 l8 8 m0 -8 l-8 8">'
-        "<title>critical</title></path>"
+        f'<path class="mark" d="M{(place + 0.5) * step:.1f} 171 v9"><title>critical</title></path>'
         for place, bucket in enumerate(buckets)
         if any(check.verdict == "critical" for check in bucket.checks)
     )
     return (
-        f'<svg viewBox="0 0 {_WIDTH} 196" role="img" aria-label="Time of a check over time">'
-        f"{grid}{lines}{dots}{failed}{_time_axis(first, until, 192)}</svg>\n"
-        '<p class="faint">line: median; band: up to the 95th percentile; ✕: a check that failed</p>\n'
+        _chart(f"{grid}{lines}{dots}{failed}", 182, "Time of a check over time", first, until, labels)
+        + '<p class="faint">line: median; band: up to the 95th percentile; stroke below: a check failed</p>\n'
     )
 
 
@@ -206,31 +222,18 @@ def _phases(phases: Sequence[PhaseTimes]) -> str:
         return "<p>Nothing was measured.</p>\n"
     longest = max(times.p95 for times in phases) or 1.0
     rows = []
-    for place, times in enumerate(phases):
-        y = place * 26
-        median, p95 = (250 * value / longest for value in (times.median, times.p95))
+    for times in phases:
+        median, p95 = (max(100 * value / longest, 1.0) for value in (times.median, times.p95))
         rows.append(
-            f'<text x="0" y="{y + 16}">{times.name.replace("_", " ")}</text>'
-            f'<rect class="band" x="84" y="{y + 4}" width="{max(p95, 1):.1f}" height="16" rx="2"/>'
-            f'<rect class="bar" x="84" y="{y + 4}" width="{max(median, 1):.1f}" height="16" rx="2"/>'
-            f'<text x="{92 + p95:.1f}" y="{y + 16}">{_seconds(times.median)}'
-            f'<tspan class="faint"> / {_seconds(times.p95)}</tspan></text>'
+            f"<span>{times.name.replace('_', ' ')}</span>"
+            f'<span class="bars"><i class="band" style="width:{p95:.1f}%"></i>'
+            f'<i class="bar" style="width:{median:.1f}%"></i></span>'
+            f'<span>{_seconds(times.median)} <span class="faint">/ {_seconds(times.p95)}</span></span>\n'
         )
     return (
-        f'<svg viewBox="0 0 480 {len(phases) * 26}" role="img" aria-label="Times by phase">'
-        f"{''.join(rows)}</svg>\n"
+        f'<div class="phases">\n{"".join(rows)}</div>\n'
         '<p class="faint">median / 95th percentile, of checks in which the phase passed</p>\n'
     )
-
-
-def _time_axis(first: float, until: float, y: int) -> str:
-    marks = []
-    for part, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        x = _LEFT + (_WIDTH - _LEFT) * part
-        marks.append(
-            f'<text class="{anchor}" x="{x:.0f}" y="{y}">{_time(first + (until - first) * part)}</text>'
-        )
-    return "".join(marks)
 
 
 def _ticks(most: float) -> list[float]:
@@ -304,8 +307,8 @@ def _safe(text: str) -> str:
 
 
 _LEGEND = (
-    '<p class="legend"><span class="badge ok">✓ ok</span> <span class="badge warning">! warning</span> '
-    '<span class="badge critical">✕ critical</span> <span class="badge unknown">? unknown</span></p>'
+    '<p class="legend faint"><i class="ok"></i> ok <i class="warning"></i> warning '
+    '<i class="critical"></i> critical, taller <i class="unknown"></i> unknown</p>'
 )
 _STYLE = """
 :root { --page: #f6f7f9; --card: #ffffff; --text: #1b1f24; --faint: #5b6470; --line: #d9dee5;
@@ -317,36 +320,49 @@ _STYLE = """
     --bar: #6ba6ee; --band: #2f4766; }
 }
 body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 24px 16px 48px; }
+main { max-width: 1080px; margin: 0 auto; padding: 24px 16px 48px; overflow-wrap: anywhere; }
 h1 { margin: 0; font-size: 26px; }
 h1.ok { color: var(--ok); } h1.warning { color: var(--warning); }
 h1.critical { color: var(--critical); } h1.unknown { color: var(--unknown); }
-h2 { margin: 0; font-size: 18px; overflow-wrap: anywhere; }
+h2 { margin: 0; font-size: 18px; } h2 .faint { font-weight: 400; }
 h3 { margin: 18px 0 6px; font-size: 14px; color: var(--faint); font-weight: 600; }
 p { margin: 6px 0; }
 section { margin-top: 20px; padding: 18px 20px; background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; }
-.badge { display: inline-block; padding: 1px 9px; border-radius: 9px; font-size: 13px; font-weight: 600;
-  color: var(--on); }
-.badge.ok { background: var(--ok); } .badge.warning { background: var(--warning); }
-.badge.critical { background: var(--critical); } .badge.unknown { background: var(--unknown); }
-.words { padding-left: 10px; border-left: 4px solid var(--unknown); overflow-wrap: anywhere; }
-.words.critical { border-color: var(--critical); } .words.warning { border-color: var(--warning); }
-.faint { color: var(--faint); fill: var(--faint); font-size: 13px; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 8px 32px; }
-svg { display: block; width: 100%; height: auto; }
-svg text { font: 13px system-ui, sans-serif; fill: var(--text); }
-svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
-svg .ok { fill: var(--ok); } svg .warning { fill: var(--warning); }
-svg .critical { fill: var(--critical); } svg .unknown { fill: var(--unknown); }
-svg .none { fill: var(--line); } svg .grid { stroke: var(--line); }
-svg .band { fill: var(--band); } svg .bar { fill: var(--bar); }
-svg .line { fill: none; stroke: var(--bar); stroke-width: 2; } svg .dot { fill: var(--bar); }
-svg .mark { fill: none; stroke: var(--critical); stroke-width: 2.5; }
+.faint { color: var(--faint); font-size: 13px; }
+.ok { --own: var(--ok); } .warning { --own: var(--warning); }
+.critical { --own: var(--critical); } .unknown { --own: var(--unknown); }
+.badge { display: inline-block; padding: 1px 9px; border-radius: 4px; font-size: 13px; font-weight: 600;
+  color: var(--on); background: var(--own); }
+.legend i { display: inline-block; width: 7px; height: 11px; margin-left: 12px; background: var(--own); }
+.legend i:first-child { margin-left: 0; } .legend i.critical { height: 16px; vertical-align: -3px; }
+.words { padding-left: 10px; border-left: 4px solid var(--own); }
+.columns { display: grid; gap: 8px 32px;
+  grid-template-columns: repeat(auto-fit, minmax(min(330px, 100%), 1fr)); }
+.chart { display: grid; grid-template-columns: 48px 1fr; font-size: 13px; color: var(--faint); }
+.chart svg { display: block; width: 100%; }
+.ticks { position: relative; }
+.ticks span { position: absolute; right: 8px; white-space: nowrap;
+  transform: translateY(-50%); }
+.times { grid-column: 2; display: flex; justify-content: space-between; }
+.phases { display: grid; grid-template-columns: auto 1fr auto; gap: 6px 10px; align-items: center;
+  font-size: 13px; }
+.bars { position: relative; height: 16px; } .bars i { position: absolute; height: 16px; border-radius: 2px; }
+.band { fill: var(--band); background: var(--band); } .bar { background: var(--bar); }
+rect { fill: var(--own); } rect.none { fill: var(--line); }
+.grid { stroke: var(--line); } .line { fill: none; stroke: var(--bar); stroke-width: 2; }
+.dot { stroke: var(--bar); stroke-width: 6; stroke-linecap: round; }
+.mark { stroke: var(--critical); stroke-width: 3; }
+.chart svg * { vector-effect: non-scaling-stroke; }
 table { width: 100%; border-collapse: collapse; font-size: 13px; }
-th, td { padding: 4px 8px 4px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
+th, td { padding: 4px 8px 4px 0; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: top; }
 th { color: var(--faint); font-weight: 600; }
 th, td:not(:last-child) { white-space: nowrap; }
-@media (max-width: 600px) { svg[viewBox^="0 0 1000"] text { font-size: 22px; } }
+@media (max-width: 600px) {
+  section { padding: 14px; } .times span:nth-child(2) { display: none; }
+  tr { display: block; padding: 4px 0; border-bottom: 1px solid var(--line); }
+  tr:first-child { display: none; }
+  td { display: inline; padding: 0 8px 0 0; border: 0; } td:last-child { display: block; }
+}
 """

@@ -24,7 +24,7 @@ def nagios_text(reports: Sequence[HealthReport]) -> str:
         first = next(report for report in reports if report.verdict == verdict)
         words = f"{working} of {len(reports)} sites work"
         if verdict != "ok":
-            words += f"; {first.site} {first.summary}"
+            words += f"; {first.title} {first.summary}"
     names = _names(reports) if len(reports) > 1 else [""]
     perfdata = " ".join(
         item for report, name in zip(reports, names, strict=True) for item in _perfdata(report, name)
@@ -47,7 +47,7 @@ def _perfdata(report: HealthReport, prefix: str) -> Iterator[str]:
 
 
 def _details(report: HealthReport) -> Iterator[str]:
-    yield _line(f"{report.site}: {report.verdict}")
+    yield _line(f"{report.title}: {report.verdict}")
     for phase in report.phases:
         elapsed = "-" if phase.elapsed is None else f"{phase.elapsed:.3f} s"
         code = f" [{phase.code}]" if phase.code else ""

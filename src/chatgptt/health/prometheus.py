@@ -14,12 +14,13 @@ _STATUS: dict[Status, int] = {"pass": 0, "warn": 1, "fail": 2, "skip": -1}
 def prometheus_text(reports: Sequence[HealthReport]) -> str:
     """The metrics of all reports. A page that this machine could not check has no `chatgptt_up`.
 
-    Of several reports on one page, for several bots say, the worst counts: labels have to be unique.
+    Of several reports on one page without names, for several bots say, the worst counts: labels have to be
+    unique. The label `name` is empty for a page that was given by its address.
     """
     registry = CollectorRegistry()
 
     def gauge(name: str, about: str, *labels: str) -> Gauge:
-        return Gauge(name, about, ("site", "protocol", *labels), registry=registry)
+        return Gauge(name, about, ("site", "name", "protocol", *labels), registry=registry)
 
     up = gauge("chatgptt_up", "Whether the chat works: 1 yes, be it with a warning; 0 no.")
     duration = gauge("chatgptt_phase_duration_seconds", "How long a phase of the check took.", "phase")
@@ -32,9 +33,9 @@ def prometheus_text(reports: Sequence[HealthReport]) -> str:
         "chatgptt_tls_certificate_expiry_timestamp_seconds", "When the site's certificate ends, in Unix time."
     )
     checked = gauge("chatgptt_last_check_timestamp_seconds", "When the check began, in Unix time.")
-    shown: dict[tuple[str, str], HealthReport] = {}
+    shown: dict[tuple[str, str, str], HealthReport] = {}
     for report in reports:
-        key = (report.site, report.protocol or "unknown")
+        key = (report.site, report.name or "", report.protocol or "unknown")
         known = shown.get(key)
         if known is None or worst((known.verdict, report.verdict)) != known.verdict:
             shown[key] = report

@@ -113,6 +113,11 @@ class HealthReport:
     name: str | None = None
 
     @property
+    def title(self) -> str:
+        """The page for people, behind its name where it has one."""
+        return f"{self.name} ({self.site})" if self.name else self.site
+
+    @property
     def is_working(self) -> bool:
         """Whether the site works, with or without a warning."""
         return self.verdict in ("ok", "warning")

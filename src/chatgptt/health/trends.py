@@ -13,6 +13,9 @@ from typing import Literal, get_args
 from chatgptt._models import Level, PluginGeneration, Rung
 from chatgptt.health.report import PHASES, PhaseName, Status, Verdict, iso
 
+Names = Mapping[tuple[str, str], str]
+"""The names of sites, by page and bot."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastPhase:
@@ -33,6 +36,7 @@ class Check:
     verdict: Verdict
     code: str
     summary: str
+    hint: str
     elapsed: float
     protocol: PluginGeneration | None
     rung: Rung | None
@@ -82,6 +86,7 @@ class Trend:
     """The checks of one page, all of one level and for one bot.
 
     Attributes:
+        name: of a named site with this page and bot, None where there is none.
         bot: the one that was asked for, "" for the page's own choice.
         availability: the share of checks that found it working, unknown ones aside; None where all are
             unknown.
@@ -101,6 +106,7 @@ class Trend:
     phases: tuple[PhaseTimes, ...]
     incidents: tuple[Incident, ...]
     changes: tuple[Change, ...]
+    name: str | None = None
 
     @property
     def scope(self) -> str:
@@ -111,6 +117,7 @@ class Trend:
         """The trend as `--history --json` prints it."""
         return {
             "site": self.site,
+            "name": self.name,
             "level": self.level,
             "bot": self.bot,
             "checks": self.checks,
@@ -171,7 +178,7 @@ def current_trends(trends: Sequence[Trend]) -> list[Trend]:
 _DEPTH: tuple[Level, ...] = get_args(Level)
 
 
-def read_trend(checks: Sequence[Check]) -> Trend:
+def read_trend(checks: Sequence[Check], names: Names | None = None) -> Trend:
     """The trend of checks of one page, level and bot: at least one, oldest first."""
     conclusive = [check for check in checks if check.verdict != "unknown"]
     worked = [check for check in conclusive if check.verdict != "critical"]
@@ -190,6 +197,7 @@ def read_trend(checks: Sequence[Check]) -> Trend:
         phases=tuple(_phase_times(checks)),
         incidents=tuple(_incidents(conclusive)),
         changes=tuple(_changes(checks)),
+        name=(names or {}).get((checks[0].site, checks[0].bot)),
     )
 
 

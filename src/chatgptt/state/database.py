@@ -36,15 +36,15 @@ class Schema:
         name: what it is called in warnings, such as `the history of checks`.
         version: the file's `user_version`, from 1 on.
         tables: the statements that make its tables.
-        upgrade: the statements that change a file of an earlier version.
-        as_upgraded: a statement that lets a reader see an earlier version as this one.
+        upgrade: the statement that makes version 2 of version 1, that for version 3, and so on.
+        as_upgraded: the statement that shows a reader version 1 as this one, that for version 2, and so on.
     """
 
     name: str
     version: int
     tables: str
     upgrade: tuple[str, ...] = ()
-    as_upgraded: str = ""
+    as_upgraded: tuple[str, ...] = ()
 
 
 class Database:
@@ -118,22 +118,22 @@ def _opened(path: Path, schema: Schema, *, is_writing: bool) -> Iterator[sqlite3
             version = f"PRAGMA user_version = {schema.version};"
             database.executescript(f"BEGIN IMMEDIATE;{schema.tables}{version}COMMIT;")
         elif number < schema.version:
-            _upgrade(database, schema, is_writing=is_writing)
+            _upgrade(database, schema, number, is_writing=is_writing)
         with database:
             yield database
     finally:
         database.close()
 
 
-def _upgrade(database: sqlite3.Connection, schema: Schema, *, is_writing: bool) -> None:
+def _upgrade(database: sqlite3.Connection, schema: Schema, number: int, *, is_writing: bool) -> None:
     if not is_writing:
-        database.execute(schema.as_upgraded)
+        database.execute(schema.as_upgraded[number - 1])
         return
     database.execute("BEGIN IMMEDIATE")
     (number,) = database.execute("PRAGMA user_version").fetchone()
-    if number < schema.version:  # else another process was faster
-        for statement in (*schema.upgrade, f"PRAGMA user_version = {schema.version}"):
-            database.execute(statement)
+    for statement in schema.upgrade[number - 1 :]:  # none where another process was faster
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {schema.version}")
     database.commit()
 
 
