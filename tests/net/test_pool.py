@@ -30,6 +30,7 @@ from faults import (
     stream_reply,
 )
 
+from chatgptt.net.deadline import Deadline
 from chatgptt.net.pool import Pool
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.reach import Destination, Reach
@@ -49,7 +50,9 @@ async def pooling(expiry: float = 60.0, most_idle: int = 100) -> AsyncIterator[h
 async def go_anywhere(request: httpx.Request) -> None:
     url = request.url
     reach = Reach(url.host)
-    request.extensions["destination"] = Destination(reach=reach, host=url.host, port=url.port or 80)
+    request.extensions["destination"] = Destination(
+        deadline=Deadline(60.0), reach=reach, host=url.host, port=url.port or 80
+    )
 
 
 class Together:

@@ -31,6 +31,7 @@ from proxies import http_proxy, socks5_proxy
 from chatgptt import AsyncClient, ChatGptt, InvalidInputError, PageError, StreamInterruptedError
 from chatgptt.demo import DemoSite
 from chatgptt.net.clients import OwnClients
+from chatgptt.net.deadline import Deadline
 from chatgptt.net.pool import Pool
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.reach import Destination, Reach
@@ -294,7 +295,7 @@ async def test_a_connection_that_stands_while_the_client_is_closed_is_closed_too
     inner = OneSocket()
     monkeypatch.setattr("chatgptt.net.sockets._backend", inner)
     pool = Pool(Proxies(None))
-    destination = Destination(reach=Reach("127.0.0.1"), host="127.0.0.1", port=80)
+    destination = Destination(deadline=Deadline(60.0), reach=Reach("127.0.0.1"), host="127.0.0.1", port=80)
     request = httpx.Request("GET", "http://127.0.0.1/", extensions={"destination": destination})
     opening = asyncio.ensure_future(pool.handle_async_request(request))
     await anyio.wait_all_tasks_blocked()

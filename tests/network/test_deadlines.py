@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -54,6 +55,7 @@ from chatgptt import (
     StreamInterruptedError,
     Timeouts,
 )
+from chatgptt._errors import ClosedError
 from chatgptt.health.history import FILE_NAME
 from chatgptt.net.http import OpenReply
 
@@ -430,7 +432,7 @@ def test_a_lookup_that_hangs_does_not_hold_up_the_end_of_the_program(face: str) 
     )
     code, elapsed = done.stdout.split()
     assert code == "timeout"
-    assert float(elapsed) <= TIMEOUT + SLACK
+    assert float(elapsed) < AGES / 2
 
 
 async def test_calls_that_wait_for_one_name_wait_for_one_lookup() -> None:
@@ -609,8 +611,9 @@ async def test_closing_the_sync_client_ends_a_call_of_another_thread_and_says_so
             with in_time(0.0):
                 await anyio.to_thread.run_sync(client.close)
         (error,) = errors
-        assert isinstance(error, StreamInterruptedError)
-        assert "the client was closed" in error.message
+        # The thread waits for the next piece already, or asks for it after the end.
+        assert isinstance(error, StreamInterruptedError | ClosedError)
+        assert re.search("the client (?:was|is) closed", error.message)
         await server.until_all_closed()
 
 

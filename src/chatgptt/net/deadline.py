@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-import anyio
 
 from chatgptt._errors import TransportError
 
@@ -66,7 +65,7 @@ async def in_time(work: Awaitable[_Value], deadline: Deadline, *, doing: str, ur
         TransportError: where the deadline passes while `doing` it.
     """
     try:
-        with anyio.fail_after(deadline.remaining()):
+        async with asyncio.timeout(deadline.remaining()):
             return await work
     except TimeoutError as error:
         raise deadline.error(doing, url=url) from error

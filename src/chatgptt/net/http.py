@@ -6,6 +6,8 @@ around the single awaited call. No cancel scope ever spans a `yield`.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,7 +24,7 @@ from chatgptt.net.bodies import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyErr
 from chatgptt.net.clients import HandedInClient, OwnClients, Trace
 from chatgptt.net.cookies import drop_cookies, make_cookie
 from chatgptt.net.deadline import Deadline
-from chatgptt.net.httpx_errors import call_network, refused_by, undecodable
+from chatgptt.net.httpx_errors import errors_of_ours, refused_by, undecodable
 from chatgptt.net.reach import Destination, OutOfReachError, Reach
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
@@ -73,12 +75,28 @@ _BROKEN = (httpx.HTTPError, httpx.StreamError, UndecodableBodyError, OSError, In
 
 
 class OpenReply:
-    """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end."""
+    """A reply whose head has arrived; `receive` gives the body's next bytes, b"" at its end.
+
+    Args:
+        response: as httpx has it.
+        head: its head.
+        deadline: the call's.
+        decoder: undoes the compression.
+        heeds_deadline: whether its sockets end a wait at the deadline; else each piece gets a timeout, which
+            takes longer than all else about a piece.
+    """
 
     def __init__(
-        self, response: httpx.Response, head: ReplyHead, deadline: Deadline, decoder: BodyDecoder
+        self,
+        response: httpx.Response,
+        head: ReplyHead,
+        deadline: Deadline,
+        decoder: BodyDecoder,
+        *,
+        heeds_deadline: bool,
     ) -> None:
         self.head = head
+        self._heeds_deadline = heeds_deadline
         self._response = response
         self._deadline = deadline
         self._decoder = decoder
@@ -92,7 +110,11 @@ class OpenReply:
         Raises:
             TransportError: where the connection breaks or the deadline passes.
         """
-        return await call_network(self._read_piece, self.head.url, self._deadline)
+        with errors_of_ours(self.head.url, self._deadline):
+            if self._heeds_deadline:
+                return await self._read_piece()
+            async with asyncio.timeout(self._deadline.remaining()):
+                return await self._read_piece()
 
     async def _read_piece(self) -> bytes:
         if not self._decoder.is_encoded:
@@ -118,8 +140,9 @@ class OpenReply:
         Mostly the end is there already. If it does not come soon, or more data comes, the connection is
         closed.
         """
-        with anyio.move_on_after(min(_MOST_FOR_END, self._deadline.remaining())), suppress(*_BROKEN):
-            await self._read_piece()
+        with suppress(*_BROKEN):  # a TimeoutError is one of them
+            async with asyncio.timeout(min(_MOST_FOR_END, self._deadline.remaining())):
+                await self._read_piece()
 
     async def read(self, limit_bytes: int) -> bytes:
         """The body, or its first `limit_bytes`."""
@@ -270,7 +293,7 @@ class Transport:
         left = max(deadline.remaining(), 0.001)
         own = {"user-agent": self._user_agent, "accept-encoding": ACCEPT_ENCODING, **headers, **self._headers}
         try:
-            address = httpx.URL(url)
+            address = _read_url(url)
             return self._clients.get().build_request(
                 method,
                 address.copy_merge_params(params) if params else address,
@@ -299,27 +322,22 @@ class Transport:
 
         `url` is its address in errors: a message's own query holds its nonce and the visitor's id.
         """
-        hops = 0
-
-        async def send() -> httpx.Response:
-            nonlocal hops
-            response = await self._send_hop(request, trace)
-            while is_page and response.next_request is not None:
-                await _close(response)
-                if hops == MAX_REDIRECTS:
-                    raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
-                hops += 1
-                response = await self._send_hop(response.next_request, trace)
-            return response
-
-        proxy = self._clients.find_proxy(url)
-        response = await call_network(send, without_credentials(url), deadline, proxy=proxy)
+        hops, proxy = 0, self._clients.find_proxy(url)
+        with errors_of_ours(without_credentials(url), deadline, proxy):
+            async with asyncio.timeout(deadline.remaining()):
+                response = await self._send_hop(request, deadline, trace)
+                while is_page and response.next_request is not None:
+                    await _close(response)
+                    if hops == MAX_REDIRECTS:
+                        raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
+                    hops += 1
+                    response = await self._send_hop(response.next_request, deadline, trace)
         if response.status_code == 407 and proxy is not None:
             await _close(response)
             raise refused_by(proxy, url)
         head = ReplyHead(
             status=response.status_code,
-            headers={name.lower(): value for name, value in response.headers.items()},
+            headers=dict(response.headers.items()),
             url=without_credentials(str(response.url) if is_page else url),
             received_at=self._clock(),
             redirects=hops,
@@ -332,21 +350,26 @@ class Transport:
         except UndecodableBodyError as error:
             await _close(response)
             raise undecodable(error, head.url) from error
-        return OpenReply(response, head, deadline, decoder)
+        heeds_deadline = isinstance(self._clients, OwnClients)
+        return OpenReply(response, head, deadline, decoder, heeds_deadline=heeds_deadline)
 
-    async def _send_hop(self, request: httpx.Request, trace: Trace | None) -> httpx.Response:
+    async def _send_hop(
+        self, request: httpx.Request, deadline: Deadline, trace: Trace | None
+    ) -> httpx.Response:
         """The reply to one request, which leads no further than a page may."""
         url = str(request.url)
         if (request.url.port or 0) > 65535:  # httpx lets that pass, and sockets don't
             raise httpx.InvalidURL(f"there is no port {request.url.port}")
-        host, port = host_and_port(url)
-        destination = Destination(reach=self.reach, host=host, port=port)
+        host, port = _host_and_port(request.url)
+        destination = Destination(deadline=deadline, reach=self.reach, host=host, port=port)
         if isinstance(self._clients, HandedInClient):
             is_looked_up_elsewhere, trace = True, self._clients.note_loop(trace)
         else:
             is_looked_up_elsewhere = self._clients.find_proxy(url) is not None
         http = self._clients.get()
-        endpoint_login = self._endpoint_auth if request.url.copy_with(query=None) == self._endpoint else None
+        endpoint_login = self._endpoint_auth
+        if endpoint_login is not None and request.url.copy_with(query=None) != self._endpoint:
+            endpoint_login = None
         # Without a login of its own, a request to the page's site has the login of the caller's httpx client.
         home_login = endpoint_login or self._auth or httpx.USE_CLIENT_DEFAULT
         is_home = may_carry_credentials(url, self._home)
@@ -362,8 +385,7 @@ class Transport:
             response = await http.send(request, stream=True, follow_redirects=False, auth=login)
         except OutOfReachError as error:
             raise error.error(url) from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self.reach.note_reply(host, headers)
+        self.reach.note_reply(host, response.headers)
         return response
 
     def _drop_identity(self, request: httpx.Request, http: httpx.AsyncClient) -> None:
@@ -379,8 +401,17 @@ _IMPERSONAL = frozenset({"accept", "accept-encoding", "connection", "user-agent"
 
 def host_and_port(url: str) -> tuple[str, int]:
     """Where connections for a URL are made to; the host in lower case."""
-    parts = httpx.URL(url)
-    return parts.raw_host.decode("ascii"), parts.port or (443 if parts.scheme == "https" else 80)
+    return _host_and_port(_read_url(url))
+
+
+def _host_and_port(url: httpx.URL) -> tuple[str, int]:
+    return url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
+
+
+@functools.lru_cache(maxsize=100)
+def _read_url(url: str) -> httpx.URL:
+    """An address, read once for all messages: it takes as long as ten frames of an answer."""
+    return httpx.URL(url)
 
 
 async def _close(response: httpx.Response) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
 import httpx
 
@@ -16,9 +15,6 @@ from chatgptt.net.bodies import UndecodableBodyError
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.proxies import Proxy
 from chatgptt.protocols.urls import origin, without_credentials
-
-_Value = TypeVar("_Value")
-
 
 _TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
     # exception, code, whether the request may have reached the site, hint
@@ -43,13 +39,14 @@ _DNS_HINT = "check the host name and this machine's network"
 _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
 
 
-async def call_network(
-    call: Callable[[], Awaitable[_Value]], url: str, deadline: Deadline, *, proxy: Proxy | None = None
-) -> _Value:
-    """The result of one awaited call on the network, under the deadline and with its exceptions mapped."""
+@contextlib.contextmanager
+def errors_of_ours(url: str, deadline: Deadline, proxy: Proxy | None = None) -> Iterator[None]:
+    """Within the block, which awaits one call on the network, foreign errors are turned into ours.
+
+    A TimeoutError is taken for the end of the deadline.
+    """
     try:
-        async with asyncio.timeout(deadline.remaining()):
-            return await call()
+        yield
     except (TimeoutError, httpx.TimeoutException) as error:
         if isinstance(error, httpx.TimeoutException) and deadline.remaining() > 0.0:
             raise map_error(error, url, proxy) from error

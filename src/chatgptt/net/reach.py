@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from chatgptt._errors import PageError
+from chatgptt.net.deadline import Deadline
 from chatgptt.protocols.address_spaces import Space, is_further_in, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
@@ -135,8 +136,12 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where one request goes: to its own host and port, within `reach`, and perhaps through a proxy."""
+    """Where one request goes: to its own host and port, within `reach`, and perhaps through a proxy.
 
+    No wait for its reply goes on beyond the deadline.
+    """
+
+    deadline: Deadline
     reach: Reach
     host: str
     port: int

@@ -57,7 +57,7 @@ class ConnectionSockets(httpcore.AsyncNetworkBackend):
         try:
             with anyio.fail_after(timeout):
                 addresses = await self.destination.find_addresses(host, port, self._lookups.look_up)
-                stream = _Stream(await connect_first(connect, addresses, close=_close))
+                stream = _Stream(self, await connect_first(connect, addresses, close=_close))
                 self._streams.append(stream)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
@@ -71,6 +71,12 @@ class ConnectionSockets(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """See httpcore.AsyncNetworkBackend."""
         await anyio.sleep(seconds)
+
+    def seconds_left(self, timeout: float | None) -> float | None:
+        """A timeout of httpcore, cut to the seconds that the call has left."""
+        assert self.destination is not None
+        left = self.destination.deadline.remaining()
+        return left if timeout is None else min(timeout, left)
 
     async def close(self) -> None:
         """Closes all of them."""
@@ -87,7 +93,10 @@ class _Stream(httpcore.AsyncNetworkStream):
     httpcore writes the head of a request, its body, and an empty end. They are sent together.
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, below: _Stream | None = None) -> None:
+    def __init__(
+        self, sockets: ConnectionSockets, inner: httpcore.AsyncNetworkStream, below: _Stream | None = None
+    ) -> None:
+        self._sockets = sockets
         self._inner = inner
         self._below = below
         self._tls = inner.get_extra_info("ssl_object")
@@ -101,7 +110,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             data, self._last_byte = self._last_byte, b""
             return data
         await self._send(timeout)
-        data = await self._inner.read(max_bytes, timeout)
+        data = await self._inner.read(max_bytes, self._sockets.seconds_left(timeout))
         self._may_hold_more = len(data) == max_bytes
         # The answers of a SOCKS proxy are read whole.
         self._is_http = self._is_http or data.startswith(b"HTTP/")
@@ -131,7 +140,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
-        return _Stream(inner, below=self)
+        return _Stream(self._sockets, inner, below=self)
 
     def get_extra_info(self, info: str) -> object:
         # httpcore closes an idle connection that is readable, but knows only what the system has for it.
