@@ -93,7 +93,7 @@ def install_node(session: nox.Session) -> str:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, types and the direction of imports."""
-    install(session, "dev", extras="demo,serve,socks,llm,redis")
+    install(session, "dev", extras="demo,serve,socks,llm,celery")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
@@ -133,7 +133,7 @@ def reliability(session: nox.Session) -> None:
 @nox.session
 def scale(session: nox.Session) -> None:
     """Ask from many processes that share a Redis of Debian; installs it where it is root."""
-    install(session, "test", extras="demo,redis")
+    install(session, "test", extras="demo,celery")
     session.run("python", "tests/wordpress/debian.py", "redis-server")
     session.run("pytest", "--scale", *(session.posargs or ["tests/scale"]))
 

@@ -1,0 +1,205 @@
+"""What asks the rows: workers on other machines, which take them from a queue in Redis (chatgptt.celery).
+
+A row that is under way has a task. One look at Redis shows for all of them whether a worker has begun it, and
+whether it has ended. A row whose worker gives no result for longer than the call may take is ambiguous: the
+worker was killed. While Redis is away nothing is lost: rows wait to be sent, and answers to be fetched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import time
+import uuid
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Self, TypedDict
+
+import anyio
+import anyio.to_thread
+from celery.exceptions import OperationalError
+
+from chatgptt._errors import ChatGpttError, InvalidInputError
+from chatgptt._models import Reply
+from chatgptt.batch.documents import ErrorDocument, ReplyDocument, read_document
+from chatgptt.batch.queue import TASK, begun_key, make_app
+from chatgptt.batch.rows import Row
+from chatgptt.batch.schedule import Ask
+
+_log = logging.getLogger("chatgptt.batch")
+
+_LOOK = 0.1
+"""Seconds between two looks at Redis."""
+
+_GRACE = 30.0
+"""Seconds beyond the call's own limit that a worker has for its result."""
+
+_DUPLICATES = 600
+"""Seconds for which a row that has ended is still known as begun, should Celery run its task again."""
+
+
+class Workers:
+    """Asks rows by the workers of a queue, within `async with`.
+
+    Args:
+        broker: the Redis with the queue, `redis://` or `rediss://`.
+        timeout: seconds for each row, from its beginning.
+
+    Raises:
+        InvalidInputError: where there is no Redis at that address.
+    """
+
+    def __init__(self, broker: str, *, timeout: float) -> None:
+        self._app = make_app(broker)
+        self._timeout = timeout
+        self._under_way: dict[str, _Row] = {}
+        self._ended: list[str] = []
+        self._is_away = False
+        self._failures: tuple[type[Exception], ...] = (
+            *self._app.backend.connection_errors,
+            OperationalError,
+            OSError,
+        )
+        try:
+            self._app.backend.client.ping()
+        except self._failures as error:
+            # Without the cause: its words may hold a part of the address, and so the password.
+            raise InvalidInputError(
+                f"there is no Redis for the rows: {type(error).__name__}",
+                hint="give --broker as redis://:password@host:6379/0, and see that it runs",
+            ) from None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._watch)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    def open_origin(self, origin: str) -> AbstractAsyncContextManager[Ask]:
+        """What asks the rows of an origin."""
+        return contextlib.nullcontext(self._ask)
+
+    async def _ask(self, row: Row) -> Reply | ChatGpttError:
+        task_id, under_way = str(uuid.uuid4()), _Row()
+        await self._send(task_id, row)
+        self._under_way[task_id] = under_way
+        try:
+            await under_way.has_ended.wait()
+        finally:
+            del self._under_way[task_id]
+        self._ended.append(task_id)
+        assert under_way.result is not None
+        return under_way.result
+
+    async def _send(self, task_id: str, row: Row) -> None:
+        """Puts the row into the queue; twice is no harm, since its task runs once."""
+        arguments = {
+            "message": row.message,
+            "site": row.site,
+            "bot": row.bot or None,
+            "system": row.system or None,
+            "timeout": self._timeout,
+        }
+        send = functools.partial(
+            self._app.send_task, TASK, kwargs=arguments, task_id=task_id, retry=False, ignore_result=False
+        )
+        while True:
+            try:
+                await anyio.to_thread.run_sync(send, abandon_on_cancel=True)
+            except self._failures as error:
+                self._note_absence(error)
+                await anyio.sleep(1.0)
+            else:
+                return
+
+    async def _watch(self) -> None:
+        """Looks for the ends of the rows under way until it is cancelled."""
+        looked_at = time.monotonic()
+        while True:
+            await anyio.sleep(_LOOK)
+            ids, ended = list(self._under_way), self._ended
+            self._ended = []
+            look = functools.partial(self._look, ids, ended)
+            try:
+                found = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
+            except self._failures as error:
+                self._note_absence(error)
+                self._ended += ended
+                looked_at = time.monotonic()  # the time without Redis counts for no worker
+                continue
+            self._is_away = False
+            now = time.monotonic()
+            elapsed, looked_at = now - looked_at, now
+            for task_id, (begun, end) in found.items():
+                if task_id in self._under_way:
+                    self._under_way[task_id].learn(begun, end, elapsed, self._timeout + _GRACE)
+
+    def _look(self, ids: list[str], ended: list[str]) -> dict[str, tuple[str, Reply | ChatGpttError | None]]:
+        """The worker of each task, "" where none has begun it, and how it ended; clears up those before."""
+        backend = self._app.backend
+        with backend.client.pipeline(transaction=False) as pipe:
+            for task_id in ended:
+                pipe.delete(backend.get_key_for_task(task_id))
+                pipe.expire(begun_key(task_id), _DUPLICATES)
+            keys = [key for each in ids for key in (begun_key(each), backend.get_key_for_task(each))]
+            if keys:
+                pipe.mget(keys)
+            values = pipe.execute()[-1] if keys else pipe.execute() and []
+        return {
+            task_id: (begun.decode().partition(" ")[0] if begun else "", _read_end(backend.decode(end)))
+            for task_id, begun, end in zip(ids, values[::2], values[1::2], strict=True)
+        }
+
+    def _note_absence(self, error: Exception) -> None:
+        if not self._is_away:
+            self._is_away = True
+            _log.warning("Redis cannot be reached, waiting for it: %s", type(error).__name__)
+
+
+class _End(TypedDict):
+    """How a task ended, as Celery writes it down; the result is one of ours where the status is SUCCESS."""
+
+    status: str
+    result: ReplyDocument | ErrorDocument
+
+
+def _read_end(document: _End | None) -> Reply | ChatGpttError | None:
+    """What a task ended with, None for one that has not."""
+    match document and document["status"]:
+        case "SUCCESS" if document is not None:
+            return read_document(document["result"])
+        case "FAILURE":
+            return _lost("its worker ended")
+        case _:
+            return None
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row that is under way."""
+
+    result: Reply | ChatGpttError | None = None
+    has_ended: anyio.Event = field(default_factory=anyio.Event)
+    running: float = 0.0
+    """Seconds since a worker was seen to have begun it."""
+
+    def learn(self, worker: str, end: Reply | ChatGpttError | None, elapsed: float, patience: float) -> None:
+        """Takes in what a look showed of it."""
+        self.running += elapsed if worker else 0.0
+        self.result = end
+        if end is None and self.running > patience:
+            self.result = _lost(f"its worker {worker} gave no result in {patience:g} s")
+        if self.result is not None:
+            self.has_ended.set()
+
+
+def _lost(why: str) -> ChatGpttError:
+    words = f"the message may have reached the site; {why}"
+    error = ChatGpttError(words, code="timeout", hint="--retry-ambiguous asks it again")
+    error.is_ambiguous = True
+    return error
