@@ -13,6 +13,7 @@ import pytest
 import redis as redis_py
 from asking import client_of
 from scale.redis_server import PASSWORD, RedisServer, redis_server
+from scale.traffic import page_reads, visitors
 
 from chatgptt import InvalidInputError, RedisStore
 from chatgptt.demo import DemoSite
@@ -42,14 +43,6 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_store, "_PAUSE", 0.0)
 
 
-def ids_of(demo: DemoSite) -> set[str]:
-    return {
-        seen.fields.get("wpaicg_chat_client_id") or seen.fields.get("session_id", "")
-        for seen in demo.requests
-        if seen.fields.get("message")
-    }
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", GENERATIONS)
 async def test_machines_that_share_it_are_one_visitor_and_read_a_page_once(
@@ -60,7 +53,7 @@ async def test_machines_that_share_it_are_one_visitor_and_read_a_page_once(
         async with client_of(demo.page(path), store=redis.url) as client:
             sources.append((await client.ask("Hello")).tokens_from)
     assert sources == ["html", "cache", "cache"]
-    assert len(ids_of(demo)) == 1
+    assert visitors(demo) == 1
 
 
 @pytest.mark.anyio
@@ -88,7 +81,7 @@ async def test_ids_outlive_a_redis_that_lost_its_data(
         await client.ask("Hello")
     async with client_of(demo.page("wpaicg/"), store=redis.url) as another:
         assert (await another.ask("Hello")).tokens_from == "cache"
-    assert len(ids_of(demo)) == 1
+    assert visitors(demo) == 1
 
 
 @pytest.mark.anyio
@@ -98,7 +91,7 @@ async def test_damage_costs_no_answer(redis: RedisServer, database: redis_py.Red
         database.set(f"chatgptt:{site}:record", value)
         async with client_of(demo.page("wpaicg/"), store=redis.url) as client:
             assert (await client.ask("Hello")).text
-    assert len(ids_of(demo)) == 1
+    assert visitors(demo) == 1
 
 
 @pytest.mark.anyio
@@ -118,7 +111,7 @@ async def test_while_it_is_away_memory_serves_and_that_is_said_once(
     assert levels == ["WARNING", "INFO"]
     assert f"127.0.0.1:{own_redis.port}" in caplog.messages[0]
     assert PASSWORD not in caplog.text
-    assert len(ids_of(demo)) == 1
+    assert visitors(demo) == 1
 
 
 @pytest.mark.anyio
@@ -172,8 +165,8 @@ def test_the_command_line_shares_it_by_its_environment(
     env = {**os.environ, "CHATGPTT_STORE": redis.url}
     for _ in range(2):
         subprocess.run(command, env=env, check=True, timeout=60, stdout=subprocess.PIPE)
-    assert len(ids_of(demo)) == 1
-    assert len([seen for seen in demo.requests if seen.path == "/wpaicg/"]) == 1
+    assert visitors(demo) == 1
+    assert page_reads(demo, "wpaicg/") == 1
     assert database.dbsize() == 2
 
 

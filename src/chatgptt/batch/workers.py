@@ -29,7 +29,7 @@ from chatgptt.batch.schedule import Ask
 
 _log = logging.getLogger("chatgptt.batch")
 
-_LOOK = 0.1
+_LOOK = 0.05
 """Seconds between two looks at Redis."""
 
 _GRACE = 30.0
@@ -79,6 +79,9 @@ class Workers:
     async def __aexit__(self, *error: object) -> None:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
+        clearing = functools.partial(self._look, [], self._ended)
+        with anyio.move_on_after(_GRACE), contextlib.suppress(*self._failures):
+            await anyio.to_thread.run_sync(clearing, abandon_on_cancel=True)
 
     def open_origin(self, origin: str) -> AbstractAsyncContextManager[Ask]:
         """What asks the rows of an origin."""

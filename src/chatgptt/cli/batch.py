@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ class BatchOptions:
     is_ordered: bool = False
     retries_errors: bool = False
     retries_ambiguous: bool = False
+    broker: str = field(default="", repr=False)
 
     @property
     def retries(self) -> list[State]:
@@ -98,6 +99,14 @@ def _check_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> fl
     "retries_ambiguous",
     is_flag=True,
     help="Ask rows again that the site may have answered.",
+)
+@click.option(
+    "--broker",
+    default="",
+    envvar="CHATGPTT_BROKER",
+    show_envvar=True,
+    metavar="URL",
+    help="Have workers ask, that take the rows from this Redis: celery -A chatgptt.celery worker.",
 )
 @options.target(240.0)
 @options.system

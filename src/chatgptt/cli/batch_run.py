@@ -21,7 +21,7 @@ from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt.batch.batch import open_batch
 from chatgptt.batch.rows import MAX_LINE_BYTES, Mistake, Reading, Row, guess_form, read_rows
-from chatgptt.batch.schedule import Manners, Schedule
+from chatgptt.batch.schedule import Manners, Schedule, Sender
 from chatgptt.batch.sender import asking_clients
 from chatgptt.cli import terminal
 from chatgptt.cli.batch import BatchOptions
@@ -50,10 +50,10 @@ def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bo
                 clock=time.time,
             ) as batch,
         ):
-            sender = asking_clients(functools.partial(_make_client, target))
+            sender, opened = _make_sender(options, target)
             schedule = Schedule(batch, sender, Manners(concurrency=options.concurrency, rate=options.rate))
             with showing_progress(batch):
-                is_interrupted = anyio.run(_run, schedule)
+                is_interrupted = anyio.run(_run, schedule, opened)
             if options.is_ordered:
                 batch.sort()
             summary = Summary(batch, schedule.left, options.output, time.monotonic() - started)
@@ -63,7 +63,25 @@ def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bo
     return 130 if is_interrupted else summary.exit_code
 
 
-async def _run(schedule: Schedule) -> bool:
+def _make_sender(
+    options: BatchOptions, target: Target
+) -> tuple[Sender, contextlib.AbstractAsyncContextManager[object]]:
+    """What asks the rows, and what has to be open meanwhile."""
+    if not options.broker:
+        return asking_clients(functools.partial(_make_client, target)), contextlib.nullcontext()
+    if target.proxy or target.strategy:
+        raise InvalidInputError(
+            "workers choose proxy and strategy by themselves", hint="give both to a site in the workers' file"
+        )
+    try:
+        from chatgptt.batch.workers import Workers  # here: it loads Celery
+    except ImportError as error:
+        raise InvalidInputError("--broker needs Celery", hint="pip install 'chatgptt[celery]'") from error
+    workers = Workers(options.broker, timeout=target.seconds)
+    return workers.open_origin, workers
+
+
+async def _run(schedule: Schedule, opened: contextlib.AbstractAsyncContextManager[object]) -> bool:
     """Runs it; whether Ctrl-C ended it. The first lets no more messages leave, the second cancels."""
     loop = asyncio.get_running_loop()
     presses = itertools.count(1)
@@ -84,7 +102,8 @@ async def _run(schedule: Schedule) -> bool:
 
         before = signal.signal(signal.SIGINT, on_signal)
         try:
-            await schedule.run()
+            async with opened:
+                await schedule.run()
         finally:
             signal.signal(signal.SIGINT, before)
     return is_interrupted

@@ -1,0 +1,113 @@
+"""Workers that take questions from a queue: what they give, and what is left of a question whose worker dies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from asking import ECHO
+from celery.result import AsyncResult
+from scale.redis_server import PASSWORD, RedisServer
+from scale.workers import PATIENCE, Pool, pool
+
+from chatgptt.batch.documents import read_document
+from chatgptt.batch.queue import TASK, begun_key, make_app
+from chatgptt.demo import DemoSite
+
+GENERATIONS = ["wpaicg/", "aipkit/"]
+
+
+@pytest.fixture(scope="module")
+def one_pool(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    with pool("one", tmp_path_factory.mktemp("pools"), redis.url) as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", GENERATIONS)
+def test_the_task_gives_the_reply_as_json(
+    one_pool: Pool, redis: RedisServer, demo: DemoSite, path: str
+) -> None:
+    app = make_app(redis.url)
+    task = app.send_task(TASK, kwargs={"message": "Hello", "site": demo.page(path), "system": "Be brief."})
+    reply = task.get(timeout=PATIENCE)
+    assert json.loads(json.dumps(reply)) == reply
+    assert str(read_document(reply)).startswith(ECHO)
+    assert reply["page"] == demo.page(path)
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "is_ambiguous"), [("ERR500", "http_error", True), ("BANWORD", "refused", False)]
+)
+def test_the_task_gives_the_error_as_json(
+    one_pool: Pool, redis: RedisServer, demo: DemoSite, message: str, code: str, is_ambiguous: bool
+) -> None:
+    task = make_app(redis.url).send_task(TASK, kwargs={"message": message, "site": demo.page("wpaicg/")})
+    document = task.get(timeout=PATIENCE)
+    assert (document["code"], document["ambiguous"]) == (code, is_ambiguous)
+
+
+def test_a_task_that_was_begun_asks_nothing_when_it_comes_a_second_time(
+    one_pool: Pool, redis: RedisServer, demo: DemoSite
+) -> None:
+    app = make_app(redis.url)
+    arguments = {"message": "Hello", "site": demo.page("wpaicg/")}
+    first: AsyncResult = app.send_task(TASK, kwargs=arguments)
+    answer = first.get(timeout=PATIENCE)
+    app.send_task(TASK, kwargs=arguments, task_id=first.id)
+    assert app.send_task(TASK, kwargs=arguments).get(timeout=PATIENCE)  # the one behind it
+    assert app.AsyncResult(first.id).result == answer
+    assert len(demo.messages) == 2
+    assert f"{first.id} was begun by one@" in one_pool.log.read_text()
+    assert app.backend.client.get(begun_key(first.id)).decode().startswith("one@")
+
+
+def test_a_batch_says_of_a_row_whose_worker_was_killed_that_it_is_ambiguous(
+    redis: RedisServer, demo: DemoSite, tmp_path: Path
+) -> None:
+    (tmp_path / "in.txt").write_text("SLOW 60\n")
+    with pool("other", tmp_path, redis.url.replace("/0", "/1")) as running:
+        command = [sys.executable, "-m", "chatgptt", "batch", "in.txt", "-o", "out", "--format", "simple"]
+        command += ["--site", demo.page("wpaicg/"), "--broker", redis.url.replace("/0", "/1")]
+        batch = subprocess.Popen(command, cwd=tmp_path)
+        while not demo.messages:
+            assert batch.poll() is None
+        running.kill_children()
+        assert batch.wait(PATIENCE) == 3
+    (line,) = (tmp_path / "out").read_text().splitlines()
+    assert json.loads(line)["error"]["ambiguous"]
+    assert len(demo.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--broker", f"redis://:{PASSWORD}@127.0.0.1:9/0"), "there is no Redis"),
+        (("--broker", f"redis://:{PASSWORD}@127.0.0.1:9/0", "--strategy", "static"), "by themselves"),
+    ],
+)
+def test_a_batch_that_cannot_have_workers_says_so_without_the_password(
+    tmp_path: Path, demo: DemoSite, options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "in.txt").write_text("Hello\n")
+    command = [
+        sys.executable,
+        "-m",
+        "chatgptt",
+        "batch",
+        "in.txt",
+        "-o",
+        "out",
+        "--site",
+        demo.page("wpaicg/"),
+    ]
+    done = subprocess.run(
+        [*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert PASSWORD not in done.stderr
+    assert not (tmp_path / "out").exists() or not (tmp_path / "out").read_text()
