@@ -107,7 +107,7 @@ def test_a_batch_that_cannot_have_workers_says_so_without_the_password(
     done = subprocess.run(
         [*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert words in done.stderr
     assert PASSWORD not in done.stderr
     assert not (tmp_path / "out").exists() or not (tmp_path / "out").read_text()
