@@ -16,6 +16,7 @@ from chatgptt._errors import ChatGpttError
 from chatgptt._models import Reply
 from chatgptt.batch.journal import State
 from chatgptt.batch.rows import Row
+from chatgptt.serve.chat import ChatShape
 from chatgptt.state.files import replacing
 
 OutputForm = Literal["openai", "simple"]
@@ -58,9 +59,8 @@ class Output:
 
     def add(self, row: Row, result: Reply | Mapping[str, object], now: float) -> None:
         """Appends a row's answer, or the document of its error; the system has it when this returns."""
-        document = (
-            _as_simple(row, result) if self._form == "simple" else _as_openai(row, result, created=int(now))
-        )
+        is_simple = self._form == "simple"
+        document = _as_simple(row, result) if is_simple else _as_openai(row, result, int(now))
         self._append(json.dumps(document).encode() + b"\n")
 
     def _append(self, line: bytes) -> None:
@@ -104,24 +104,13 @@ class Output:
                 self._file.truncate(whole)
 
 
-def _as_openai(row: Row, result: Reply | Mapping[str, object], *, created: int) -> dict[str, object]:
-    response = None
-    if isinstance(result, Reply):
-        message = {"role": "assistant", "content": result.text}
-        body = {
-            "id": f"chatcmpl-{row.number}",
-            "object": "chat.completion",
-            "created": created,
-            "model": row.model or "chatgptt",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        }
-        response = {"status_code": 200, "request_id": f"req_{row.number}", "body": body}
-    return {
-        "id": f"batch_req_{row.number}",
-        "custom_id": row.id,
-        "response": response,
-        "error": None if isinstance(result, Reply) else result,
-    }
+def _as_openai(row: Row, result: Reply | Mapping[str, object], created: int) -> dict[str, object]:
+    line: dict[str, object] = {"id": f"batch_req_{row.number}", "custom_id": row.id}
+    if not isinstance(result, Reply):
+        return {**line, "response": None, "error": result}
+    shape = ChatShape(id=f"chatcmpl-{row.number}", model=row.model or "chatgptt", created=created)
+    response = {"status_code": 200, "request_id": f"req_{row.number}", "body": shape.whole(result.text)}
+    return {**line, "response": response, "error": None}
 
 
 def _as_simple(row: Row, result: Reply | Mapping[str, object]) -> dict[str, object]:
