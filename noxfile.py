@@ -203,11 +203,10 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Print how fast pages and streams are read, beside other parsers."""
+    """Measure everything beside its peers, and write docs/performance.md; `-- answers` prints one part."""
     install(session, "bench")
     install_browsers(session)
     session.run("python", "bench/run.py", *session.posargs)
-    session.run("python", "bench/browser.py", *session.posargs)
 
 
 @nox.session

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from network import demo_process
+from servers import demo_process
 from table import Row
 
 __all__ = ["rows_of_batch"]

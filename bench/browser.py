@@ -1,4 +1,4 @@
-"""The browser rung beside a plain Playwright script, in one run: `python bench/browser.py`.
+"""The browser rung beside a plain Playwright script.
 
 The plain script is what one writes first: launch, new page, `goto` until load, read the attribute. Both run
 the same browser against the same page, which a process of its own serves on loopback, with what real pages
@@ -8,7 +8,6 @@ median of several runs, and the runs of both take turns.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -20,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from table import Row, compared
 
 from chatgptt import AsyncClient
 from chatgptt.browser.installed import find_browser
@@ -34,6 +35,9 @@ from chatgptt.net.retry import RetryPolicy
 from chatgptt.tokens.acquisition import Acquisition, PageFacts, Wanted
 
 NONCE = "1a2b3c4d5e"
+RUNS = 15
+PAGES = 20
+IN_A_ROW = 200
 SERVER = r"""
 import asyncio, sys
 BOX = '<div class="wpaicg-chat-shortcode" data-type="shortcode" data-bot-id="0" data-post-id="9"'
@@ -133,41 +137,49 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
 """
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=7, help="of each side, for the first acquisition")
-    parser.add_argument("--row", type=int, default=200, help="acquisitions in a row, for memory")
-    options = parser.parse_args()
+def rows_of_browser() -> list[Row]:
+    """The first tokens and later ones, many pages at once, and memory in a row of pages."""
     executable = find_browser().path
     with _serving() as site, tempfile.TemporaryDirectory() as cache:
         page = f"{site}/scripted/"
         plain, ours = [], []
         _run(OURS, executable, page, "0", cache)  # once, so that both find their files in the system's memory
         _run(PLAIN, executable, page, "0")
-        for _ in range(options.runs):
+        for _ in range(RUNS):
             plain.append(_run(PLAIN, executable, page, "5"))
             ours.append(_run(OURS, executable, page, "5", cache))
-        print(f"{executable}\n")
-        print(f"{'median, ms':34}{'plain':>8}{'ours':>8}{'ratio':>8}{'wanted':>8}")
-        _line("first acquisition, from the shell", [run[0] for run in plain], [run[0] for run in ours], 0.6)
-        _line(
-            "with the browser warm",
-            [t for run in plain for t in run[1:]],
-            [t for run in ours for t in run[1:]],
-            0.25,
-        )
         static = asyncio.run(_static(f"{site}/static/"))
-        _line("a page that static reading solves", [run[0] for run in plain], static, 1 / 50)
-        print()
-        asyncio.run(_at_once(executable, site))
-        if options.row:
-            asyncio.run(_in_a_row(executable, page, options.row))
+        at_once = asyncio.run(_at_once(executable, site))
+        first, later = asyncio.run(_in_a_row(executable, page))
+    cold, warm = [run[0] for run in plain], [seconds for run in plain for seconds in run[1:]]
+    than = "plain Playwright script"
+    return [
+        _row("the first, from the shell", [run[0] for run in ours], cold, 0.6),
+        _row("with the browser warm", [seconds for run in ours for seconds in run[1:]], warm, 0.25),
+        _row("from the markup, without a browser", static, cold, 1 / 50),
+        compared(
+            f"tokens of {PAGES} scripted pages at once, {MOST_TABS} open at most",
+            at_once,
+            PAGES * statistics.median(warm),
+            than=f"{than}, {PAGES} warm ones in a row",
+        ),
+        Row(
+            what=f"a browser's memory after {IN_A_ROW} scripted pages",
+            figure=f"{later:.0f} MB",
+            reference=f"{first:.0f} MB after {IN_A_ROW // 4}",
+            ratio=later / first,
+        ),
+    ]
 
 
-def _line(name: str, plain: list[float], ours: list[float], wanted: float) -> None:
-    one, other = statistics.median(plain), statistics.median(ours)
-    print(f"{name:34}{one * 1e3:8.1f}{other * 1e3:8.1f}{other / one:8.2f}{wanted:8.2f}")
+def _row(what: str, ours: list[float], plain: list[float], wanted: float) -> Row:
+    return compared(
+        f"tokens of a scripted page: {what}",
+        statistics.median(ours),
+        statistics.median(plain),
+        than="plain Playwright script",
+        at_most=wanted,
+    )
 
 
 @contextlib.contextmanager
@@ -203,34 +215,32 @@ async def _static(page: str) -> list[float]:
     return times
 
 
-async def _at_once(executable: str, site: str) -> None:
-    """20 pages at once, with at most 4 open."""
+async def _at_once(executable: str, site: str) -> float:
+    """The seconds of many pages at once."""
     rung = _make_rung(executable)
     began = time.perf_counter()
     try:
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            for number in range(20):
+            for number in range(PAGES):
                 group.create_task(_acquire(rung, f"{site}/scripted/{number}/"))
-        print(f"20 acquisitions at once: {time.perf_counter() - began:.2f} s, at most {MOST_TABS} pages open")
+        return time.perf_counter() - began
     finally:
         await rung.close()
 
 
-async def _in_a_row(executable: str, page: str, count: int) -> None:
-    """Memory of the caller and of all its processes, from a quarter of the row on, when it is warm."""
+async def _in_a_row(executable: str, page: str) -> tuple[float, float]:
+    """Megabytes of the caller and its processes after a quarter of the row, and at its end."""
     rung = _make_rung(executable)
-    marks: dict[int, tuple[float, float]] = {}
+    marks = []
     try:
-        for number in range(1, count + 1):
+        for number in range(1, IN_A_ROW + 1):
             await _acquire(rung, page)
-            if number in (count // 4, count // 2, count):
+            if number in (IN_A_ROW // 4, IN_A_ROW):
                 await asyncio.sleep(0.5)
-                marks[number] = _memory()
+                marks.append(_memory())
     finally:
         await rung.close()
-    print(f"\n{'memory, MB':34}{'caller':>8}{'browser':>8}")
-    for number, (caller, children) in marks.items():
-        print(f"after {number:<28}{caller:8.1f}{children:8.1f}")
+    return marks[0], marks[1]
 
 
 def _make_rung(executable: str) -> BrowserRung:
@@ -254,7 +264,7 @@ async def _acquire(rung: BrowserRung, page: str) -> None:
     assert tokens.nonce == NONCE
 
 
-def _memory() -> tuple[float, float]:
+def _memory() -> float:
     """Megabytes of this process and of its descendants, shared pages counted once."""
     parents = {}
     for entry in Path("/proc").iterdir():
@@ -264,8 +274,7 @@ def _memory() -> tuple[float, float]:
     ours = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
-    sizes = {pid: _size(pid) for pid in ours}
-    return sizes[os.getpid()], sum(sizes.values()) - sizes[os.getpid()]
+    return sum(map(_size, ours))
 
 
 def _size(pid: int) -> float:
@@ -274,7 +283,3 @@ def _size(pid: int) -> float:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
     return 0.0
-
-
-if __name__ == "__main__":
-    main()

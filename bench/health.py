@@ -11,7 +11,7 @@ from statistics import median
 from time import perf_counter
 
 import anyio
-from network import demo_process
+from servers import demo_process
 from table import Row, compared
 
 from chatgptt import AsyncClient

@@ -1,50 +1,61 @@
-"""Prints one table: every figure beside what it is measured against, in one run on one machine.
+"""Every figure beside what it is measured against, in one run on one machine.
 
-    python bench/run.py [pages] [decoding] [starts] [requests] [answers] [latency] [health] [crowd] [batch]
-                        [serve]
+    python bench/run.py [PART ...]
 
-Figures are medians. Whether a target is met is shown and no more: a slow or busy machine fails nothing.
+Without a part it measures all, and writes `docs/performance.md` with its drawing. Figures are medians.
+Whether a target is met is shown and no more: a slow or busy machine fails nothing.
 """
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Callable
 
+from answers import rows_of_answers
 from batch import rows_of_batch
+from browser import rows_of_browser
+from crowds import measure_crowds, rows_of_crowds
 from health import rows_of_health
-from network import rows_of_answers, rows_of_crowd, rows_of_latency, rows_of_requests
+from network import rows_of_latency, rows_of_requests
 from reading import rows_of_decoding, rows_of_pages
+from report import machine, write_report
 from serve import rows_of_serve
 from starting import rows_of_starts
 from table import Row, print_table
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
-    "pages": rows_of_pages,
-    "requests": rows_of_requests,
-    "answers": rows_of_answers,
-    "latency": rows_of_latency,
-    "decoding": rows_of_decoding,
-    "health": rows_of_health,
     "starts": rows_of_starts,
+    "answers": rows_of_answers,
+    "requests": rows_of_requests,
+    "latency": rows_of_latency,
+    "pages": rows_of_pages,
+    "decoding": rows_of_decoding,
+    "browser": rows_of_browser,
+    "health": rows_of_health,
     "serve": rows_of_serve,
-    "crowd": rows_of_crowd,
     "batch": rows_of_batch,
 }
 
 
 def main(names: list[str]) -> int:
     """Measures the parts named, all where none is."""
-    unknown = set(names) - PARTS.keys()
+    unknown = set(names) - {*PARTS, "crowds"}
     if unknown:
-        sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}\n")
+        sys.stderr.write(
+            f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}, crowds\n"
+        )
         return 2
     rows = []
-    for name in names or PARTS:
-        sys.stderr.write(f"{name} ...\n")
-        rows += PARTS[name]()
-    print_table(f"Python {platform.python_version()}, {platform.machine()}", rows)
+    for name, rows_of in PARTS.items():
+        if not names or name in names:
+            sys.stderr.write(f"{name} ...\n")
+            rows += rows_of()
+    crowds = measure_crowds() if not names or "crowds" in names else []
+    if crowds:
+        rows += rows_of_crowds(crowds)
+    print_table(machine(), rows)
+    if not names:
+        write_report(rows, crowds)
     return 0
 
 

@@ -16,7 +16,7 @@ from time import perf_counter, process_time
 
 import anyio
 import httpx
-from network import demo_process
+from servers import demo_process
 from table import Row, shown_time
 
 import chatgptt

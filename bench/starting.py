@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from network import demo_process
+from servers import demo_process
 from table import Row, compared
 
 import chatgptt

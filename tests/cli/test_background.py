@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DEMO_OF_THE_BENCH = """
 import sys
 sys.path.insert(0, "bench")
-from network import demo_process
+from servers import demo_process
 with demo_process() as url:
     print(url)
 """
