@@ -667,7 +667,7 @@ async def test_half_an_emoji_in_a_message_does_no_harm(demo: DemoSite) -> None:
     [
         ("text/html; charset=latin-1", WPAICG_PAGE.format(nonce=NONCE).encode(), "Hi there"),
         ("text/html; charset=nonsense", WPAICG_PAGE.format(nonce=NONCE).encode(), "Hi there"),
-        ("text/html", b'<meta charset="utf-16">' + WPAICG_PAGE.format(nonce=NONCE).encode(), "no_chat_box"),
+        ("text/html", b'<meta charset="utf-16">' + WPAICG_PAGE.format(nonce=NONCE).encode(), "Hi there"),
         ("text/plain", WPAICG_PAGE.format(nonce=NONCE).encode(), "Hi there"),
         ("", WPAICG_PAGE.format(nonce=NONCE).encode(), "Hi there"),
         ("text/plain", b"not a page", "http_error"),

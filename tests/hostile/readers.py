@@ -27,7 +27,6 @@ from chatgptt.protocols.text import find_objects, is_html, lines_of, loads, read
 from chatgptt.protocols.urls import has_host, is_same_site, origin, page_url, without_credentials
 from chatgptt.protocols.walls import maybe_wall
 from chatgptt.recordings import read_case
-from chatgptt.tokens.pages import _as_utf8
 
 STATUSES = (200, 400, 403, 404, 429, 500, 503, 302)
 PIECES = (2**16, 1, 7, 1000)
@@ -176,10 +175,9 @@ def _choice(boxes: tuple[ChatBox, ...]) -> list[object]:
 
 
 def read_document(data: bytes) -> object:
-    """A page as the browser rung and the charset of its head have it."""
-    first, _, body = data.partition(b"\n")
-    page_head = head("html", 200, {"content-type": first.decode("latin-1")})
-    return waits_for_consent(_wide_text_or_not(body)), read_page(_as_utf8(body, page_head))
+    """A page as the browser rung has it."""
+    _, _, body = data.partition(b"\n")
+    return waits_for_consent(_wide_text_or_not(body)), read_page(body)
 
 
 def _wide_text_or_not(data: bytes) -> str:

@@ -135,7 +135,7 @@ class PageReader:
                 target, deadline=acquisition.deadline, is_fresh=is_fresh, trace=trace
             ) as reply:
                 body, head = await _read_page(reply, accepts_errors=accepts_errors)
-            parse = partial(_parse, body, head)
+            parse = partial(Page, body, head.url, is_cut=len(body) > MAX_PAGE_BYTES)
             return await self.aside(parse, len(body), acquisition), head
 
         return await self.repeat(send, acquisition)
@@ -220,35 +220,6 @@ def refuse_walled(head: ReplyHead, body: str) -> None:
     walled = maybe_wall_error(head, body)
     if walled is not None:
         raise walled
-
-
-def _parse(body: bytes, head: ReplyHead) -> Page:
-    return Page(_as_utf8(body, head), head.url, is_cut=len(body) > MAX_PAGE_BYTES)
-
-
-def _as_utf8(body: bytes, head: ReplyHead) -> bytes:
-    """The page in UTF-8, which the parser takes; only names of bots depend on it.
-
-    Python's codecs are more than character sets (`unicode_escape`, `idna`, `undefined`): the page has no
-    say in those.
-    """
-    declared = re.search(r"charset=[\"']?([\w-]+)", head.headers.get("content-type", "")) or re.search(
-        r"charset=[\"']?([\w-]+)", body[:1024].decode("latin-1"), re.I
-    )
-    if declared is None or not _CHARSET.fullmatch(declared[1]):
-        return body
-    try:
-        return body.decode(declared[1], "replace").encode()
-    except (LookupError, UnicodeError):
-        return body
-
-
-_CHARSET = re.compile(
-    r"(?:us-)?ascii|latin-?[1-9]|iso[-_]?8859-\d+|windows-\d+|cp\d+|koi8-[rtu]|macintosh|utf-16(?:be|le)?|"
-    r"shift[-_]jis|euc-(?:jp|kr)|iso-2022-jp|gb2312|gbk|gb18030|big5(?:-hkscs)?|tis-620",
-    re.I,
-)
-"""The character sets of web pages, UTF-8 aside."""
 
 
 def past_caches(url: str) -> str:
