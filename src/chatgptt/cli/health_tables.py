@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chatgptt.cli import terminal
-from chatgptt.health.report import HealthReport, Status, Verdict, iso
+from chatgptt.health.report import HealthReport, Status, Verdict, minute
 from chatgptt.health.trends import Incident, Trend
 
 _WIDTH = 10_000
@@ -123,13 +123,13 @@ def print_trends(console: Console, trends: Sequence[Trend], days: float) -> None
         name = f"{name} ({trend.scope})"
         console.print(_text(f"{trend.verdict.upper():9}", _COLOURS[trend.verdict]), _text(name))
         share = "-" if trend.availability is None else f"{trend.availability * 100:.2f} %"
-        period = f"{_minute(trend.since)} to {_minute(trend.until)} UTC"
+        period = f"{minute(trend.since)} to {minute(trend.until)} UTC"
         console.print(_text(f"available {share}, checks: {trend.checks}, {period}"))
         console.print(_times_table(trend))
         for incident in trend.incidents[-5:]:
             console.print(_text(_describe(incident)))
         for change in trend.changes[-5:]:
-            console.print(_text(f"{change.what} {_minute(change.at)}: {change.before} to {change.after}"))
+            console.print(_text(f"{change.what} {minute(change.at)}: {change.before} to {change.after}"))
 
 
 def _times_table(trend: Trend) -> Table:
@@ -145,9 +145,9 @@ def _times_table(trend: Trend) -> Table:
 
 
 def _describe(incident: Incident) -> str:
-    until = "until now" if incident.ended_at is None else f"to {_minute(incident.ended_at)}"
+    until = "until now" if incident.ended_at is None else f"to {minute(incident.ended_at)}"
     return (
-        f"incident {_minute(incident.began_at)} {until}, checks: {incident.checks}, "
+        f"incident {minute(incident.began_at)} {until}, checks: {incident.checks}, "
         f"{incident.code}: {incident.summary[:200]}"
     )
 
@@ -158,7 +158,3 @@ def _text(words: str, style: str = "") -> Text:
 
 def _seconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.3f} s"
-
-
-def _minute(seconds: float) -> str:
-    return iso(seconds)[:16].replace("T", " ")

@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chatgptt.health.report import Verdict, iso, worst
+from chatgptt.health.report import Verdict, minute, worst
 from chatgptt.health.trends import (
     Check,
     Names,
@@ -69,7 +69,7 @@ def report_page(
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>Chat sites: {_safe(headline)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
         f'<header><h1 class="{overall}">{_safe(headline)}</h1>\n'
-        f"<p>Made {_time(until)} UTC, of the checks since {_time(first)}.</p>{_LEGEND}</header>\n"
+        f"<p>Made {minute(until)} UTC, of the checks since {minute(first)}.</p>{_LEGEND}</header>\n"
         f"{sections}</main>\n</body>\n</html>\n"
     )
 
@@ -122,7 +122,7 @@ def _last_words(trend: Trend, checks: Sequence[Check]) -> str:
         return ""
     last = checks[-1]
     hint = f"<br>\nWhat to do: {_safe(last.hint)}" if last.hint else ""
-    return f'<p class="words {trend.verdict}">{_time(last.checked_at)} UTC: {_safe(last.summary)}{hint}</p>\n'
+    return f'<p class="words {trend.verdict}">{minute(last.checked_at)} UTC: {_safe(last.summary)}{hint}</p>\n'
 
 
 def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucket]:
@@ -157,7 +157,7 @@ def _timeline(buckets: Sequence[_Bucket], first: float, until: float) -> str:
 
 def _chart(drawing: str, height: int, label: str, first: float, until: float, ticks: str = "") -> str:
     """A drawing with the times below it, and the labels of its other axis beside it."""
-    times = "".join(f"<span>{_time(first + (until - first) * part)}</span>" for part in (0.0, 0.5, 1.0))
+    times = "".join(f"<span>{minute(first + (until - first) * part)}</span>" for part in (0.0, 0.5, 1.0))
     return (
         f'<div class="chart"><div class="ticks">{ticks}</div>'
         f'<svg viewBox="0 0 {_WIDTH} {height}" height="{height}" preserveAspectRatio="none" role="img" '
@@ -169,7 +169,7 @@ def _cell_words(bucket: _Bucket) -> str:
     counts = {verdict: sum(check.verdict == verdict for check in bucket.checks) for verdict in _MARKS}
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     bad = next((check for check in bucket.checks if check.verdict == "critical"), None)
-    return f"{_time(bucket.began)} to {_time(bucket.ended)}: {verdicts}" + (f"; {bad.summary}" if bad else "")
+    return f"{minute(bucket.began)} to {minute(bucket.ended)}: {verdicts}" + (f"; {bad.summary}" if bad else "")
 
 
 def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
@@ -253,7 +253,7 @@ def _incidents(trend: Trend) -> str:
     if not trend.incidents:
         return "<h3>Incidents</h3>\n<p>None.</p>\n"
     rows = "".join(
-        f"<tr><td>{_time(incident.began_at)}</td><td>{_lasted(incident.began_at, incident.ended_at)}</td>"
+        f"<tr><td>{minute(incident.began_at)}</td><td>{_lasted(incident.began_at, incident.ended_at)}</td>"
         f"<td><code>{_safe(incident.code)}</code></td><td>{_safe(incident.summary[:200])}</td></tr>\n"
         for incident in reversed(trend.incidents[-_MOST_ROWS:])
     )
@@ -264,7 +264,7 @@ def _changes(trend: Trend) -> str:
     if not trend.changes:
         return ""
     rows = "".join(
-        f"<tr><td>{_time(change.at)}</td><td>{change.what}</td>"
+        f"<tr><td>{minute(change.at)}</td><td>{change.what}</td>"
         f"<td>{_safe(change.before)} → {_safe(change.after)}</td></tr>\n"
         for change in reversed(trend.changes[-_MOST_ROWS:])
     )
@@ -295,10 +295,6 @@ def _seconds(seconds: float) -> str:
     if seconds < 0.0995:
         return f"{seconds * 1000:.3g} ms"
     return f"{seconds:.3g} s"
-
-
-def _time(seconds: float) -> str:
-    return iso(seconds)[:16].replace("T", " ")
 
 
 def _safe(text: str) -> str:

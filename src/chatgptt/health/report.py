@@ -166,6 +166,11 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def minute(seconds: float) -> str:
+    """A Unix time as `2026-01-31 12:00`, in UTC."""
+    return iso(seconds)[:16].replace("T", " ")
+
+
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The verdict that counts of several: critical, then unknown, then warning; unknown for none at all."""
     return max(verdicts, key=_BY_WEIGHT.index, default="unknown")

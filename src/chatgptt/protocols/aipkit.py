@@ -137,24 +137,19 @@ def _embedded_sites(page: Page) -> list[str]:
         source, site = _EMBED_SCRIPT.search(near), _EMBED_SITE.search(near)
         named.append((site[1] if site else "", source[1] if source else ""))
     found = []
-    for site_url, source_url in named[:_MAX_EMBEDS]:
+    for site_url, source_url in named:
         url = page.absolute((site_url or source_url.partition("/wp-content/")[0]).replace("\\", ""))
         if page.is_foreign(url):
             found.append(without_credentials(url.partition("?")[0]).rstrip("/"))
     return found
 
 
-_MAX_EMBEDS = 20
-
-_MAX_ESCAPED_CHARACTERS = 2**20
-"""A bot's configuration is some 10 kB."""
-
 _MAX_TRIGGERS_CHARACTERS = 10_000
 
 
 def _read_config(text: str) -> dict[str, object]:
     value = loads(text)
-    if value is None and len(text) <= _MAX_ESCAPED_CHARACTERS and "&quot;" in text:
+    if value is None and "&quot;" in text:
         value = loads(unescape(text))  # a filter of the site escaped it once more
     return value if isinstance(value, dict) else {}
 

@@ -37,8 +37,6 @@ _LARGE_BYTES = 16 * 1024
 """From this size on a page is read in a thread, which costs a tenth of a millisecond. A smaller one that was
 made to be slow takes the parser some hundredths of a second, one of 64 kB a third of one."""
 
-_MAX_SCRIPT_BYTES = 2 * 2**20
-
 _MAX_DELAY = 5.0
 """Seconds. A page that leads on later wants to be read first; its target is named and not followed."""
 
@@ -146,7 +144,7 @@ class PageReader:
         async with await self.transport.get_page(url, deadline=acquisition.deadline) as reply:
             if reply.head.status != 200 or "html" in reply.head.headers.get("content-type", ""):
                 return ""
-            return (await reply.read(_MAX_SCRIPT_BYTES)).decode("utf-8", "replace")
+            return (await reply.read(MAX_PAGE_BYTES)).decode("utf-8", "replace")
 
     async def repeat(self, send: Callable[[], Awaitable[_Value]], acquisition: Acquisition) -> _Value:
         """The result of a request without a message, repeated as the policy allows."""
