@@ -58,10 +58,6 @@ class _MonitorCommand(click.Command):
             raise _UsageError(error.format_message(), error.ctx or ctx) from error
 
 
-def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as click has it
-    return click.option(name, type=float, metavar="SECONDS", help=help)
-
-
 @click.command("health-check", cls=_MonitorCommand)
 @click.argument("urls", metavar="[URL|NAME]...", nargs=-1)
 @click.option(
@@ -80,10 +76,8 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
 )
 @click.option("--message", metavar="TEXT", help="What to send.")
 @click.option("--expect", metavar="REGEX", help="What the answer has to match.")
-@_seconds("--warn", "A check that takes longer is a warning.")
-@click.option(
-    "--cert-days", type=float, metavar="DAYS", help="A certificate that ends sooner is a warning. [14]"
-)
+@options.number("--warn", "SECONDS", "A check that takes longer is a warning.")
+@options.number("--cert-days", "DAYS", "A certificate that ends sooner is a warning. [14]")
 @click.option(
     "--format", type=click.Choice(FORMATS), default="text", show_default=True, help="The form of the output."
 )
@@ -98,7 +92,7 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
     metavar="DAYS",
     help="How far back history and report go.",
 )
-@_seconds("--watch", "Check again every so often, until stopped.")
+@options.number("--watch", "SECONDS", "Check again every so often, until stopped.")
 @click.option("--failures", type=int, metavar="N", help="Critical after N in a row. [2 with --watch, else 1]")
 @click.option(
     "--ping-url",
@@ -109,12 +103,8 @@ def _seconds(name: str, help: str) -> options.Decorator:  # noqa: A002 - as clic
 @options.replay
 @options.bot
 @options.proxy
-@_seconds("--timeout", "Limit for each check. [60]")
-@click.option(
-    "--strategy",
-    type=click.Choice(options.STRATEGIES),
-    help="Which ways to the page's tokens may be tried. [auto]",
-)
+@options.number("--timeout", "SECONDS", "Limit for each check. [60]")
+@options.strategy
 @options.gathered("given", NamedSite)
 @options.gathered("checks", HealthOptions)
 @options.reporting(needs_stdout=False)  # --output may stand in for it

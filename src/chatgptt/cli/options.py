@@ -23,6 +23,11 @@ def path(*names: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as 
     return click.option(*names, type=click.Path(path_type=Path), metavar=metavar, help=help)
 
 
+def number(name: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as click has it
+    """An option that is a number; None where it is not given."""
+    return click.option(name, type=float, metavar=metavar, help=help)
+
+
 def timeout(seconds: float) -> Decorator:
     """`--timeout`; its default holds where a named site's table has none."""
     return click.option(

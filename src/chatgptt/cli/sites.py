@@ -101,24 +101,18 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 # Changes
 
 
-def _number(name: str, metavar: str, help: str) -> options.Decorator:  # noqa: A002 - as click has it
-    return click.option(name, type=float, metavar=metavar, help=help)
-
-
 @command.command("add")
 @click.argument("name")
 @click.argument("url")
 @options.bot
 @options.proxy
-@_number("--timeout", "SECONDS", "Limit for each message and each check.")
-@click.option(
-    "--strategy", type=click.Choice(options.STRATEGIES), help="Which ways to the tokens may be tried."
-)
+@options.number("--timeout", "SECONDS", "Limit for each message and each check.")
+@options.strategy
 @click.option("--level", type=click.Choice(LEVELS), help="How far a health check goes.")
 @click.option("--message", metavar="TEXT", help="What a health check sends.")
 @click.option("--expect", metavar="REGEX", help="What the answer to a health check has to match.")
-@_number("--warn", "SECONDS", "A health check that takes longer is a warning.")
-@_number("--cert-days", "DAYS", "A certificate that ends sooner is a warning.")
+@options.number("--warn", "SECONDS", "A health check that takes longer is a warning.")
+@options.number("--cert-days", "DAYS", "A certificate that ends sooner is a warning.")
 @click.option(
     "--check/--no-check", "is_checked", default=True, help="Look at the page first, and say what is there."
 )
