@@ -164,7 +164,7 @@ class AsyncClient:
         self._own_store = _open_store(store or None, self._folder)
         kept = store if isinstance(store, Store) else self._own_store
         self._context = _make_context(transport, policy, self._timeouts, kept, self._browser, strategy)
-        self._identity = _identity(headers or {}, auth, http_client)
+        self._identity = _login_digest(headers or {}, auth, http_client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -496,7 +496,7 @@ def _folder(state_dir: str | os.PathLike[str] | StateDir | None) -> Path | None:
     return default_folder() if isinstance(state_dir, StateDir) else check_folder("state_dir", state_dir)
 
 
-def _identity(
+def _login_digest(
     headers: Mapping[str, str], auth: tuple[str, str] | None, http_client: httpx.AsyncClient | None
 ) -> str:
     """Tells logged-in visitors from guests and each other: their nonces differ (docs/protocols.md C2)."""

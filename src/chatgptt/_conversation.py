@@ -35,7 +35,7 @@ class AsyncConversation:
 
     def reset(self) -> None:
         """Forgets the earlier messages; the next one begins a new conversation."""
-        self._turns: tuple[Turn, ...] = ()
+        self._history: tuple[Turn, ...] = ()
         self._id = str(uuid.uuid4())
         self._kept_by_site = 0
         self._thread_id = ""
@@ -43,7 +43,7 @@ class AsyncConversation:
     @property
     def messages(self) -> list[dict[str, str]]:
         """The messages and answers so far, as `[{"role": ..., "content": ...}]`."""
-        return [{"role": turn.role, "content": turn.content} for turn in self._turns]
+        return [{"role": turn.role, "content": turn.content} for turn in self._history]
 
     async def ask(self, message: str, *, timeout: float | None = None) -> Reply:
         """The finished answer to the next message.
@@ -88,16 +88,16 @@ class AsyncConversation:
 
     def _make_question(self, turn: Turn, tokens: Tokens) -> Question:
         keeps_history = PROTOCOLS[tokens.box.protocol].KEEPS_HISTORY
-        if keeps_history and self._turns and self._kept_by_site == len(self._turns):
+        if keeps_history and self._history and self._kept_by_site == len(self._history):
             return Question(text=turn.content, conversation_id=self._id)
-        turns = add_system((*self._turns, turn), self._system)
+        turns = add_system((*self._history, turn), self._system)
         return make_question(turns, tokens, conversation_id=self._id, thread_id=self._thread_id)
 
     def _add(self, turn: Turn, reply: Reply) -> None:
-        self._turns = (*self._turns, turn, Turn(role="assistant", content=reply.text))
+        self._history = (*self._history, turn, Turn(role="assistant", content=reply.text))
         self._thread_id = reply.thread_id or self._thread_id
         if PROTOCOLS[reply.protocol].KEEPS_HISTORY:
-            self._kept_by_site = len(self._turns)
+            self._kept_by_site = len(self._history)
 
 
 def add_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:

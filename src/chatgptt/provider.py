@@ -131,7 +131,7 @@ class ChatGptt:
             media: images and files, which the sites do not take.
             ignored: all other arguments of gpt4free (`stream`, `api_key`, `max_tokens`, ...).
 
-        The other options are those of AsyncClient.
+        The other options are those of AsyncClient; `timeout` is in seconds.
 
         Raises:
             ChatGpttError: also a RuntimeError where the page's tokens cannot be found.

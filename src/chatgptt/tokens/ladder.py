@@ -120,9 +120,9 @@ class Ladder:
         """
         site = origin(wanted.page)
         for nonce in rejected:
-            await _remember(self._store.drop(site, wanted.key, nonce), wanted, deadline)
+            await _in_store(self._store.drop(site, wanted.key, nonce), wanted, deadline)
         while True:
-            tokens = await _remember(self._store.find(site, wanted.key, rejected), wanted, deadline)
+            tokens = await _in_store(self._store.find(site, wanted.key, rejected), wanted, deadline)
             if tokens is not None:
                 return Acquired(tokens=replace(tokens, rung="cache"), requests=0, findings=())
             shared = self._under_way.get((running_loop(), wanted.key, rejected))
@@ -159,9 +159,9 @@ class Ladder:
         wanted, deadline, store = acquisition.wanted, acquisition.deadline, self._store
         site, until = origin(wanted.page), deadline.remaining() - min(LEASE, deadline.remaining() / 2)
         while True:
-            lease = await _remember(store.lease(site, wanted.key, LEASE), wanted, deadline)
+            lease = await _in_store(store.lease(site, wanted.key, LEASE), wanted, deadline)
             try:
-                found = await _remember(store.find(site, wanted.key, acquisition.rejected), wanted, deadline)
+                found = await _in_store(store.find(site, wanted.key, acquisition.rejected), wanted, deadline)
                 if found is not None:
                     return Acquired(tokens=replace(found, rung="cache"), requests=0, findings=())
                 if lease is not None or deadline.remaining() <= until:
@@ -180,12 +180,12 @@ class Ladder:
             ChatGpttError: see `acquire`.
         """
         wanted, site = acquisition.wanted, origin(acquisition.wanted.page)
-        goes_straight = acquisition.is_last_resort or await _remember(
+        goes_straight = acquisition.is_last_resort or await _in_store(
             self._store.needs_browser(site, wanted.key), wanted, acquisition.deadline
         )
         if not goes_straight and self._names[0] != "browser" and self.has_browser:
             needed = self._store.needed_browser(site, wanted.key)
-            if await _remember(needed, wanted, acquisition.deadline):
+            if await _in_store(needed, wanted, acquisition.deadline):
                 self._prepare_browser()
         collected = _Collected()
         deferred: ChatGpttError | None = None
@@ -204,7 +204,7 @@ class Ladder:
                 # A page needs the browser only if it was read and gave no tokens.
                 is_lesson = name != "browser" or collected.facts.page is not None
                 keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
-                await _remember(keeping, wanted, acquisition.deadline)
+                await _in_store(keeping, wanted, acquisition.deadline)
                 return Acquired(
                     tokens=tokens, requests=acquisition.requests, findings=tuple(collected.findings)
                 )
@@ -362,7 +362,7 @@ def _with_findings(error: ChatGpttError, findings: Sequence[Finding]) -> ChatGpt
     return error
 
 
-async def _remember(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
+async def _in_store(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
     """The store's answer; its disk may be slow, or locked by a process that does not let go."""
     return await in_time(work, deadline, doing="the state folder was used", url=wanted.page)
 
