@@ -556,11 +556,10 @@ class ReplyReader:
         if walled is not None:
             return walled
         for reply in find_objects(body):
-            data = reply.get("data")
-            words = words_of(data.get("message") if isinstance(data, dict) else data)
+            data = _read_data(reply)
+            words = words_of(data.get("message"))
             if reply.get("success") is False and words:
-                code = _text(data.get("code")) if isinstance(data, dict) else ""
-                return _upload_error(self.head, words, code, body)
+                return _upload_error(self.head, words, _text(data.get("code")), body)
         if (
             self.head.status == 200
             and is_html(body)
