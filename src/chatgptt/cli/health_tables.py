@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chatgptt.cli import terminal
-from chatgptt.health.report import HealthReport, Status, Verdict, minute
+from chatgptt.health.report import HealthReport, Status, Verdict, iso, minute
 from chatgptt.health.trends import Incident, Trend
 
 _WIDTH = 10_000

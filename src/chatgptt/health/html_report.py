@@ -122,7 +122,8 @@ def _last_words(trend: Trend, checks: Sequence[Check]) -> str:
         return ""
     last = checks[-1]
     hint = f"<br>\nWhat to do: {_safe(last.hint)}" if last.hint else ""
-    return f'<p class="words {trend.verdict}">{minute(last.checked_at)} UTC: {_safe(last.summary)}{hint}</p>\n'
+    words = f"{minute(last.checked_at)} UTC: {_safe(last.summary)}{hint}"
+    return f'<p class="words {trend.verdict}">{words}</p>\n'
 
 
 def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucket]:
@@ -169,7 +170,8 @@ def _cell_words(bucket: _Bucket) -> str:
     counts = {verdict: sum(check.verdict == verdict for check in bucket.checks) for verdict in _MARKS}
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     bad = next((check for check in bucket.checks if check.verdict == "critical"), None)
-    return f"{minute(bucket.began)} to {minute(bucket.ended)}: {verdicts}" + (f"; {bad.summary}" if bad else "")
+    failure = f"; {bad.summary}" if bad else ""
+    return f"{minute(bucket.began)} to {minute(bucket.ended)}: {verdicts}{failure}"
 
 
 def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
