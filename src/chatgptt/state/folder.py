@@ -1,7 +1,8 @@
 """The state folder: where it is, whose it is, its lock, and files in it that are replaced in one step.
 
 Writers take turns by a lock on the folder itself. It leaves nothing behind, and ends with the process that
-holds it. A reader takes no lock: a file is replaced in one step, so it never sees half of it.
+holds it. Windows locks no folders: there the lock is on a file of its own in it, which stays. A reader
+takes no lock: a file is replaced in one step, so it never sees half of it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from pathlib import Path
 
 from chatgptt.state.files import is_trusted
 
-if sys.platform != "win32":
-    import fcntl
-
 UNUSABLE = (
     "the state folder %s cannot be used, working on without it: %s "
     "(mend that, or name another folder with CHATGPTT_STATE_DIR or state_dir)"
@@ -32,6 +30,37 @@ _MOST_WAITS = 10
 
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """No link is followed, and a pipe in the file's place makes no reader wait."""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _LOCK_FLAGS = os.O_RDWR | os.O_CREAT
+
+    def _lock_place(folder: Path) -> Path:
+        return folder / ".lock"
+
+    def _maybe_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    _LOCK_FLAGS = os.O_RDONLY | os.O_DIRECTORY
+
+    def _lock_place(folder: Path) -> Path:
+        return folder
+
+    def _maybe_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 class NotOursError(Exception):
@@ -91,32 +120,26 @@ def locked(folder: Path, patience: float) -> Iterator[None]:
 @contextlib.contextmanager
 def taking_turns(folder: Path, patience: float) -> Iterator[None]:
     """Holds the lock of a folder that exists, whatever its owner. See `locked`."""
-    if sys.platform == "win32":  # folders cannot be locked there: the last writer wins
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    place = _lock_place(folder)
+    descriptor = os.open(place, _LOCK_FLAGS)
     try:
-        _take_lock(descriptor, patience)
-        if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+        _take_lock(descriptor, folder, patience)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(place)):
             raise OSError("it was replaced meanwhile")  # others hold the lock of the new one
         yield
     finally:
         os.close(descriptor)
 
 
-def _take_lock(descriptor: int, patience: float) -> None:
+def _take_lock(descriptor: int, folder: Path, patience: float) -> None:
     now = time.monotonic()
     give_up, end, pause, written_at = now + patience, now + _MOST_WAITS * patience, 0.002, 0
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            now, before, written_at = time.monotonic(), written_at, os.fstat(descriptor).st_mtime_ns
-            if written_at != before:
-                give_up = min(now + patience, end)
-            elif now > give_up:
-                raise BusyError from None
+    while not _maybe_lock(descriptor):
+        now, before, written_at = time.monotonic(), written_at, os.stat(folder).st_mtime_ns
+        if written_at != before:
+            give_up = min(now + patience, end)
+        elif now > give_up:
+            raise BusyError
         time.sleep(random.uniform(0.0, pause))
         pause = min(1.5 * pause, 0.05)  # after a long wait there are many waiters, who slow the writers down
 
