@@ -48,22 +48,21 @@ class _Endpoint:
 
 def rows_of_serve() -> list[Row]:
     """What the endpoint adds to a question that the library asks."""
-    with demo_process() as url, _endpoint(f"{url}/wpaicg/") as endpoint:
-        return anyio.run(_rows, f"{url}/wpaicg/", endpoint)
+    with demo_process() as url, tempfile.TemporaryDirectory() as folder:
+        page, state = f"{url}/wpaicg/", Path(folder)
+        with _endpoint(page, state / "endpoint") as endpoint:
+            return anyio.run(_rows, page, endpoint, state)
 
 
 @contextlib.contextmanager
-def _endpoint(page: str) -> Iterator[_Endpoint]:
+def _endpoint(page: str, state: Path) -> Iterator[_Endpoint]:
     command = [sys.executable, "-m", "chatgptt", "serve", "--port", "0", "--json", "--site", page]
-    with (
-        tempfile.TemporaryDirectory() as state,
-        subprocess.Popen(
-            [*command, "--concurrency", str(STREAMS)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "CHATGPTT_STATE_DIR": state},
-        ) as process,
-    ):
+    with subprocess.Popen(
+        [*command, "--concurrency", str(STREAMS)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CHATGPTT_STATE_DIR": str(state)},
+    ) as process:
         assert process.stdout is not None
         try:
             document = ""
@@ -78,10 +77,10 @@ def _endpoint(page: str) -> Iterator[_Endpoint]:
                 process.kill()
 
 
-async def _rows(page: str, endpoint: _Endpoint) -> list[Row]:
+async def _rows(page: str, endpoint: _Endpoint, state: Path) -> list[Row]:
     limits = httpx.Limits(max_connections=None)
     async with (
-        chatgptt.AsyncClient(page, state_dir=None) as library,
+        chatgptt.AsyncClient(page, state_dir=state / "library") as library,
         httpx.AsyncClient(base_url=endpoint.url, timeout=120.0, limits=limits) as client,
     ):
 
