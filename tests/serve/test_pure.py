@@ -184,11 +184,8 @@ def test_named_sites_are_the_models() -> None:
         NamedSite(url="https://b.example", name="blog"),
     )
     catalogue = Catalogue.of_sites((shop, blog))
-    assert (catalogue.find("shop").key, catalogue.find("shop").bot) == ("shop", None)
-    assert (catalogue.find("blog:Support bot").key, catalogue.find("blog:Support bot").bot) == (
-        "blog",
-        "Support bot",
-    )
+    assert catalogue.find("shop") == ("shop", None)
+    assert catalogue.find("blog:Support bot") == ("blog", "Support bot")
 
 
 @pytest.mark.parametrize("model", ["default", "shop:", "https://a.example", "shop.x", ""])

@@ -14,10 +14,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import anyio
-from starlette.types import Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from chatgptt._client import AsyncClient
 from chatgptt._errors import ChatGpttError
+from chatgptt.serve.access import failure_response
 from chatgptt.serve.failures import Failure, RequestError, failure_of
 from chatgptt.serve.requests import ApiRequest
 from chatgptt.serve.shapes import Shape
@@ -120,7 +123,11 @@ class Answer:
                     tasks.start_soon(self._comment, send)
                 failure = await self._ask(send)
                 self._is_over = True
-                await self._end(failure, send)
+                with anyio.fail_after(_WRITE_SECONDS):
+                    if (whole := self._whole(failure)) is not None:
+                        await whole(scope, receive, send)
+                    else:
+                        await self._write(self._last_part(failure), send, is_last=True)
                 outcome = "answered" if failure is None else failure.code
                 tasks.cancel_scope.cancel()
         except* TimeoutError:
@@ -157,19 +164,22 @@ class Answer:
             opening = b"" if number else self._shape.opening()
             await self._write(opening + self._shape.piece(text, number), send)
 
-    async def _end(self, failure: Failure | None, send: Send) -> None:
-        """Sends what is left: the end of the stream, or all of the answer or failure."""
-        text, number = "".join(self._pieces), len(self._pieces)
+    def _whole(self, failure: Failure | None) -> Response | None:
+        """The response that is sent at once; None where a stream goes on."""
         if failure is not None and not self._has_begun:
-            await _send_whole(send, failure.status, failure.headers, failure.body)
-        elif not self._request.is_streamed:
-            headers = {**self._headers, "content-type": "application/json"}
-            await _send_whole(send, 200, headers, json.dumps(self._shape.whole(text)).encode())
-        elif failure is not None:
-            await self._write(self._shape.failing(failure, number), send, is_last=True)
-        else:
-            opening = b"" if number else self._shape.opening()
-            await self._write(opening + self._shape.closing(text, number), send, is_last=True)
+            return failure_response(failure)
+        if self._request.is_streamed:
+            return None
+        body = json.dumps(self._shape.whole("".join(self._pieces)))
+        return Response(body, headers=self._headers, media_type="application/json")
+
+    def _last_part(self, failure: Failure | None) -> bytes:
+        """The end of the stream."""
+        number = len(self._pieces)
+        if failure is not None:
+            return self._shape.failing(failure, number)
+        opening = b"" if number else self._shape.opening()
+        return opening + self._shape.closing("".join(self._pieces), number)
 
     async def _comment(self, send: Send) -> None:
         """Writes comments until there is text or a failure."""
@@ -185,7 +195,8 @@ class Answer:
         with anyio.fail_after(_WRITE_SECONDS):
             async with self._writing:  # two tasks write: the one that begins comes first
                 if begins:
-                    await send(_head(200, {**_STREAM_HEADERS, **self._headers}))
+                    headers = Headers({**_STREAM_HEADERS, **self._headers}).raw
+                    await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": data, "more_body": not is_last})
 
 
@@ -193,14 +204,3 @@ async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
-
-
-async def _send_whole(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    with anyio.fail_after(_WRITE_SECONDS):
-        await send(_head(status, {**headers, "content-length": str(len(body))}))
-        await send({"type": "http.response.body", "body": body})
-
-
-def _head(status: int, headers: Mapping[str, str]) -> Message:
-    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return {"type": "http.response.start", "status": status, "headers": pairs}

@@ -149,12 +149,12 @@ class _Endpoint:
         return self._answer(asked, shape)
 
     def _answer(self, asked: ApiRequest, shape: Shape) -> Answer:
-        model = self._catalogue.find(asked.model)
+        key, bot = self._catalogue.find(asked.model)
         self._log_once(asked.ignored)
         return Answer(
             asked,
-            self._sites[model.key],
-            bot=model.bot,
+            self._sites[key],
+            bot=bot,
             shape=shape,
             headers={"x-chatgptt-ignored": ", ".join(asked.ignored)} if asked.ignored else {},
             comment_every=self._options.comment_every,

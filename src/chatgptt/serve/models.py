@@ -18,14 +18,6 @@ ALIASES = ("gpt-4o", "gpt-4o-mini", "gpt-3.5-turbo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """What a model's id stands for: a site's key, and a bot where the id names one."""
-
-    key: str
-    bot: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
     """The sites by their keys, and the key of each model's id."""
 
@@ -43,23 +35,17 @@ class Catalogue:
         """Named sites under their names."""
         return cls(sites={site.name: site for site in sites}, keys={site.name: site.name for site in sites})
 
-    def find(self, model: str) -> Model:
-        """What a request's model stands for: an id, or `ID:BOT` for a bot of its page.
+    def find(self, model: str) -> tuple[str, str | None]:
+        """The site's key and the bot of a request's model: an id, or `ID:BOT` with a bot of the page.
 
         Raises:
             RequestError: 404 for any other name, with the ids.
         """
         name, colon, bot = model.partition(":")
         if name not in self.keys or (colon and not bot.strip()):
-            raise RequestError(
-                Failure(
-                    status=404,
-                    code="model_not_found",
-                    message=f"there is no model {model[:80]!r}; the models are: {', '.join(self.keys)}",
-                    param="model",
-                )
-            )
-        return Model(key=self.keys[name], bot=bot.strip() or None)
+            message = f"there is no model {model[:80]!r}; the models are: {', '.join(self.keys)}"
+            raise RequestError(Failure(status=404, code="model_not_found", message=message, param="model"))
+        return self.keys[name], bot.strip() or None
 
     def as_dict(self, created: int) -> dict[str, object]:
         """The list of models as the API has it."""

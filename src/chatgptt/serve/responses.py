@@ -10,6 +10,10 @@ from chatgptt.serve.shapes import event
 
 _OPENING_EVENTS = 4
 """How many events come before the first piece, as each has its number."""
+_EMPTY = (
+    "error", "incomplete_details", "instructions", "previous_response_id", "temperature", "top_p", "usage"
+)  # fmt: skip
+"""Fields that a response always has, null here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +66,8 @@ class ResponseShape:
         return {"item_id": f"msg_{self.id}", "output_index": 0, "content_index": 0}
 
     def _message(self, status: str, content: Sequence[object]) -> dict[str, object]:
-        return {
-            "id": f"msg_{self.id}",
-            "type": "message",
-            "status": status,
-            "role": "assistant",
-            "content": content,
-        }
+        head = {"id": f"msg_{self.id}", "type": "message", "role": "assistant"}
+        return {**head, "status": status, "content": content}
 
     def _response(self, status: str, output: Sequence[object]) -> dict[str, object]:
         return {
@@ -76,20 +75,14 @@ class ResponseShape:
             "object": "response",
             "created_at": self.created,
             "status": status,
-            "error": None,
-            "incomplete_details": None,
-            "instructions": None,
-            "metadata": {},
             "model": self.model,
             "output": output,
             "parallel_tool_calls": False,
-            "previous_response_id": None,
             "store": False,
-            "temperature": None,
             "tool_choice": "none",
             "tools": [],
-            "top_p": None,
-            "usage": None,
+            "metadata": {},
+            **dict.fromkeys(_EMPTY),
         }
 
 
