@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,50 @@ def test_a_machine_without_a_browser_is_told_the_command(
     _, error = command.communicate(timeout=60)
     assert command.returncode == 1
     assert b"chatgptt install-browser" in error
+
+
+def test_a_failed_visit_is_shown_by_a_picture_and_a_trace(
+    traces: Traces, demo: DemoSite, tmp_path: Path
+) -> None:
+    picture, trace = tmp_path / "seen.png", tmp_path / "trace of it.zip"
+    page = demo.page("browser/nochat/")
+    options = ("--strategy", "browser", "--screenshot", str(picture), "--trace", str(trace))
+    command = start("ask", "--site", page, *options, "Hello", traces=traces)
+    out, error = command.communicate(timeout=60)
+    assert (command.returncode, out) == (1, b"")
+    lines = error.decode().splitlines()
+    place = lines.index(f"picture of the failed visit: {picture}")
+    assert lines[place + 1] == f"trace of the failed visit: {trace}"
+    assert lines[place + 2].endswith(f"-m playwright show-trace --port 0 '{trace}'")
+    assert picture.exists()
+    assert zipfile.is_zipfile(trace)
+
+
+def test_a_visit_that_succeeds_leaves_no_picture(traces: Traces, demo: DemoSite, tmp_path: Path) -> None:
+    page, picture = demo.page("browser/fetched/"), tmp_path / "seen.png"
+    command = start("ask", "--site", page, "--screenshot", str(picture), "Hello", traces=traces)
+    _, error = command.communicate(timeout=60)
+    assert command.returncode == 0
+    assert b"picture" not in error
+    assert not picture.exists()
+
+
+def test_a_health_check_puts_the_pictures_of_failed_visits_into_its_report(
+    traces: Traces, demo: DemoSite, tmp_path: Path
+) -> None:
+    sites, report = tmp_path / "sites.toml", tmp_path / "report.html"
+    pages = {"bad": "browser/nochat/", "good": "browser/fetched/"}
+    sites.write_text("".join(f'[{name}]\nurl = "{demo.page(path)}"\n' for name, path in pages.items()))
+    files = ("--screenshot", str(tmp_path / "seen.png"), "--report", str(report))
+    options = ("--sites", str(sites), "--level", "tokens", "--strategy", "browser", *files)
+    command = start("health-check", *options, traces=traces)
+    out, error = command.communicate(timeout=120)
+    assert command.returncode == 2, out
+    assert f"picture of the failed visit: {tmp_path / 'seen-bad.png'}\n" in error.decode()
+    assert [file.name for file in tmp_path.glob("*.png")] == ["seen-bad.png"]
+    data = base64.b64encode((tmp_path / "seen-bad.png").read_bytes()).decode()
+    assert report.read_text().count("<img ") == 1
+    assert f'src="data:image/png;base64,{data}"' in report.read_text()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

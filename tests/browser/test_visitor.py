@@ -241,6 +241,29 @@ async def test_only_a_failed_visit_leaves_a_trace(traces: Traces, demo: DemoSite
         assert zipfile.is_zipfile(trace)
 
 
+async def test_only_a_failed_visit_leaves_a_picture_for_its_owner(
+    traces: Traces, demo: DemoSite, tmp_path: Path
+) -> None:
+    picture = tmp_path / "new" / "seen.png"
+    async with Acquiring(BrowserOptions(screenshot=picture)) as acquiring:
+        await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
+        assert not picture.exists()
+        with pytest.raises(ChatGpttError):
+            await acquiring.acquire(demo.page("browser/nochat/"), strategy="browser")
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n")
+    assert stat.S_IMODE(picture.stat().st_mode) == 0o600
+
+
+async def test_a_visit_that_an_error_ends_leaves_a_picture(
+    traces: Traces, demo: DemoSite, tmp_path: Path
+) -> None:
+    picture = tmp_path / "seen.png"
+    async with Acquiring(BrowserOptions(screenshot=picture)) as acquiring:
+        with pytest.raises(ChatGpttError):
+            await acquiring.acquire(demo.page("challenge/body/"), strategy="browser")
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n")
+
+
 async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_somebody_is(
     traces: Traces, demo: DemoSite, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_exit_code_is_the_verdicts(
         ("--output", "/nowhere/x", "http://127.0.0.1:9/"),
         ("--output", "", "http://127.0.0.1:9/"),
         ("--output", "/", "http://127.0.0.1:9/"),
+        ("--screenshot", "/nowhere/x.png", "http://127.0.0.1:9/"),
         ("--proxy", "nonsense://x", "--ping-url", "http://127.0.0.1:9/"),
     ],
 )

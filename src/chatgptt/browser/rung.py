@@ -112,7 +112,7 @@ class BrowserRung:
             candidate = visit.observations.least_bad_candidate()
             if candidate is not None:
                 outcome = replace(outcome, doubtful=await self._make_tokens(tab, candidate, visit))
-            await tab.write_trace()
+            await tab.write_evidence()
             return outcome
 
         return await self.browser.visit(self._setup.identity_for(page), visit_in)

@@ -55,25 +55,29 @@ class BrowserOptions:
     Attributes:
         executable: the browser; None heeds `CHATGPTT_BROWSER`, then takes the first one found.
         is_headed: whether it shows its window, to watch it.
-        trace: where Playwright's trace of a failed visit is written; None keeps none.
+        trace: where Playwright's trace of a failed visit is written, for `playwright show-trace FILE`; None
+            keeps none.
+        screenshot: where a picture of the page is written when a visit fails, as PNG; None keeps none.
         idle: seconds without a visit after which it is ended.
         cache: a folder from which Playwright's driver starts faster the next time; None keeps nothing.
         record_visit: is called with what each visit loaded and its final document; None records nothing.
 
     Raises:
-        InvalidInputError: for a trace that cannot be written there.
+        InvalidInputError: for a trace or a picture that cannot be written there.
     """
 
     executable: str | None = None
     is_headed: bool = False
     trace: Path | None = None
+    screenshot: Path | None = None
     idle: float = IDLE
     cache: Path | None = None
     record_visit: Callable[[RecordedVisit], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.trace is not None:
-            check_file(self.trace, makes_folder=True)
+        for file in (self.trace, self.screenshot):
+            if file is not None:
+                check_file(file, makes_folder=True)
 
 
 class SharedBrowser:
@@ -84,7 +88,7 @@ class SharedBrowser:
         self._is_closed = False
         self._process: _Process | None = None
         self._visits: set[asyncio.Task[object]] = set()
-        self._traces: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
 
     @property
     def is_running(self) -> bool:
@@ -123,7 +127,7 @@ class SharedBrowser:
     def _attach(self) -> _Process:
         process = _get_process()
         if process is not self._process:  # the first visit, or the first one after a fork
-            self._process, self._visits, self._traces = process, set(), set()
+            self._process, self._visits, self._writing = process, set(), set()
         return process
 
     async def close(self) -> None:
@@ -156,7 +160,7 @@ class SharedBrowser:
     async def _work_in_tab(
         self, browser: _Browser, identity: VisitorIdentity, work: Callable[[Tab], Awaitable[_Value]]
     ) -> _Value:
-        trace = self._options.trace
+        writes = self._options.trace is not None or self._options.screenshot is not None
         tab = await browser.take_tab(self._options, identity)
         is_failed = True
         try:
@@ -173,9 +177,9 @@ class SharedBrowser:
             raise
         finally:
             closing = browser.put_away(tab, is_failed=is_failed)
-            if is_failed and trace is not None:
-                self._traces.add(closing)
-                closing.add_done_callback(self._traces.discard)
+            if is_failed and writes:
+                self._writing.add(closing)
+                closing.add_done_callback(self._writing.discard)
 
     async def _record(self, tab: Tab) -> None:
         if self._options.record_visit is not None:
@@ -191,8 +195,8 @@ class SharedBrowser:
             visit.cancel()
         if self._visits:
             await asyncio.wait(self._visits)
-        if self._traces:
-            await asyncio.wait(self._traces)
+        if self._writing:
+            await asyncio.wait(self._writing)
 
 
 # The process
@@ -325,7 +329,10 @@ class _Browser:
     async def take_tab(self, options: BrowserOptions, identity: VisitorIdentity) -> Tab:
         """A slot, and an empty tab in it."""
         wanted = TabOptions(
-            identity=identity, trace=options.trace, is_recorded=options.record_visit is not None
+            identity=identity,
+            trace=options.trace,
+            screenshot=options.screenshot,
+            is_recorded=options.record_visit is not None,
         )
         spare, self._spare = self._spare, None  # the spare tab's slot goes to this visit
         if spare is None:
@@ -343,7 +350,7 @@ class _Browser:
 
     def put_away(self, tab: Tab, *, is_failed: bool) -> asyncio.Task[None]:
         """Closes a used tab in the background, and prepares another one."""
-        task = self.spawn(_write_trace_and_close(tab) if is_failed else tab.close())
+        task = self.spawn(_write_evidence_and_close(tab) if is_failed else tab.close())
         task.add_done_callback(lambda _: self._pass_slot_on(tab))
         return task
 
@@ -475,8 +482,8 @@ class _Browser:
         return task
 
 
-async def _write_trace_and_close(tab: Tab) -> None:
-    await tab.write_trace()
+async def _write_evidence_and_close(tab: Tab) -> None:
+    await tab.write_evidence()
     await tab.close()
 
 

@@ -32,6 +32,7 @@ from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.reach import Reach
 from chatgptt.protocols.reply_errors import no_web_page
 from chatgptt.protocols.urls import origin, without_credentials
+from chatgptt.state.files import find_place, replacing
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Request, Response
@@ -42,6 +43,9 @@ _Value = TypeVar("_Value")
 _HOLD_TIMEOUT = 20.0
 _COMPLETE_TIMEOUT = 1.0
 """Seconds that the end of a recorded visit waits for replies under way; some pages always have one."""
+
+_SCREENSHOT_TIMEOUT = 10.0
+"""Seconds. A busy machine takes some to draw a page that nobody has looked at yet."""
 
 _HAS_NO_BODY = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 """What a whole Chromium calls an error page without a body; it shows one of its own in that place."""
@@ -74,11 +78,13 @@ class TabOptions:
     Attributes:
         identity: the visitor.
         trace: where Playwright's trace of a failed visit is written; None keeps none.
+        screenshot: where a picture of the page is written when a visit fails; None keeps none.
         is_recorded: whether the tab notes what the page loads.
     """
 
     identity: VisitorIdentity
     trace: Path | None = None
+    screenshot: Path | None = None
     is_recorded: bool = False
 
 
@@ -95,6 +101,7 @@ class Tab:
         self.listener = PageListener()
         self._gone = gone
         self._trace = options.trace
+        self._screenshot = options.screenshot
         self._recorder = LoadRecorder() if options.is_recorded else None
         self._gate = ProxyGate(options.identity.proxy)
         self._context: BrowserContext | None = None
@@ -249,11 +256,18 @@ class Tab:
             cookies=stored_cookies(await attempt(self._page.context.cookies()) or []),
         )
 
-    async def write_trace(self) -> None:
-        """Writes the trace of a visit that failed, where one is wanted."""
-        if self._trace is None or self._context is None:
+    async def write_evidence(self) -> None:
+        """Writes the picture and the trace of a visit that failed, each where it is wanted."""
+        if self._context is None:
             return
         trace, self._trace = self._trace, None
+        screenshot, self._screenshot = self._screenshot, None
+        if screenshot is not None:
+            picture = await attempt(self._page.screenshot(), _SCREENSHOT_TIMEOUT)
+            if picture is not None:
+                await attempt(asyncio.to_thread(_write_picture, screenshot, picture))
+        if trace is None:
+            return
         cookies = await attempt(self._context.cookies()) or []
         with tempfile.TemporaryDirectory() as folder:
             raw = Path(folder) / "trace.zip"
@@ -372,6 +386,13 @@ class Tab:
             )
         finally:
             await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
+
+
+def _write_picture(target: Path, picture: bytes) -> None:
+    """Writes it for its owner alone: the page may be one that only the visitor gets to see."""
+    find_place(target).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target, mode=0o600) as file:
+        file.write(picture)
 
 
 def _body_of(request: Request) -> str:

@@ -11,7 +11,7 @@ from chatgptt.cli.target import Target, open_client
 
 @click.command("ask")
 @click.argument("message", required=False)
-@options.target(240.0, options.demo, options.replay, options.headed, options.trace)
+@options.target(240.0, options.demo, options.replay, options.headed, options.trace, options.screenshot)
 @options.system
 @click.option(
     "--stream/--no-stream",

@@ -21,7 +21,7 @@ _COMMANDS = "/reset begins anew, /quit or Ctrl-D ends"
 
 
 @click.command("chat")
-@options.target(240.0, options.demo, options.headed, options.trace)
+@options.target(240.0, options.demo, options.headed, options.trace, options.screenshot)
 @options.system
 @options.reporting()
 def command(target: Target, system: str, as_json: bool) -> int:

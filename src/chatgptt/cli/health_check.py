@@ -34,6 +34,7 @@ class HealthOptions:
     output: Path | None = None
     shows_history: bool = False
     report: Path | None = None
+    screenshot: Path | None = None
     days: float = 30.0
     watch: float | None = None
     failures: int | None = None
@@ -84,6 +85,7 @@ class _MonitorCommand(click.Command):
 @options.path("--output", metavar="FILE", help="Replace this file with the output, in one step.")
 @click.option("--history", "shows_history", is_flag=True, help="Show earlier checks and make none.")
 @options.path("--report", metavar="FILE", help="Write an HTML page of the checks so far.")
+@options.screenshot
 @click.option(
     "--days",
     type=float,

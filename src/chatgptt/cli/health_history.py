@@ -14,7 +14,7 @@ from chatgptt.cli import terminal
 from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_output import is_at_terminal, write_output
 from chatgptt.health.history import History
-from chatgptt.health.html_report import report_page
+from chatgptt.health.html_report import Pictures, report_page
 from chatgptt.health.trends import Check, Names, Trend, group_by_scope, read_trend
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.sites.file import read_sites
@@ -48,15 +48,17 @@ def names_of(sites: Iterable[NamedSite]) -> Names:
     return {key: name for key, name in found.items() if name}
 
 
-def write_report(file: Path, pages: Sequence[str], names: Names, days: float) -> None:
-    """Writes an HTML page of the checks of the last days."""
+def write_report(
+    file: Path, pages: Sequence[str], names: Names, days: float, pictures: Pictures | None = None
+) -> None:
+    """Writes an HTML page of the checks of the last days, and of what the browser saw in the last one."""
     history, until = History(default_folder()), time.time()
     since = _since(until, days)
     histories = [
         [_in_options(check) for check in history.read(page, since, _latest())]
         for page in dict.fromkeys(pages)
     ]
-    replace_file(file, report_page(histories, names, since=since, until=until))
+    replace_file(file, report_page(histories, names, pictures, since=since, until=until))
 
 
 def _in_options(check: Check) -> Check:

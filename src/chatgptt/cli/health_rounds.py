@@ -10,12 +10,14 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import streams, terminal
+from chatgptt.cli.evidence import find_written, print_written, versions_of
 from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_history import names_of, show_history, write_report
 from chatgptt.cli.health_output import progress, show_reports
@@ -29,6 +31,9 @@ from chatgptt.sites.file import find_site, read_sites
 from chatgptt.sites.named import NamedSite
 from chatgptt.state.files import check_file
 from chatgptt.state.folder import default_folder
+
+if TYPE_CHECKING:
+    from chatgptt.browser.shared import BrowserOptions
 
 _log = logging.getLogger("chatgptt.health")
 
@@ -74,7 +79,7 @@ def _check_options(options: HealthOptions) -> None:
     if options.ping_url:
         for is_working in (True, False):
             ping_target(options.ping_url, is_working=is_working)
-    for file in (options.output, options.report):
+    for file in (options.output, options.report, options.screenshot):
         if file is not None:
             check_file(file)
     if not all(number is None or number > 0 for number in (options.watch, options.failures, options.days)):
@@ -142,6 +147,9 @@ class _Rounds:
         self._sites = _sites_of(options)
         self._sleep = sleep
         self._failures = [0] * len(self._sites)  # in a row, of each site
+        self._pictures = [
+            _picture_of(options.screenshot, self._sites, place) for place in range(len(self._sites))
+        ]
         self._trouble = ""  # what kept the last round from being written
 
     async def run(self) -> int:
@@ -156,10 +164,13 @@ class _Rounds:
             await self._sleep(max(0.0, pause - (time.monotonic() - started)))
 
     async def _run_once(self) -> Verdict:
+        before = versions_of(self._pictures)
         reports = await self._check_all()
+        pictures = find_written(before)
+        print_written(pictures)
         shown = [self._softened(report, place) for place, report in enumerate(reports)]
         verdict = worst(report.verdict for report in shown)
-        self._put_out(shown)
+        self._put_out(shown, pictures)
         if self._options.ping_url:
             await ping(
                 self._options.ping_url,
@@ -176,7 +187,9 @@ class _Rounds:
         with progress(names, self._options) as update:
 
             async def check(place: int, site: NamedSite) -> None:
-                reports[place] = _in_options(await _check(site, is_kept=self._options.replay is None))
+                is_kept = self._options.replay is None
+                report = await _check(site, self._pictures[place], is_kept=is_kept)
+                reports[place] = _in_options(report)
                 update(reports)
 
             async with anyio.create_task_group() as tasks:
@@ -198,13 +211,18 @@ class _Rounds:
         # This check failed. If none is counted, no history can be written: report the failure at once.
         return soften(report, failures_before=counted - 1 if counted else needed, needed=needed)
 
-    def _put_out(self, shown: Sequence[HealthReport]) -> None:
+    def _put_out(self, shown: Sequence[HealthReport], pictures: Sequence[Path]) -> None:
         """Shows a round. A watch goes on where a file cannot be written, and says each cause once."""
         try:
             show_reports(shown, self._options)
             if self._options.report is not None:
                 pages, names = [report.site for report in shown], names_of(self._sites)
-                write_report(self._options.report, pages, names, self._options.days)
+                seen = {
+                    (report.site, report.bot, report.level): file.read_bytes()
+                    for report, file in zip(shown, self._pictures, strict=True)
+                    if file is not None and file in pictures
+                }
+                write_report(self._options.report, pages, names, self._options.days, seen)
         except BrokenPipeError:
             raise
         except (OSError, InvalidInputError) as error:
@@ -217,7 +235,14 @@ class _Rounds:
             self._trouble = ""
 
 
-async def _check(site: NamedSite, *, is_kept: bool) -> HealthReport:
+def _picture_of(file: Path | None, sites: Sequence[NamedSite], place: int) -> Path | None:
+    """Where the picture of a failed visit goes: of several sites, each has its name or number in it."""
+    if file is None or len(sites) == 1:
+        return file
+    return file.with_stem(f"{file.stem}-{sites[place].name or place + 1}")
+
+
+async def _check(site: NamedSite, picture: Path | None, *, is_kept: bool) -> HealthReport:
     shown, plan = without_credentials(site.url), plan_of(site)
     try:
         async with AsyncClient(
@@ -226,6 +251,7 @@ async def _check(site: NamedSite, *, is_kept: bool) -> HealthReport:
             strategy=site.strategy,
             proxy=site.proxy,
             state_dir=StateDir.DEFAULT if is_kept else None,
+            browser=_browser_options(picture),
         ) as client:
             report = await client.health_check(
                 plan.level,
@@ -240,6 +266,14 @@ async def _check(site: NamedSite, *, is_kept: bool) -> HealthReport:
             _log_failure(error)
         report = not_checked(shown, error, checked_at=time.time(), level=plan.level, bot=site.bot)
     return replace(report, name=site.name or None)
+
+
+def _browser_options(picture: Path | None) -> BrowserOptions | None:
+    if picture is None:
+        return None
+    from chatgptt.browser.shared import BrowserOptions  # here: it loads what runs a browser
+
+    return BrowserOptions(screenshot=picture)
 
 
 def _in_options(report: HealthReport) -> HealthReport:

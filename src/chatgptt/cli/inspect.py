@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@options.target(60.0, options.demo, options.replay, options.headed, options.trace)
+@options.target(60.0, options.demo, options.replay, options.headed, options.trace, options.screenshot)
 @options.plain
 @options.reporting()
 def command(target: Target, is_plain: bool, as_json: bool) -> None:

@@ -82,7 +82,14 @@ replay = path("--replay", metavar="DIR", help="Meet a recorded case in place of 
 headed = click.option(
     "--headed", "is_headed", is_flag=True, help="Show the browser's window where one is needed."
 )
-trace = path("--trace", metavar="FILE", help="Write Playwright's trace of a failed browser visit.")
+trace = path(
+    "--trace",
+    metavar="FILE",
+    help="Write Playwright's trace of a failed browser visit, and say how to open it.",
+)
+screenshot = path(
+    "--screenshot", metavar="FILE", help="Write a picture of the page when a browser visit fails."
+)
 system = click.option(
     "--system", default="", metavar="TEXT", help="Instructions to put in front of the message."
 )

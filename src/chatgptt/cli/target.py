@@ -31,6 +31,7 @@ class Target:
     strategy: Strategy | None = None
     is_headed: bool = False
     trace: Path | None = None
+    screenshot: Path | None = None
 
     @property
     def seconds(self) -> float:
@@ -48,10 +49,26 @@ def open_client(target: Target) -> Iterator[Client]:
     from chatgptt._sync import Client
 
     with (
+        _naming_evidence(target),
         _served(target) as (page, state_dir),
         Client(page.site, **client_options(page, state_dir)) as client,
     ):
         yield client
+
+
+@contextlib.contextmanager
+def _naming_evidence(target: Target) -> Iterator[None]:
+    """Names the files that a failed browser visit in the block has written."""
+    if target.trace is None and target.screenshot is None:
+        yield
+        return
+    from chatgptt.cli.evidence import find_written, print_written, versions_of
+
+    before = versions_of((target.screenshot, target.trace))
+    try:
+        yield
+    finally:
+        print_written(find_written(before), trace=target.trace)
 
 
 def client_options(target: Target, state_dir: StateDir | None) -> ClientOptions:
@@ -115,8 +132,8 @@ def with_named_site(target: Target) -> Target:
 
 
 def _browser_options(target: Target) -> BrowserOptions | None:
-    if not target.is_headed and target.trace is None:
+    if not target.is_headed and target.trace is None and target.screenshot is None:
         return None
     from chatgptt.browser.shared import BrowserOptions  # here: it loads what runs a browser
 
-    return BrowserOptions(is_headed=target.is_headed, trace=target.trace)
+    return BrowserOptions(is_headed=target.is_headed, trace=target.trace, screenshot=target.screenshot)

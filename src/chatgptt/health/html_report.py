@@ -6,10 +6,12 @@ page and hold no text, so that a phone shows their labels as large as its own wo
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from chatgptt._models import Level
 from chatgptt.health.report import Verdict, minute, worst
 from chatgptt.health.trends import (
     Check,
@@ -28,6 +30,9 @@ _BUCKETS = 96
 """Cells of the timeline: a quarter of an hour each for a day, an hour and 50 minutes for a week."""
 _MOST_ROWS = 20
 """Incidents and changes shown, the newest; the history has the others."""
+
+Pictures = Mapping[tuple[str, str, Level], bytes]
+"""What a browser saw in the last check, as PNG, by page, bot and level."""
 
 _MARKS: dict[Verdict, str] = {"ok": "✓", "warning": "!", "critical": "✕", "unknown": "?"}
 _WORDS: dict[Verdict, str] = {
@@ -48,7 +53,12 @@ class _Bucket:
 
 
 def report_page(
-    histories: Sequence[Sequence[Check]], names: Names | None = None, *, since: float, until: float
+    histories: Sequence[Sequence[Check]],
+    names: Names | None = None,
+    pictures: Pictures | None = None,
+    *,
+    since: float,
+    until: float,
 ) -> str:
     """The page for the checks of some sites, from `since` to now, which is `until`, in Unix time.
 
@@ -58,7 +68,8 @@ def report_page(
     trends = [read_trend(checks, names) for checks in shown]
     first = max(since, min((trend.since for trend in trends), default=since))
     sections = "".join(
-        _section(trend, checks, first, until) for trend, checks in zip(trends, shown, strict=True)
+        _section(trend, checks, first, until, (pictures or {}).get((trend.site, trend.bot, trend.level)))
+        for trend, checks in zip(trends, shown, strict=True)
     )
     verdicts = _verdicts(trends)
     overall = worst(verdicts.values())
@@ -89,7 +100,7 @@ def _headline(verdicts: Mapping[str, Verdict]) -> str:
     return f"{working} of {len(verdicts)} sites work"
 
 
-def _section(trend: Trend, checks: Sequence[Check], first: float, until: float) -> str:
+def _section(trend: Trend, checks: Sequence[Check], first: float, until: float, picture: bytes | None) -> str:
     buckets = _buckets(checks, first, until)
     facts = [f"{trend.checks} check{'s' if trend.checks != 1 else ''}", _safe(trend.scope)]
     if trend.availability is not None:
@@ -102,7 +113,7 @@ def _section(trend: Trend, checks: Sequence[Check], first: float, until: float) 
     return (
         f'<section>\n<h2><span class="badge {trend.verdict}">{_MARKS[trend.verdict]} {trend.verdict}</span> '
         f"{_title(trend)}</h2>\n<p>{' · '.join(facts)}</p>\n"
-        f"{_last_words(trend, checks)}"
+        f"{_last_words(trend, checks)}{_picture(picture)}"
         f"<h3>Availability</h3>\n{_timeline(buckets, first, until)}"
         f"<h3>Time of a check</h3>\n{_latency(buckets, first, until)}"
         f'<div class="columns"><div><h3>Where the time goes</h3>\n{_phases(trend.phases)}</div>\n'
@@ -124,6 +135,14 @@ def _last_words(trend: Trend, checks: Sequence[Check]) -> str:
     hint = f"<br>\nWhat to do: {_safe(last.hint)}" if last.hint else ""
     words = f"{minute(last.checked_at)} UTC: {_safe(last.summary)}{hint}"
     return f'<p class="words {trend.verdict}">{words}</p>\n'
+
+
+def _picture(png: bytes | None) -> str:
+    if png is None:
+        return ""
+    data = base64.b64encode(png).decode()
+    image = f'<img alt="The page as the browser saw it" src="data:image/png;base64,{data}">'
+    return f"<details><summary>What the browser saw</summary>\n{image}\n</details>\n"
 
 
 def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucket]:
@@ -335,6 +354,8 @@ section { margin-top: 20px; padding: 18px 20px; background: var(--card); border:
 .legend i { display: inline-block; width: 7px; height: 11px; margin-left: 12px; background: var(--own); }
 .legend i:first-child { margin-left: 0; } .legend i.critical { height: 16px; vertical-align: -3px; }
 .words { padding-left: 10px; border-left: 4px solid var(--own); }
+summary { cursor: pointer; font-size: 13px; }
+img { display: block; max-width: 100%; margin-top: 6px; border: 1px solid var(--line); }
 .columns { display: grid; gap: 8px 32px;
   grid-template-columns: repeat(auto-fit, minmax(min(330px, 100%), 1fr)); }
 .chart { display: grid; grid-template-columns: 48px 1fr; font-size: 13px; color: var(--faint); }
