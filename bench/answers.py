@@ -60,12 +60,17 @@ async def _one_at_a_time(page: str) -> list[float]:
 
 
 async def _at_once(page: str, count: int) -> list[float]:
-    async def crowd(name: str) -> None:
-        async with ASKING[name](page) as ask:
-            assert all(LAST in answer for answer in await asyncio.gather(*(ask() for _ in range(count))))
+    """With a new client in each round: httpx takes many times as long with idle connections."""
 
-    spent = await _spent([partial(crowd, name) for name in ASKING])
-    return [processor / count for _, processor in spent]
+    async def crowd(ask: Ask) -> None:
+        assert all(LAST in answer for answer in await asyncio.gather(*(ask() for _ in range(count))))
+
+    taken: list[list[float]] = [[] for _ in ASKING]
+    for _ in range(ROUNDS):
+        for asking, times in zip(ASKING.values(), taken, strict=True):
+            async with asking(page) as ask:
+                times.append((await _time(partial(crowd, ask)))[1])
+    return [median(times) / count for times in taken]
 
 
 async def _provider(page: str, state: str) -> list[tuple[float, float]]:
@@ -85,9 +90,15 @@ async def _spent(calls: list[Callable[[], Awaitable[None]]]) -> list[tuple[float
     taken: list[list[tuple[float, float]]] = [[] for _ in calls]
     for turn in range(ROUNDS + 1):
         for call, times in zip(calls, taken, strict=True):
-            gc.collect()
-            start, spent = perf_counter(), process_time()
-            await call()
+            spent = await _time(call)
             if turn:
-                times.append((perf_counter() - start, process_time() - spent))
+                times.append(spent)
     return [(median(wall for wall, _ in times), median(spent for _, spent in times)) for times in taken]
+
+
+async def _time(call: Callable[[], Awaitable[None]]) -> tuple[float, float]:
+    """Wall and processor seconds of a call."""
+    gc.collect()
+    start, spent = perf_counter(), process_time()
+    await call()
+    return perf_counter() - start, process_time() - spent

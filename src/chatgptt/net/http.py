@@ -24,7 +24,7 @@ from chatgptt.net.bodies import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyErr
 from chatgptt.net.clients import HandedInClient, OwnClients, Trace
 from chatgptt.net.cookies import drop_cookies, make_cookie
 from chatgptt.net.deadline import Deadline
-from chatgptt.net.httpx_errors import errors_of_ours, refused_by, undecodable
+from chatgptt.net.httpx_errors import FOREIGN_ERRORS, error_of_call, refused_by, undecodable
 from chatgptt.net.reach import Destination, OutOfReachError, Reach
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
@@ -71,7 +71,7 @@ _MOST_FOR_END = 0.02
 
 
 # `InvalidInputError` says here that the client was closed meanwhile.
-_BROKEN = (httpx.HTTPError, httpx.StreamError, UndecodableBodyError, OSError, InvalidInputError)
+_BROKEN = (*FOREIGN_ERRORS, InvalidInputError)
 
 
 class OpenReply:
@@ -110,11 +110,13 @@ class OpenReply:
         Raises:
             TransportError: where the connection breaks or the deadline passes.
         """
-        with errors_of_ours(self.head.url, self._deadline):
+        try:
             if self._heeds_deadline:
                 return await self._read_piece()
             async with asyncio.timeout(self._deadline.remaining()):
                 return await self._read_piece()
+        except FOREIGN_ERRORS as error:
+            raise error_of_call(error, self.head.url, self._deadline) from error
 
     async def _read_piece(self) -> bytes:
         if not self._decoder.is_encoded:
@@ -323,7 +325,7 @@ class Transport:
         `url` is its address in errors: a message's own query holds its nonce and the visitor's id.
         """
         hops, proxy = 0, self._clients.find_proxy(url)
-        with errors_of_ours(without_credentials(url), deadline, proxy):
+        try:
             async with asyncio.timeout(deadline.remaining()):
                 response = await self._send_hop(request, deadline, trace)
                 while is_page and response.next_request is not None:
@@ -332,6 +334,8 @@ class Transport:
                         raise httpx.TooManyRedirects("too many redirects", request=response.next_request)
                     hops += 1
                     response = await self._send_hop(response.next_request, deadline, trace)
+        except FOREIGN_ERRORS as error:
+            raise error_of_call(error, without_credentials(url), deadline, proxy) from error
         if response.status_code == 407 and proxy is not None:
             await _close(response)
             raise refused_by(proxy, url)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import httpx
 
@@ -39,25 +38,34 @@ _DNS_HINT = "check the host name and this machine's network"
 _TLS_HINT = "the site's certificate or TLS set-up is at fault, or something on the way replaces it"
 
 
-@contextlib.contextmanager
-def errors_of_ours(url: str, deadline: Deadline, proxy: Proxy | None = None) -> Iterator[None]:
-    """Within the block, which awaits one call on the network, foreign errors are turned into ours.
+FOREIGN_ERRORS = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    UndecodableBodyError,
+    UnicodeError,
+    OSError,
+)
+"""What a call on the network may raise; a TimeoutError is an OSError."""
 
-    A TimeoutError is taken for the end of the deadline.
-    """
-    try:
-        yield
-    except (TimeoutError, httpx.TimeoutException) as error:
-        if isinstance(error, httpx.TimeoutException) and deadline.remaining() > 0.0:
-            raise map_error(error, url, proxy) from error
-        raise deadline.error(f"talking to {origin(url)}", url=url, is_sent=True) from error
-    except _ASTRAY as error:
-        hint = "check the page's address in a browser"
-        raise PageError(_where_it_redirects(error), hint=hint, url=url) from error
-    except UndecodableBodyError as error:
-        raise undecodable(error, url) from error
-    except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-        raise map_error(error, url, proxy) from error
+
+def error_of_call(
+    error: Exception, url: str, deadline: Deadline, proxy: Proxy | None = None
+) -> ChatGpttError:
+    """Our error for a foreign one of a call on the network. A TimeoutError is the end of the deadline."""
+    match error:
+        case httpx.TimeoutException() if deadline.remaining() > 0.0:
+            return map_error(error, url, proxy)
+        case TimeoutError() | httpx.TimeoutException():
+            return deadline.error(f"talking to {origin(url)}", url=url, is_sent=True)
+        case UndecodableBodyError():
+            return undecodable(error, url)
+        case _ if isinstance(error, _ASTRAY):
+            hint = "check the page's address in a browser"
+            return PageError(_where_it_redirects(error), hint=hint, url=url)
+        case _:
+            return map_error(error, url, proxy)
 
 
 _ASTRAY = (

@@ -158,6 +158,8 @@ class Store(ABC):
         """What is known of a site after an exchange, in memory too."""
         known = self._sites.get(site)
         merged = await self.exchange(site, known or SiteRecord(visitor=_new_visitor()), change)
+        if merged is known and change.is_empty:
+            return merged
         with _changing:
             newer = self._sites.get(site)
             if newer is not None and newer is not known:  # another task merged meanwhile
