@@ -341,9 +341,9 @@ def test_a_second_ctrl_c_cancels(demo: DemoSite, tmp_path: Path, output: Path) -
     assert errors_of(output) == {"row 0": "ambiguous", "row 1": "ambiguous"}
 
 
-def run_with_little_room(blocks: int, *argv: str) -> subprocess.CompletedProcess[str]:
-    """A limit of the shell's stands for a full disk."""
-    limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, "-m", "chatgptt", *argv]
+def run_limited(limit: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """The command under a limit of the shell's; one for the size of files stands for a full disk."""
+    limited = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", sys.executable, "-m", "chatgptt", *argv]
     return subprocess.run(limited, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
@@ -351,7 +351,7 @@ def test_an_output_without_room_ends_the_batch_which_goes_on_later(
     demo: DemoSite, tmp_path: Path, output: Path
 ) -> None:
     source = write(tmp_path / "in", [f"BIG 500000 {number}" for number in range(8)], demo)
-    done = run_with_little_room(4096, *command(source, output))  # 2 MB, more than the journal takes
+    done = run_limited("-f 4096", *command(source, output))  # 2 MB, more than the journal takes
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
@@ -364,10 +364,21 @@ def test_an_output_without_room_ends_the_batch_which_goes_on_later(
 
 def test_without_room_for_the_journal_nothing_is_sent(demo: DemoSite, tmp_path: Path, output: Path) -> None:
     source = write(tmp_path / "in", [f"Question {number} {'x' * 2000}" for number in range(99)], demo)
-    done = run_with_little_room(64, *command(source, output))
+    done = run_limited("-f 64", *command(source, output))
     assert (done.returncode, done.stdout, demo.requests) == (1, "", [])
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_more_sites_are_asked_than_a_shell_lets_files_be_open(tmp_path: Path, output: Path) -> None:
+    with serve(host="0.0.0.0") as demo:
+        port = demo.url.rpartition(":")[2]
+        sites = [f"http://127.0.0.{number}:{port}/wpaicg/" for number in range(1, 41)]
+        (tmp_path / "in").write_text(
+            "".join(f"{json.dumps({'message': f'SLOW 1 {site}', 'site': site})}\n" for site in sites)
+        )
+        done = run_limited("-S -n 40", *command(tmp_path / "in", output))
+    assert done.returncode == 0, done
 
 
 # Progress

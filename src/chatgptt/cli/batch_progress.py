@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,67 +70,67 @@ def _write_line(batch: Batch, before: int, elapsed: float) -> None:
     terminal.write_diagnosis(f"{done}, {per_minute:.0f}/min, time left: {left}\n")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How a batch stands at the end of a run.
+    """How a batch stands at the end of a run; its fields are the keys of `--json`."""
+
+    output: str
+    rows: int
+    answered: int
+    failed: int
+    ambiguous: int
+    not_asked: int
+    errors: dict[str, int]
+    """Rows by the code of their error."""
+    left: list[dict[str, str]]
+    """The sites that were left, and why."""
+    elapsed_s: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all rows are answered, 3 where none is, else 1."""
+        return 0 if self.answered == self.rows else 1 if self.answered else 3
+
+    def show(self, *, as_json: bool) -> None:
+        """Prints it to stdout."""
+        if as_json:
+            terminal.print_json(asdict(self))
+        else:
+            lines = "\n".join(map(terminal.on_one_line, self._lines()))
+            terminal.write_text(f"{lines}\n", sys.stdout)
+
+    def _lines(self) -> Iterator[str]:
+        yield f"answered: {self.answered} of {self.rows}, in {self.output}, after {self.elapsed_s:.1f} s"
+        if self.failed:
+            yield f"failed: {self.failed} (--retry-errors asks them again)"
+        if self.ambiguous:
+            words = "the sites may have answered them; --retry-ambiguous asks them again"
+            yield f"ambiguous: {self.ambiguous} ({words})"
+        if self.not_asked:
+            yield f"not asked: {self.not_asked} (run it again to go on)"
+        if self.errors:
+            yield "errors: " + ", ".join(f"{code} {count}" for code, count in self.errors.items())
+        for site in self.left:
+            yield f"left {site['site']}: {site['message']}"
+
+
+def summarise(batch: Batch, left: Mapping[str, ChatGpttError], output: Path, elapsed: float) -> Summary:
+    """The summary of a run.
 
     Args:
         batch: its rows.
         left: the sites that were left, and why.
         output: where the answers are.
-        elapsed: seconds that this run took.
+        elapsed: seconds that the run took.
     """
-
-    def __init__(self, batch: Batch, left: Mapping[str, ChatGpttError], output: Path, elapsed: float) -> None:
-        self._counts = dict(batch.counts)
-        self._codes = batch.journal.codes()
-        self._total = batch.total
-        self._left = left
-        self._output = output
-        self._elapsed = elapsed
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all rows are answered, 3 where none is, else 1."""
-        answered = self._counts.get("answered", 0)
-        return 0 if answered == self._total else 1 if answered else 3
-
-    def show(self, *, as_json: bool) -> None:
-        """Prints it to stdout."""
-        if as_json:
-            terminal.print_json(self._as_dict())
-        else:
-            terminal.write_text(
-                "".join(f"{terminal.on_one_line(line)}\n" for line in self._lines()), sys.stdout
-            )
-
-    def _as_dict(self) -> dict[str, object]:
-        return {
-            "output": str(self._output),
-            "rows": self._total,
-            "answered": self._counts.get("answered", 0),
-            "failed": self._counts.get("error", 0),
-            "ambiguous": self._counts.get("ambiguous", 0),
-            "not_asked": self._counts.get("new", 0),
-            "errors": self._codes,
-            "left": [
-                {"site": origin, "code": error.code, "message": error.message}
-                for origin, error in self._left.items()
-            ],
-            "elapsed_s": round(self._elapsed, 3),
-        }
-
-    def _lines(self) -> Iterator[str]:
-        answered, total = self._counts.get("answered", 0), self._total
-        yield f"answered: {answered} of {total}, in {self._output}, after {self._elapsed:.1f} s"
-        for state, hint in (
-            ("error", "--retry-errors asks them again"),
-            ("ambiguous", "the sites may have answered them; --retry-ambiguous asks them again"),
-            ("new", "run it again to go on"),
-        ):
-            if self._counts.get(state):
-                name = {"error": "failed", "new": "not asked"}.get(state, state)
-                yield f"{name}: {self._counts[state]} ({hint})"
-        if self._codes:
-            yield "errors: " + ", ".join(f"{code} {count}" for code, count in self._codes.items())
-        for origin, error in self._left.items():
-            yield f"left {origin}: {error.message}"
+    return Summary(
+        output=str(output),
+        rows=batch.total,
+        answered=batch.counts["answered"],
+        failed=batch.counts["error"],
+        ambiguous=batch.counts["ambiguous"],
+        not_asked=batch.counts["new"],
+        errors=batch.journal.codes(),
+        left=[{"site": site, "code": error.code, "message": error.message} for site, error in left.items()],
+        elapsed_s=round(elapsed, 3),
+    )

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import FrameType
 from typing import BinaryIO
@@ -25,9 +25,12 @@ from chatgptt.batch.schedule import Manners, Schedule, Sender
 from chatgptt.batch.sender import asking_clients
 from chatgptt.cli import terminal
 from chatgptt.cli.batch import BatchOptions
-from chatgptt.cli.batch_progress import Summary, showing_progress
+from chatgptt.cli.batch_progress import showing_progress, summarise
 from chatgptt.cli.target import Target, client_options, with_named_site
 from chatgptt.protocols.urls import origin, page_url
+
+_MOST_FILES = 65_536
+"""Some 30,000 sites, two connections each."""
 
 
 def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bool) -> int:
@@ -39,6 +42,8 @@ def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bo
     """
     started = time.monotonic()
     _make_client(target, target.site)  # for the errors of its options
+    sender, opened = _make_sender(options, target)
+    _allow_many_files()
     try:
         with (
             _open_input(options.source) as file,
@@ -50,13 +55,12 @@ def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bo
                 clock=time.time,
             ) as batch,
         ):
-            sender, opened = _make_sender(options, target)
             schedule = Schedule(batch, sender, Manners(concurrency=options.concurrency, rate=options.rate))
             with showing_progress(batch):
                 is_interrupted = anyio.run(_run, schedule, opened)
             if options.is_ordered:
                 batch.sort()
-            summary = Summary(batch, schedule.left, options.output, time.monotonic() - started)
+            summary = summarise(batch, schedule.left, options.output, time.monotonic() - started)
     except sqlite3.Error as error:
         raise OSError(f"the journal of the output cannot be written: {error}") from error
     summary.show(as_json=as_json)
@@ -109,6 +113,16 @@ async def _run(schedule: Schedule, opened: contextlib.AbstractAsyncContextManage
     return is_interrupted
 
 
+def _allow_many_files() -> None:
+    """Raises the number of files that may be open: each site has connections of its own."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, _MOST_FILES), most))
+
+
 def _make_client(target: Target, site: str) -> AsyncClient:
     page = with_named_site(replace(target, site=site, bot=""))
     return AsyncClient(page.site, **client_options(page, StateDir.DEFAULT))
@@ -143,26 +157,25 @@ def _read(file: BinaryIO, options: BatchOptions, target: Target, system: str) ->
         site=target.site,
         bot=target.bot,
         system=system,
-        origin_of=_Origins(target),
+        origin_of=_origins(target),
     )
     return read_rows(itertools.chain([first] if first else [], rest), reading)
 
 
-class _Origins:
-    """The origins of sites, each looked up once."""
+def _origins(target: Target) -> Callable[[str], str]:
+    """The origin of a site's page; each site is looked up once."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._found: dict[str, str | InvalidInputError] = {}
+    @functools.cache
+    def look_up(site: str) -> str | InvalidInputError:
+        try:
+            return origin(page_url(with_named_site(replace(target, site=site)).site))
+        except InvalidInputError as error:
+            return error
 
-    def __call__(self, site: str) -> str:
-        if site not in self._found:
-            try:
-                named = with_named_site(replace(self._target, site=site))
-                self._found[site] = origin(page_url(named.site))
-            except InvalidInputError as error:
-                self._found[site] = error
-        found = self._found[site]
+    def find(site: str) -> str:
+        found = look_up(site)
         if isinstance(found, InvalidInputError):
             raise found
         return found
+
+    return find
