@@ -44,6 +44,17 @@ def test_sigterm_ends_it(demo: DemoSite) -> None:
         assert process.wait(PATIENCE) == -signal.SIGTERM
 
 
+def test_an_answer_under_way_does_not_keep_it(demo: DemoSite) -> None:
+    body = chat("SLOWWORDS 1000", stream=True)
+    with (
+        endpoint("--site", demo.page("wpaicg/")) as (process, client, _),
+        client.stream("POST", CHAT, json=body) as response,
+    ):
+        assert next(response.iter_lines()).startswith("data: ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+
+
 def test_it_says_what_to_try(demo: DemoSite) -> None:
     with started("serve", "--port", "0", "--site", demo.page("wpaicg/")) as process:
         said = read_until(process, b"your-program\n").decode()

@@ -185,19 +185,22 @@ async def _read_body(request: Request) -> bytes:
     Raises:
         RequestError: 413 for one that is too large, 408 for one that takes too long.
     """
-    body = bytearray()
+    body, size_bytes = bytearray(), 0
     try:
         with anyio.fail_after(_BODY_SECONDS):
             async for piece in request.stream():
-                body += piece
-                if len(body) > _MAX_BODY_BYTES:
-                    message = f"the body is larger than {_MAX_BODY_BYTES:,} bytes"
-                    raise RequestError(Failure(status=413, code="too_large", message=message))
+                size_bytes += len(piece)
+                # What is too much is read all the same: a client that still sends would miss the answer.
+                if size_bytes <= _MAX_BODY_BYTES:
+                    body += piece
     except TimeoutError as error:
         message = f"the body took longer than {_BODY_SECONDS:g} s"
         raise RequestError(Failure(status=408, code="timeout", message=message)) from error
     except ClientDisconnect as error:
         raise invalid("the body broke off") from error
+    if size_bytes > _MAX_BODY_BYTES:
+        message = f"the body is larger than {_MAX_BODY_BYTES:,} bytes"
+        raise RequestError(Failure(status=413, code="too_large", message=message))
     return bytes(body)
 
 

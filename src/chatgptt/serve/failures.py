@@ -55,11 +55,11 @@ class Failure:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers beside it. The connection ends where a part of the request was not read."""
+        """The headers beside it. The connection ends where the request did not."""
         headers = {"content-type": "application/json", "x-should-retry": "false"}
         if self.retry_after is not None:
             headers["retry-after"] = str(math.ceil(self.retry_after))
-        if self.status in (408, 413):
+        if self.status == 408:
             headers["connection"] = "close"
         return headers
 
