@@ -52,7 +52,7 @@ class Batch:
         ]
         (folder / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         self._command = [sys.executable, "-m", "chatgptt", "batch", "in.jsonl", "-o", str(self.output)]
-        self._command += ["--format", "simple", "--broker", broker, "--timeout", "20"]
+        self._command += ["--format", "simple", "--broker", broker, "--timeout", "40"]
         self._command += ["--concurrency", str(AT_ONCE), "--rate", "none"]
 
     def start(self) -> None:
