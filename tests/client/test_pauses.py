@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +135,15 @@ async def test_clients_that_share_a_store_read_the_page_once(
             tasks.start_soon(ask)
     assert len([seen for seen in demo.requests if seen.path == f"/{path}" and not seen.params]) == 1
     assert len(demo.messages) == 8
+
+
+def test_processes_that_share_a_folder_read_the_page_once(demo: DemoSite) -> None:
+    command = [sys.executable, "-m", "chatgptt", "ask", "Hello", "--site", demo.page("wpaicg/")]
+    asking = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) for _ in range(4)
+    ]
+    assert [process.wait(60) for process in asking] == [0] * 4
+    assert len([seen for seen in demo.requests if seen.path == "/wpaicg/"]) == 1
 
 
 @pytest.mark.anyio

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import trustme
+
 PASSWORD = "a-password-of-the-test"
 PATIENCE = 60.0
 
@@ -17,8 +19,9 @@ PATIENCE = 60.0
 class RedisServer:
     """A server that can be stopped and started again with what it has written to its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: trustme.CA | None = None) -> None:
         self._folder = folder
+        self._authority = authority
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -26,10 +29,11 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+        scheme = "rediss" if self._authority else "redis"
+        return f"{scheme}://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD]
+        command = ["redis-server", "--bind", "127.0.0.1", "--requirepass", PASSWORD, *self._port_options()]
         command += ["--dir", str(self._folder), "--appendonly", "yes", "--save", ""]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -38,6 +42,24 @@ class RedisServer:
             assert self._process.poll() is None, (self._folder / "log").read_text()
             assert time.monotonic() < until, "redis-server does not answer"
             time.sleep(0.02)
+
+    def _port_options(self) -> list[str]:
+        if self._authority is None:
+            return ["--port", str(self.port)]
+        certificate = self._authority.issue_cert("127.0.0.1")
+        key, chain = self._folder / "key.pem", self._folder / "chain.pem"
+        certificate.private_key_pem.write_to_path(str(key))
+        certificate.cert_chain_pems[0].write_to_path(str(chain))
+        options = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+        return [
+            *options,
+            "--tls-cert-file",
+            str(chain),
+            "--tls-key-file",
+            str(key),
+            "--tls-ca-cert-file",
+            str(chain),
+        ]
 
     def stop(self) -> None:
         if self._process is not None:
@@ -48,6 +70,8 @@ class RedisServer:
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1.0) as connection:
+                if self._authority is not None:
+                    return True  # it listens, and has no data to load
                 connection.sendall(
                     b"PING\r\n"
                 )  # without the password: it refuses once it has loaded its data
@@ -57,10 +81,10 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
-    """A running server whose data are in `folder`."""
+def redis_server(folder: Path, authority: trustme.CA | None = None) -> Iterator[RedisServer]:
+    """A running server whose data are in `folder`; one with an authority speaks TLS alone."""
     assert shutil.which("redis-server"), "install redis-server, or run `nox -s scale`, which does"
-    server = RedisServer(folder)
+    server = RedisServer(folder, authority)
     server.start()
     try:
         yield server

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis as redis_py
+import trustme
 from asking import client_of
 from scale.redis_server import PASSWORD, RedisServer, redis_server
 from scale.traffic import page_reads, visitors
@@ -152,6 +153,22 @@ def test_an_address_that_is_none_is_refused_without_its_words(url: str) -> None:
         RedisStore(url)
     assert PASSWORD not in f"{caught.value} {caught.value.hint} {caught.value.__cause__}"
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.anyio
+async def test_a_connection_by_tls_is_checked(
+    demo: DemoSite, tmp_path: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_server(tmp_path, authority) as server:
+        for _ in range(2):
+            async with client_of(demo.page("wpaicg/"), store=server.url) as client:
+                await client.ask("Hello")
+        assert (page_reads(demo, "wpaicg/"), caplog.messages) == (1, [])
+    (tmp_path / "other").mkdir()
+    with redis_server(tmp_path / "other", trustme.CA()) as stranger:
+        async with client_of(demo.page("wpaicg/"), store=stranger.url) as client:
+            await client.ask("Hello")
+    assert "certificate verify failed" in caplog.text
 
 
 def test_its_repr_has_its_place_and_no_password() -> None:

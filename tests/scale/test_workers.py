@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from asking import ECHO
 from celery.result import AsyncResult
-from scale.redis_server import PASSWORD, RedisServer
+from scale.redis_server import PASSWORD, RedisServer, redis_server
 from scale.workers import PATIENCE, Pool, pool
 
 from chatgptt.batch.documents import read_document
 from chatgptt.batch.queue import TASK, begun_key, make_app
+from chatgptt.batch.workers import Workers
 from chatgptt.demo import DemoSite
 
 GENERATIONS = ["wpaicg/", "aipkit/"]
@@ -63,6 +65,11 @@ def test_a_task_that_was_begun_asks_nothing_when_it_comes_a_second_time(
     assert len(demo.messages) == 2
     assert f"{first.id} was begun by one@" in one_pool.log.read_text()
     assert app.backend.client.get(begun_key(first.id)).decode().startswith("one@")
+
+
+def test_the_queue_may_be_reached_by_tls(tmp_path: Path, authority: trustme.CA) -> None:
+    with redis_server(tmp_path, authority) as server:
+        Workers(server.url, timeout=1.0)  # it looks whether there is a Redis
 
 
 def test_a_batch_says_of_a_row_whose_worker_was_killed_that_it_is_ambiguous(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+
 from celery import Celery
+
+from chatgptt.tokens.redis_store import check_address
 
 TASK = "chatgptt.ask"
 
@@ -18,7 +22,11 @@ def make_app(broker: str) -> Celery:
 
     Args:
         broker: its address, `redis://` or `rediss://`.
+
+    Raises:
+        InvalidInputError: for an address that cannot be one.
     """
+    check_address(broker)
     app = Celery("chatgptt", broker=broker, backend=broker)
     patience = {"max_retries": None, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
     app.conf.update(
@@ -31,6 +39,8 @@ def make_app(broker: str) -> Celery:
         result_backend_always_retry=True,  # an answer waits for a Redis that is away
         result_backend_transport_options={"retry_policy": patience},
     )
+    if broker.startswith("rediss://"):  # without the setting Celery refuses the address
+        app.conf.broker_use_ssl = app.conf.redis_backend_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     return app
 
 

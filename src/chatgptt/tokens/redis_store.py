@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from chatgptt._arguments import check_kind
 from chatgptt._errors import InvalidInputError
 from chatgptt.net.loops import PerLoop
 from chatgptt.state.folder import NotOursError
@@ -50,26 +49,12 @@ class RedisStore(Store):
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         super().__init__(clock)
-        check_kind("store", url, str, wanted="a store, or its address as redis://host:6379/0")
-        try:
-            import redis
-        except ImportError as error:
-            raise InvalidInputError(
-                "a store in Redis needs redis-py", hint="pip install 'chatgptt[redis]'"
-            ) from error
-        self._failures = (redis.RedisError, OSError, NotOursError)
+        self._place = check_address(url)
+        from redis import RedisError
+
+        self._failures = (RedisError, OSError, NotOursError)
         self._url = url
         self._clients = PerLoop(self._connect)
-        try:
-            if not url.startswith(("redis://", "rediss://")):
-                raise ValueError
-            connection = self._connect().connection_pool.make_connection()  # type: ignore[no-untyped-call]
-            self._place = f"{connection.host}:{connection.port}"
-        except (ValueError, TypeError, AttributeError):
-            # Without the cause: its words may hold a part of the address, and so the password.
-            raise InvalidInputError(
-                "the store's address is no address of Redis", hint="give it as redis://host:6379/0"
-            ) from None
         self._is_away = False
         self._next_try = 0.0
 
@@ -127,6 +112,29 @@ class RedisStore(Store):
 
         merged: SiteRecord = await client.transaction(swap, *keys, value_from_callable=True)
         return merged
+
+
+def check_address(url: object) -> str:
+    """The host and port of an address of Redis.
+
+    Raises:
+        InvalidInputError: for an address that cannot be one, and where redis-py is not installed.
+    """
+    try:
+        from redis import Redis
+    except ImportError as error:
+        raise InvalidInputError("Redis needs redis-py", hint="pip install 'chatgptt[redis]'") from error
+    try:
+        if not isinstance(url, str) or not url.startswith(("redis://", "rediss://")):
+            raise ValueError
+        with Redis.from_url(url) as client:
+            connection = client.connection_pool.make_connection()
+            return f"{connection.host}:{connection.port}"
+    except (ValueError, TypeError, AttributeError):
+        # Without the cause: its words may hold a part of the address, and so the password.
+        raise InvalidInputError(
+            "this is no address of Redis", hint="give it as redis://:password@host:6379/0"
+        ) from None
 
 
 def _read(site: str, values: list[bytes | str | None]) -> SiteRecord | None:
