@@ -29,33 +29,29 @@ def params_script(params: Mapping[str, object]) -> str:
 
 
 def params_html(params: Mapping[str, object], wrapping: Wrapping, *, home: str) -> str:
-    """The script element in this wrapping."""
+    """The script element in this wrapping, with the loader that runs it."""
     script = params_script(params)
-    encoded = base64.b64encode(script.encode()).decode()
+    data = f"data:text/javascript;base64,{base64.b64encode(script.encode()).decode()}"
     match wrapping:
         case "plain":
             return f"<script id='{ID}'>\n{script}\n</script>\n"
         case "none":
             return ""
         case "datauri":
-            return f'<script id="{ID}" src="data:text/javascript;base64,{encoded}"></script>\n'
+            return f'<script id="{ID}" src="{data}"></script>\n'
         case "type":
-            return (
-                f'<script type="rocketlazyloadscript" id="{ID}">\n'
-                f"/* <![CDATA[ */\n{script}\n/* ]]> */\n</script>\n"
-                + _loader("rocketlazyloadscript", "data-rocket-src")
-            )
+            kind = "rocketlazyloadscript"
+            element = f'<script type="{kind}" id="{ID}">\n/* <![CDATA[ */\n{script}\n/* ]]> */\n</script>\n'
+            return element + _loader(kind, "data-rocket-src")
         case "litespeed":
-            return (
-                f'<script type="litespeed/javascript" data-src="data:text/javascript;base64,{encoded}" '
-                f'id="{ID}"></script>\n' + _loader("litespeed/javascript", "data-src")
+            kind = "litespeed/javascript"
+            return f'<script type="{kind}" data-src="{data}" id="{ID}"></script>\n' + _loader(
+                kind, "data-src"
             )
         case "delayed":
-            return (
-                f'<script id="{ID}" type="pmdelayedscript" data-perfmatters-type="text/javascript" '
-                f'data-pmsrc="data:text/javascript,{quote(script, safe="")}"></script>\n'
-                + _loader("pmdelayedscript", "data-pmsrc")
-            )
+            kind, source = "pmdelayedscript", f"data:text/javascript,{quote(script, safe='')}"
+            attributes = f'type="{kind}" data-perfmatters-type="text/javascript" data-pmsrc="{source}"'
+            return f'<script id="{ID}" {attributes}></script>\n' + _loader(kind, "data-pmsrc")
         case "minified":
             pairs = ",".join(f"{key}:{json.dumps(value)}" for key, value in params.items())
             return f"<script>window.wpaicgParams={{{pairs}}}</script>\n"
