@@ -31,14 +31,17 @@ def find_drift(before: Case, now: Case) -> list[str]:
 
 
 def _protocol(before: Case, now: Case) -> Iterator[str]:
-    has_boxes = all(case.boxes or case.rendered_boxes for case in (before, now))
-    if has_boxes and before.protocol != now.protocol:
-        yield f"the site speaks another protocol: {before.protocol} before, {now.protocol} now"
-    if has_boxes and before.plugin_version != now.plugin_version:
-        yield f"the plugin's version: {_text(before.plugin_version)} before, {_text(now.plugin_version)} now"
+    if all(case.boxes or case.rendered_boxes for case in (before, now)):
+        yield from _changed("the site speaks another protocol", before.protocol, now.protocol)
+        yield from _changed("the plugin's version", before.plugin_version, now.plugin_version)
     was, is_ = before.served, now.served
     if was is not None and is_ is not None and was.status != is_.status:
         yield f"the page answers with HTTP {is_.status}, before with {was.status}"
+
+
+def _changed(what: str, before: object, now: object) -> Iterator[str]:
+    if before != now:
+        yield f"{what}: {_text(before)} before, {_text(now)} now"
 
 
 def _boxes(before: tuple[ChatBox, ...], now: tuple[ChatBox, ...]) -> Iterator[str]:
@@ -72,18 +75,20 @@ def _attributes(old: ChatBox, new: ChatBox) -> Iterator[str]:
         yield f"the {name} shows {'no usable nonce any more' if new.nonce is None else 'its nonce now'}"
     if (old.consent == "") != (new.consent == ""):
         yield f"the {name} asks for {'consent now' if new.consent else 'no consent any more'}"
-    pairs: tuple[tuple[str, object, object], ...] = (
-        ("posts to", old.ajax_url, new.ajax_url),
-        ("stands in the post", old.post_id, new.post_id),
-        ("is called", old.name, new.name),
-        ("sends back the page", old.page_url, new.page_url),
-        ("expects a stream", old.is_streaming, new.is_streaming),
-        ("takes so many history entries", old.memory_limit, new.memory_limit),
-        ("has the image commands", ", ".join(old.image_triggers), ", ".join(new.image_triggers)),
-    )
-    for words, was, is_ in pairs:
-        if was != is_:
-            yield f"the {name} {words}: {_text(was)} before, {_text(is_)} now"
+    for words, attribute in _ATTRIBUTES.items():
+        yield from _changed(f"the {name} {words}", getattr(old, attribute), getattr(new, attribute))
+
+
+_ATTRIBUTES = {
+    "posts to": "ajax_url",
+    "stands in the post": "post_id",
+    "is called": "name",
+    "sends back the page": "page_url",
+    "expects a stream": "is_streaming",
+    "takes so many history entries": "memory_limit",
+    "has the image commands": "image_triggers",
+}
+"""Attributes of a box, by the words for each."""
 
 
 def _asks(before: Case, now: Case) -> Iterator[str]:
@@ -106,8 +111,10 @@ def _outcome(ask: Ask) -> str:
 
 def _text(value: object) -> str:
     match value:
-        case None | "":
+        case None | "" | ():
             return "none"
+        case tuple():
+            return ", ".join(value)
         case bool():
             return "yes" if value else "no"
         case _:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -68,13 +68,9 @@ def find_secrets(recording: Recording) -> list[Secret]:
             if len(piece) >= _LEAST and piece not in found and not is_stand_in(kind, piece):
                 found[piece] = Secret(kind, piece)
 
-    for host in recording.hosts:
-        for name in names_of_host(host):
-            if name != SITE:
-                found.setdefault(name, Secret("host", name))
-    for host in recording.elsewhere:
-        for name in names_of_host(host, has_parent=False):
-            found.setdefault(name, Secret("host", name))
+    names = [name for host in recording.hosts for name in names_of_host(host) if name != SITE]
+    names += [name for host in recording.elsewhere for name in names_of_host(host, has_parent=False)]
+    found |= {name: Secret("host", name) for name in names}
     for value in recording.credentials:
         if len(value) >= 16 or (len(value) >= 8 and re.search(r"\d", value)):
             add("credential", value)
@@ -86,12 +82,8 @@ def find_secrets(recording: Recording) -> list[Secret]:
                 add(_IDS[name], value)
         for segment in re.findall(r"/([0-9a-f]{16})(?=/)", exchange.path):
             add("id", segment)
-        for text in (exchange.path, *_texts(exchange)):
-            for view in unwrapped(text):
-                _search(view, recording, add)
-    for text in (recording.page, recording.rendered.decode("utf-8", "replace"), *_call_texts(recording)):
-        for view in unwrapped(text):
-            _search(view, recording, add)
+        _search_all(_texts(exchange), recording, add)
+    _search_all(_call_texts(recording), recording, add)
     return list(found.values())
 
 
@@ -109,6 +101,7 @@ def names_of_host(host: str, *, has_parent: bool = True) -> Iterator[str]:
 
 
 def _texts(exchange: Exchange) -> Iterator[str]:
+    yield exchange.path
     yield exchange.body.decode("utf-8", "surrogateescape")
     for _, value in (*exchange.headers, *exchange.query, *exchange.fields):
         yield value
@@ -118,6 +111,8 @@ def _texts(exchange: Exchange) -> Iterator[str]:
 
 
 def _call_texts(recording: Recording) -> Iterator[str]:
+    yield recording.page
+    yield recording.rendered.decode("utf-8", "replace")
     yield recording.note
     for ask in recording.asks:
         yield ask.message or ""
@@ -250,6 +245,12 @@ _PATTERNS: tuple[tuple[SecretKind, re.Pattern[str], int], ...] = (
     ("nonce", _NONCE, 0),
     ("token", _HEX_TOKEN, 0),
 )
+
+
+def _search_all(texts: Iterable[str], recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
+    for text in texts:
+        for view in unwrapped(text):
+            _search(view, recording, add)
 
 
 def _search(view: str, recording: Recording, add: Callable[[SecretKind, str], None]) -> None:

@@ -184,24 +184,18 @@ async def _fault_response(fault: Exchange) -> httpx.Response:
     if fault.ending == "nothing":
         raise httpx.RemoteProtocolError("the hand-written reply is none")
     frame = ("transfer-encoding", "chunked") if fault.framing == "chunked" else ("content-length", "0")
-    return httpx.Response(fault.status, headers=[*fault.headers, frame], stream=_FaultBody(fault))
+    return httpx.Response(fault.status, headers=[*fault.headers, frame], content=_pieces_of(fault))
 
 
-class _FaultBody(httpx.AsyncByteStream):
-    """The body of a fault."""
-
-    def __init__(self, fault: Exchange) -> None:
-        self._fault = fault
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        at = 0
-        for chunk in self._fault.chunks:
-            yield self._fault.body[at : at + chunk.size_bytes]
-            at += chunk.size_bytes
-        if self._fault.ending == "cut":
-            raise httpx.RemoteProtocolError("the hand-written reply is cut off")
-        if self._fault.ending == "reset":
-            raise httpx.ReadError("the hand-written reply is reset")
+async def _pieces_of(fault: Exchange) -> AsyncIterator[bytes]:
+    at = 0
+    for chunk in fault.chunks:
+        yield fault.body[at : at + chunk.size_bytes]
+        at += chunk.size_bytes
+    if fault.ending == "cut":
+        raise httpx.RemoteProtocolError("the hand-written reply is cut off")
+    if fault.ending == "reset":
+        raise httpx.ReadError("the hand-written reply is reset")
 
 
 def _from_load(load: Load) -> Exchange:
