@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from chatgptt.browser.failures import first_line_of
+from chatgptt.browser.navigation_errors import first_line_of
 
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")

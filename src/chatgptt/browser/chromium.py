@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import weakref
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING
 from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt.browser.calls import attempt, unless_gone
 from chatgptt.browser.driver import environment_of_driver
-from chatgptt.browser.failures import first_line_of
 from chatgptt.browser.installed import INSTALL_HINT, Found, no_display
+from chatgptt.browser.navigation_errors import first_line_of
 from chatgptt.browser.reaper import Reaper
 from chatgptt.browser.tab import Crashed, Tab, TabOptions
 from chatgptt.state.folder import check_owner
@@ -70,7 +71,7 @@ class Chromium:
     def __init__(self, found: Found, *, is_headed: bool = False, cache: Path | None = None) -> None:
         self._found = found
         self._is_headed = is_headed
-        self._cache = cache
+        self._driver_cache = cache
         self._reaper: Reaper | None = None
         self._driver: asyncio.Future[Playwright] | None = None
         self._browser: Browser | None = None
@@ -113,8 +114,8 @@ class Chromium:
         from playwright.async_api import async_playwright  # here, since it takes a tenth of a second
 
         variables = {"TMPDIR": str(reaper.folder)}
-        if self._cache is not None and _is_private(self._cache):
-            variables["NODE_COMPILE_CACHE"] = str(self._cache)
+        if self._driver_cache is not None and _is_private(self._driver_cache):
+            variables["NODE_COMPILE_CACHE"] = str(self._driver_cache)
         reaper.start()
         with environment_of_driver(variables):
             return asyncio.ensure_future(async_playwright().start())
@@ -164,10 +165,9 @@ class Chromium:
         if not self.is_alive or self._browser is None:
             return False
         session = await attempt(self._browser.new_browser_cdp_session())
-        if session is None:
-            return False
-        await attempt(session.detach())
-        return True
+        if session is not None:
+            await attempt(session.detach())
+        return session is not None
 
     async def close(self) -> None:
         """Ends every process and removes the files, at whatever step the start is."""
@@ -182,7 +182,7 @@ class Chromium:
         stopping = asyncio.ensure_future(attempt(_stop(self._driver)))
         if not is_watched:
             await stopping
-        elif self._cache is not None:
+        elif self._driver_cache is not None:
             await asyncio.wait((stopping,), timeout=_CACHE_TIMEOUT)
         if reaper is not None:
             await reaper.close()
@@ -191,11 +191,6 @@ class Chromium:
             await tab.disconnect()
         if self._closing:
             await asyncio.wait(self._closing)
-
-    def forget(self) -> None:
-        """Lets go of the browser in a forked process: it is the parent's."""
-        if self._reaper is not None:
-            self._reaper.forget()
 
 
 async def _stop(driver: asyncio.Future[Playwright] | None) -> None:
@@ -222,10 +217,6 @@ def _may_sandbox() -> bool:
     return True
 
 
-_warned: set[str] = set()
-
-
+@cache  # once for a reason
 def _warn_of_no_sandbox(why: str) -> None:
-    if why not in _warned:
-        _warned.add(why)
-        _log.warning("the browser runs without its sandbox: %s", why)
+    _log.warning("the browser runs without its sandbox: %s", why)

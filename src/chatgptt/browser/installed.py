@@ -92,13 +92,13 @@ def find_browser(named: str | None = None, *, needs_window: bool = False) -> Fou
     Raises:
         BrowserError: `browser_missing`, with the command that helps; `browser_failed` without a display.
     """
-    if needs_window and sys.platform == "linux" and not _has_display():
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    if needs_window and sys.platform == "linux" and not any(map(os.environ.get, displays)):
         raise no_display()
     name = named or os.environ.get("CHATGPTT_BROWSER")
     if name:
-        return _find_named(
-            name, where="executable" if named else "CHATGPTT_BROWSER", needs_window=needs_window
-        )
+        where = "executable" if named else "CHATGPTT_BROWSER"
+        return _find_named(name, where=where, needs_window=needs_window)
     found = maybe_browser(needs_window=needs_window)
     if found is None:
         raise BrowserError(
@@ -111,21 +111,15 @@ def find_browser(named: str | None = None, *, needs_window: bool = False) -> Fou
 
 def _find_named(name: str, *, where: str, needs_window: bool) -> Found:
     path = shutil.which(os.path.expanduser(name))
-    instead = f"name another one there, or leave it out to use the browser that is found; {INSTALL_HINT}"
-    if path is None:
-        raise BrowserError(
-            f"the browser {name!r}, which is named in {where}, is no executable file",
-            code="browser_missing",
-            hint=instead,
-        )
-    found = Found(path=os.path.abspath(path), by="named")
-    if needs_window and found.is_shell:
-        raise BrowserError(
-            f"the browser {name!r}, which is named in {where}, has no windows to show",
-            code="browser_missing",
-            hint=instead,
-        )
-    return found
+    found = None if path is None else Found(path=os.path.abspath(path), by="named")
+    if found is not None and not (needs_window and found.is_shell):
+        return found
+    fault = "is no executable file" if found is None else "has no windows to show"
+    raise BrowserError(
+        f"the browser {name!r}, which is named in {where}, {fault}",
+        code="browser_missing",
+        hint=f"name another one there, or leave it out to use the browser that is found; {INSTALL_HINT}",
+    )
 
 
 def no_display() -> BrowserError:
@@ -136,17 +130,11 @@ def no_display() -> BrowserError:
     )
 
 
-def _has_display() -> bool:
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
 def maybe_browser(*, needs_window: bool = False) -> Found | None:
     """The browser that is used when none is named; None where there is none."""
-    candidates = chain(
-        (Found(path=str(path), by="playwright") for path in _playwrights_own()),
-        (Found(path=path, by="machine") for path in _on_this_machine()),
-    )
-    return next((found for found in candidates if not (needs_window and found.is_shell)), None)
+    own = (Found(path=str(path), by="playwright") for path in _playwrights_own())
+    others = (Found(path=path, by="machine") for path in _on_this_machine())
+    return next((found for found in chain(own, others) if not (needs_window and found.is_shell)), None)
 
 
 def _playwrights_own() -> Iterator[Path]:
@@ -215,20 +203,18 @@ def install_browser(say: Callable[[str], None] = lambda _: None) -> Installed:
     found = maybe_browser()
     if found is not None:
         return Installed(found=found, steps=())
-    steps: list[str] = []
-    tried: list[str] = []
+    tried: dict[str, str] = {}
     for name, commands in _ways():
         say(name)
-        steps.append(name)
         failure = next((words for words in map(_run, commands) if words), "")
         found = maybe_browser()
         if found is not None and not failure:
             failure = _run([found.path, "--headless", "--no-sandbox", "--version"])
             if not failure:
-                return Installed(found=found, steps=tuple(steps))
-        tried.append(f"{name}: {failure or 'no browser came of it'}")
+                return Installed(found=found, steps=(*tried, name))
+        tried[name] = failure or "no browser came of it"
     raise BrowserError(
-        "no browser could be installed: " + "; ".join(tried),
+        "no browser could be installed: " + "; ".join(map(": ".join, tried.items())),
         code="browser_missing",
         hint="install Chrome or Chromium by hand; if it is not found then, name it in CHATGPTT_BROWSER",
     )

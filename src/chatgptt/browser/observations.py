@@ -28,8 +28,7 @@ from itertools import chain, islice
 from urllib.parse import parse_qsl, urlsplit
 
 from chatgptt._errors import ChatBoxNotFoundError
-from chatgptt._models import ChatBox
-from chatgptt.protocols import wpaicg
+from chatgptt._models import ChatBox, PluginGeneration
 from chatgptt.protocols.box_choice import choose_box, find_boxes, foreign_sites
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.page import Page, maybe_nonce
@@ -45,12 +44,12 @@ _MAX_REPLIES = 100
 _MAX_MARKUPS = 5
 """How many pieces of markup are read in a reply, which has one box; each is parsed like a page."""
 
-_MAX_BOXES = 50
-_MAX_DEPTH = 6
-_MAX_MEMBERS = 200
 _NONCE_KEYS = frozenset(
     {"nonce", "search_nonce", "_wpnonce", "_ajax_nonce", "chat_nonce", "ajax_nonce", "data-nonce"}
 )
+_PARAMS = tuple(protocol.PARAMS for protocol in PROTOCOLS.values() if protocol.PARAMS)
+"""The plugin's own script objects, which hold the chat's nonce."""
+
 _CHAT_ACTIONS = re.compile(r"wpaicg_chat|aipkit_(?:cache_sse_message|frontend_chat|get_conversation)")
 _NONCE_ACTION = "aipkit_get_frontend_chat_nonce"
 _EMBED_ROUTE = "/aipkit/v1/chatbots/"
@@ -98,7 +97,7 @@ class _Frame:
     page: Page
     boxes: tuple[ChatBox, ...]
     foreign_sites: tuple[str, ...]
-    nonce: str | None
+    nonces: Mapping[PluginGeneration, str | None]
     globals: Mapping[str, Mapping[str, str]]
     state: str
     is_scripted: bool
@@ -179,20 +178,25 @@ class PageObservations:
 
     def observe_frame(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
         """Takes in a report of the watching script (watch.js); anything in another form is ignored."""
-        report = _read_report(text)
-        if report is None:
+        try:
+            report = json.loads(text)
+            members = report["globals"]
+            scripts = "".join(
+                f"<script>var {name} = {_script_json(members[name])};</script>"
+                for name in _PARAMS
+                if members.get(name)
+            )
+            page = Page(f"<!doctype html><body>{report['html']}{scripts}".encode("utf-8", "replace"), url)
+        except (ValueError, KeyError, TypeError, RecursionError):
             return
-        params = report.globals.get(wpaicg.PARAMS)
-        script = f"<script>var {wpaicg.PARAMS} = {_script_json(params)};</script>" if params else ""
-        page = Page(f"<!doctype html><body>{report.markup}{script}".encode("utf-8", "replace"), url)
         self._frames[frame] = _Frame(
             page=page,
             boxes=find_boxes(page, self.endpoint),
             foreign_sites=foreign_sites(page),
-            nonce=wpaicg.find_page_nonce(page),
-            globals=report.globals,
-            state=report.state,
-            is_scripted=report.is_scripted,
+            nonces={name: protocol.find_page_nonce(page) for name, protocol in PROTOCOLS.items()},
+            globals=members,
+            state=report["state"],
+            is_scripted=report["scripted"],
             is_main=is_main,
         )
 
@@ -278,12 +282,11 @@ class PageObservations:
                 yield other.nonce, NonceSource.BOX
         yield self._nonces.get(NonceSource.REQUEST), NonceSource.REQUEST
         own = self._own_frames()
-        if PROTOCOLS[box.protocol].PARAMS:
-            for one in [*([frame] if frame else []), *own]:
-                yield one.nonce, NonceSource.GLOBAL
+        for one in [*([frame] if frame else []), *own]:
+            yield one.nonces[box.protocol], NonceSource.GLOBAL
         for one in own:
             for name, members in one.globals.items():
-                if name != wpaicg.PARAMS:
+                if name not in _PARAMS:
                     yield maybe_nonce(members.get("nonce")), NonceSource.REPLY
         for source in (NonceSource.ACTION, NonceSource.REPLY):
             yield self._nonces.get(source), source
@@ -320,7 +323,7 @@ class PageObservations:
     def _add_boxes(self, markup: str) -> None:
         known = {(one.box.bot_id, one.box.nonce) for one in self._boxes_of_replies}
         for box in find_boxes(Page(markup.encode("utf-8", "replace"), self.page), self.endpoint):
-            if (box.bot_id, box.nonce) not in known and len(self._boxes_of_replies) < _MAX_BOXES:
+            if (box.bot_id, box.nonce) not in known:
                 self._boxes_of_replies.insert(0, _ShownBox(box, self.page))
 
     def _add_nonce(self, source: NonceSource, text: object) -> None:
@@ -338,34 +341,6 @@ class PageObservations:
 def may_hold_tokens(url: str) -> bool:
     """Whether a reply from there may hold a box or its nonce."""
     return AJAX_PATH in url or _EMBED_ROUTE in url
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """What the watching script says of a frame."""
-
-    markup: str
-    globals: Mapping[str, Mapping[str, str]]
-    state: str
-    is_scripted: bool
-
-
-def _read_report(text: str) -> _Report | None:
-    try:
-        report = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(report, dict):
-        return None
-    markup, globals_, state = report.get("html"), report.get("globals"), report.get("state")
-    if not isinstance(markup, str) or not isinstance(globals_, dict) or not isinstance(state, str):
-        return None
-    members = {
-        name: {key: value for key, value in of.items() if isinstance(value, str)}
-        for name, of in globals_.items()
-        if isinstance(of, dict)
-    }
-    return _Report(markup, members, state, report.get("scripted") is True)
 
 
 def _script_json(members: Mapping[str, str]) -> str:
@@ -387,19 +362,16 @@ def _read_form(body: str) -> dict[str, str]:
     return dict(parse_qsl(body[:200_000]))
 
 
-def _members_of(value: object, depth: int = 0) -> Iterator[tuple[str, object]]:
+def _members_of(value: object) -> Iterator[tuple[str, object]]:
     """A JSON value and everything in it, each with its key, "" where it has none."""
-    if depth == 0:
-        yield "", value
-    members: Iterator[tuple[str, object]] = iter(())
-    if isinstance(value, dict):
-        members = ((str(key), member) for key, member in value.items())
-    elif isinstance(value, list):
-        members = (("", member) for member in value)
-    for key, member in islice(members, _MAX_MEMBERS):
-        yield key, member
-        if depth < _MAX_DEPTH:
-            yield from _members_of(member, depth + 1)
+    pending: list[tuple[str, object]] = [("", value)]
+    while pending:
+        key, value = pending.pop()
+        yield key, value
+        if isinstance(value, dict):
+            pending += reversed(value.items())
+        elif isinstance(value, list):
+            pending += (("", member) for member in reversed(value))
 
 
 def _find_markup(value: object) -> Iterator[str]:
@@ -408,8 +380,5 @@ def _find_markup(value: object) -> Iterator[str]:
         if "<" in value and any(name in value for name in _BOX_CLASSES):
             yield value
     elif isinstance(value, dict) and "botId" in value and "nonce" in value:
-        try:
-            config = json.dumps(value)
-        except RecursionError:  # it is nested deeper than can be written, which is less than can be read
-            config = ""
-        yield f"<div class='aipkit_chat_container' data-config='{html.escape(config)}'></div>"
+        config = html.escape(json.dumps(value))
+        yield f"<div class='aipkit_chat_container' data-config='{config}'></div>"

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A document of the page itself: the head of its reply, and the body of an error page."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: str = ""
+from chatgptt._models import ReplyHead
 
 
 class PageListener:
@@ -31,10 +20,10 @@ class PageListener:
     def observe_reply(self, url: str, body: str, request_body: str) -> None:
         """The page's scripts received a reply that may hold tokens."""
 
-    def observe_document(self, document: Document) -> None:
+    def observe_document(self, head: ReplyHead) -> None:
         """The page itself goes to a document, the first or another one. Its body is still to come."""
 
-    def observe_error_page(self, document: Document) -> None:
+    def observe_error_page(self, head: ReplyHead, body: str) -> None:
         """The body of an error page is there. Of a page that went on at once there is none."""
 
     def note_script_error(self, message: str) -> None:

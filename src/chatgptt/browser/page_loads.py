@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 
 from chatgptt._models import StoredCookie
@@ -148,21 +148,13 @@ class LoadRecorder:
         number = self._by_request.get(key)
         if number is None or not self._loads[number].is_awaited:
             return False
-        self._loads[number] = replace(
-            self._loads[number],
-            status=reply.status,
-            headers=reply.headers,
-            body=reply.body,
-            is_awaited=False,
-        )
+        self._loads[number] = replace(self._loads[number], **asdict(reply), is_awaited=False)
         self._check_completeness()
         return True
 
     def _check_completeness(self) -> None:
-        if any(load.is_awaited for load in self._loads.values()):
-            self._is_complete.clear()
-        else:
-            self._is_complete.set()
+        is_complete = not any(load.is_awaited for load in self._loads.values())
+        (self._is_complete.set if is_complete else self._is_complete.clear)()
 
 
 def _object(value: object) -> Mapping[str, object]:

@@ -16,13 +16,10 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import os
 import secrets
-import socket
-import ssl
 from collections.abc import Coroutine
 
-from chatgptt._errors import ChatGpttError, ErrorCode, TransportError
+from chatgptt._errors import ChatGpttError
 from chatgptt.browser.http_heads import (
     MOST_HEAD_BYTES,
     RequestHead,
@@ -39,23 +36,17 @@ from chatgptt.browser.upstream import (
     connect,
     connect_through,
 )
-from chatgptt.net.httpx_errors import causes
+from chatgptt.net.httpx_errors import map_connect_error
 from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxy
 from chatgptt.net.reach import OutOfReachError, Reach
 from chatgptt.net.tls import tls_context
-from chatgptt.protocols.urls import origin
 
 _log = logging.getLogger("chatgptt.browser")
 
 _CONNECT_TIMEOUT = 10.0
 _LOGIN_TIMEOUT = 10.0
 _CHUNK_BYTES = 64 * 1024
-_HINTS: dict[ErrorCode, str] = {
-    "connect_error": "check the address, and that the site is up",
-    "dns_error": "check the host name and this machine's network",
-    "timeout": "the site's server does not answer; try again later",
-}
 _ASK_FOR_LOGIN = (
     b"HTTP/1.1 407 Proxy Authentication Required\r\n"
     b'Proxy-Authenticate: Basic realm="%b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'
@@ -229,27 +220,8 @@ class ProxyGate:
         self.failures.pop(host, None)
         if isinstance(error, OutOfReachError):
             self.failures[host] = error.error(url)
-            return
-        cause = next((one for one in causes(error) if isinstance(one, OSError)), error)
-        code: ErrorCode = "timeout" if isinstance(cause, TimeoutError) else "connect_error"
-        if self._proxy is not None:
-            what, hint = f"reach {origin(url)} through {self._proxy}", self._proxy.hint
         else:
-            code = "dns_error" if isinstance(cause, socket.gaierror) else code
-            what, hint = f"talk to {origin(url)}", _HINTS[code]
-        self.failures[host] = TransportError(
-            f"the browser cannot {what}: {_reason(cause)}", code=code, hint=hint, url=url
-        )
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    if isinstance(error, OSError) and error.strerror:
-        # For errors of sockets, asyncio has words of its own: "Connect call failed".
-        is_own = isinstance(error, ssl.SSLError | socket.gaierror) or not error.errno
-        return error.strerror if is_own else os.strerror(error.errno or 0)
-    return str(error) or "the proxy closed the connection"
+            self.failures[host] = map_connect_error(error, url, self._proxy)
 
 
 async def _copy_body(head: RequestHead, reader: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

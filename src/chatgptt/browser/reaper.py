@@ -24,7 +24,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+import weakref
 from pathlib import Path
+
+from chatgptt.net.loops import call_in_child
 
 _log = logging.getLogger("chatgptt.browser")
 
@@ -126,6 +129,7 @@ class Reaper:
                 )
             except OSError as error:
                 _log.warning("a browser whose caller is killed will be left running: %s", error)
+            _running.add(self)
         self.folder.mkdir(mode=0o700)
 
     @property
@@ -148,10 +152,21 @@ class Reaper:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def forget(self) -> None:
-        """Lets go of the process in a forked process: it and the end of the pipe are the parent's."""
+        """Lets go of the process in a forked child: it and the end of the pipe are the parent's."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.returncode = 0  # it is no child of this process, which cannot wait for it
+
+
+_running: weakref.WeakSet[Reaper] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for reaper in _running:
+        reaper.forget()
+
+
+call_in_child(_forget_all)
 
 
 def _place() -> Path:

@@ -33,6 +33,7 @@ from chatgptt.browser.installed import find_browser
 from chatgptt.browser.page_loads import RecordedVisit
 from chatgptt.browser.tab import Crashed, Tab, TabOptions
 from chatgptt.browser.visitor import VisitorIdentity
+from chatgptt.net.loops import call_in_child
 from chatgptt.state.files import check_file
 
 _log = logging.getLogger("chatgptt.browser")
@@ -103,13 +104,6 @@ class SharedBrowser:
         Raises:
             BrowserError: where no browser can be run.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError as error:
-            raise BrowserError(
-                "the browser works under asyncio only",
-                hint="use asyncio, or the strategy static",
-            ) from error
         process = self._attach()
         return await process.thread.run(lambda: self._visit(process, identity, work))
 
@@ -223,13 +217,11 @@ def _forget_parents() -> None:
     _lock = threading.Lock()  # another thread may have had it
     if _here is not None:
         atexit.unregister(_here.stop)
-        _here.forget()
         _inherited.append(_here)
         _here = None
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parents)
+call_in_child(_forget_parents)
 
 
 class _Process:
@@ -270,11 +262,6 @@ class _Process:
                 await user.end_visits()
             await browser.end()
 
-    def forget(self) -> None:
-        """Lets go of the browsers in a forked process: they are the parent's."""
-        for browser in self._browsers.values():
-            browser.forget()
-
 
 def _kind_of(options: BrowserOptions) -> tuple[str | None, bool]:
     return options.executable or os.environ.get("CHATGPTT_BROWSER") or None, options.is_headed
@@ -285,7 +272,6 @@ class _Browser:
 
     def __init__(self) -> None:
         self.users: weakref.WeakSet[SharedBrowser] = weakref.WeakSet()
-        self._begun: set[Chromium] = set()
         self._chromium: Chromium | None = None
         self._starting: asyncio.Task[Chromium] | None = None
         self._slots = asyncio.Semaphore(MOST_TABS)
@@ -350,7 +336,7 @@ class _Browser:
 
     def put_away(self, tab: Tab, *, is_failed: bool) -> asyncio.Task[None]:
         """Closes a used tab in the background, and prepares another one."""
-        task = self.spawn(_write_evidence_and_close(tab) if is_failed else tab.close())
+        task = self.spawn(tab.close(writes_evidence=is_failed))
         task.add_done_callback(lambda _: self._pass_slot_on(tab))
         return task
 
@@ -372,11 +358,6 @@ class _Browser:
             begun |= self._closing
             if begun:
                 await asyncio.wait(begun)
-
-    def forget(self) -> None:
-        """Lets go of it in a forked process: it is the parent's."""
-        for chromium in self._begun:
-            chromium.forget()
 
     async def _get_chromium(self, options: BrowserOptions) -> Chromium:
         if self._chromium is not None and not self._chromium.is_alive:
@@ -409,7 +390,7 @@ class _Browser:
             spare.cancel()
             self._slots.release()
         if chromium is not None:
-            self.spawn(self._close(chromium), self._closing)
+            self.spawn(chromium.close(), self._closing)
 
     async def _start(self, options: BrowserOptions) -> Chromium:
         if self._closing:  # one at a time
@@ -417,18 +398,13 @@ class _Browser:
         found = find_browser(options.executable, needs_window=options.is_headed)
         _log.info("starting %s", found.path)
         chromium = Chromium(found, is_headed=options.is_headed, cache=options.cache)
-        self._begun.add(chromium)
         try:
             await chromium.start()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._close(chromium)
+                await chromium.close()
             raise
         return chromium
-
-    async def _close(self, chromium: Chromium) -> None:
-        await chromium.close()
-        self._begun.discard(chromium)
 
     async def _maybe_use(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
         """The tab that was prepared, if it has the same options."""
@@ -480,11 +456,6 @@ class _Browser:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return task
-
-
-async def _write_evidence_and_close(tab: Tab) -> None:
-    await tab.write_evidence()
-    await tab.close()
 
 
 def _log_failure(task: asyncio.Task[Tab]) -> None:

@@ -11,19 +11,20 @@ import asyncio
 import logging
 import re
 import tempfile
+import time
 from collections.abc import Awaitable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chatgptt._errors import BrowserError, ChatGpttError
-from chatgptt._models import StoredCookie
+from chatgptt._models import ReplyHead, StoredCookie
 from chatgptt.browser.browser_cookies import cookies_to_set, stored_cookies
 from chatgptt.browser.calls import CLOSE_TIMEOUT, attempt, unless_gone
-from chatgptt.browser.failures import first_line_of, map_failure
+from chatgptt.browser.navigation_errors import first_line_of, map_failure
 from chatgptt.browser.observations import MAX_REPLY_CHARACTERS, may_hold_tokens
-from chatgptt.browser.page_events import Document, PageListener
+from chatgptt.browser.page_events import PageListener
 from chatgptt.browser.page_loads import LOADED, LoadRecorder, RecordedVisit
 from chatgptt.browser.proxy_gate import ProxyGate
 from chatgptt.browser.request_filter import RequestFilter
@@ -281,8 +282,10 @@ class Tab:
             )
             await attempt(asyncio.to_thread(write))
 
-    async def close(self) -> None:
+    async def close(self, *, writes_evidence: bool = False) -> None:
         """Closes the page, and every connection it has."""
+        if writes_evidence:
+            await self.write_evidence()
         self.listener = PageListener()
         if self._context is not None:
             await attempt(self._context.close())
@@ -361,13 +364,17 @@ class Tab:
 
     async def _report_document(self, response: Response) -> None:
         self._document = response
-        url = without_credentials(response.url)
-        document = Document(url=url, status=response.status, headers=response.headers)
-        self.listener.observe_document(document)
-        if document.status >= 400:
+        head = ReplyHead(
+            status=response.status,
+            headers=response.headers,  # by their lower-case names
+            url=without_credentials(response.url),
+            received_at=time.time(),
+        )
+        self.listener.observe_document(head)
+        if head.status >= 400:
             body = await attempt(response.text())  # gone where the page loads itself again at once
             if body is not None and self._document is response:
-                self.listener.observe_error_page(replace(document, body=body))
+                self.listener.observe_error_page(head, body)
 
     def _handle_pause(self, event: Mapping[str, object]) -> None:
         assert self._requests is not None, "the tab is not open"

@@ -74,10 +74,8 @@ async def connect(
     """
 
     async def connect_to(address: str) -> Link:
-        server_name = None if tls is None else name
-        return Link(
-            address, *await asyncio.open_connection(address, port, ssl=tls, server_hostname=server_name)
-        )
+        streams = await asyncio.open_connection(address, port, ssl=tls, server_hostname=tls and name)
+        return Link(address, *streams)
 
     return await connect_first(connect_to, addresses, close=Link.close)
 

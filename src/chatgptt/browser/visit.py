@@ -18,7 +18,7 @@ import anyio
 from chatgptt._errors import ChallengeError, ChatGpttError, Finding
 from chatgptt._models import ReplyHead
 from chatgptt.browser.observations import Candidate, PageObservations
-from chatgptt.browser.page_events import Document, PageListener
+from chatgptt.browser.page_events import PageListener
 from chatgptt.browser.page_hints import waits_for_consent
 from chatgptt.browser.tab import Crashed, Tab
 from chatgptt.protocols.reply_errors import (
@@ -240,15 +240,14 @@ class Visit(PageListener):
         self.observations.observe_reply(url, body, request_body)
         self._has_changed.set()
 
-    def observe_document(self, document: Document) -> None:
+    def observe_document(self, head: ReplyHead) -> None:
         """Judges a document by its head."""
         self._documents += 1
         if self._documents == _MOST_DOCUMENTS_WITH_INPUT:
             self._restless_since = time.monotonic()
-        self.observations.page = without_mark(document.url)
+        self.observations.page = without_mark(head.url)
         self._is_parsed = anyio.Event()
         self._has_next_document.set()
-        head = _head_of(document)
         media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
         wall = maybe_wall(head, "")
         if wall is not None and not wall.is_script:
@@ -261,13 +260,12 @@ class Visit(PageListener):
             self._error_page, self._error_pages = None, 0
         self._has_changed.set()
 
-    def observe_error_page(self, document: Document) -> None:
+    def observe_error_page(self, head: ReplyHead, body: str) -> None:
         """Judges an error page by its body: whether it may lead to another document."""
-        head = _head_of(document)
         if not isinstance(self._error_page, ChallengeError):
-            self._error_page = _without_advice(read_failure(head, document.body))
-        wall = maybe_wall(head, document.body)
-        if not (_LEADS_ON.search(document.body) if wall is None else wall.is_script):
+            self._error_page = _without_advice(read_failure(head, body))
+        wall = maybe_wall(head, body)
+        if not (_LEADS_ON.search(body) if wall is None else wall.is_script):
             self._failure = self._error_page
         self._has_changed.set()
 
@@ -309,12 +307,3 @@ def _without_advice(error: ChatGpttError) -> ChatGpttError:
         error.findings = (browser_finding(error.message),)
         error.hint = CHALLENGE_HINT
     return error
-
-
-def _head_of(document: Document) -> ReplyHead:
-    return ReplyHead(
-        status=document.status,
-        headers={name.lower(): value for name, value in document.headers.items()},
-        url=document.url,
-        received_at=time.time(),
-    )

@@ -141,6 +141,14 @@ def map_error(error: Exception, url: str, proxy: Proxy | None = None) -> ChatGpt
     raise AssertionError(f"unmapped {type(error)}")  # pragma: no cover
 
 
+def map_connect_error(error: Exception, url: str, proxy: Proxy | None) -> ChatGpttError:
+    """Our error for a connection that could not be made, where httpx had no part in it."""
+    kind = httpx.ConnectTimeout if isinstance(error, TimeoutError) else httpx.ConnectError
+    failed = kind(str(error) or "no answer")
+    failed.__cause__ = error
+    return map_error(failed, url, proxy)
+
+
 def _target(error: httpx.RequestError) -> str:
     """The origin that a failed request went to; "" where it is not known."""
     try:
