@@ -15,12 +15,9 @@ if TYPE_CHECKING:
 def cookies_to_set(
     site: str, named: Iterable[tuple[str, str]], stored: Iterable[StoredCookie]
 ) -> list[dict[str, object]]:
-    """Arguments of `Network.setCookies`. Cookies of a host go to the ports of its site alone.
+    """Arguments of `Network.setCookies` for a site's origin: the caller's own cookies, and those of the jar.
 
-    Args:
-        site: the site's origin.
-        named: names and values that the caller gave, for the site as a whole.
-        stored: the cookies of the jar.
+    Cookies of a host go to the ports of its site alone.
     """
     cookies: list[dict[str, object]] = [{"name": name, "value": value} for name, value in named]
     cookies += [_fields_of(cookie) for cookie in stored]

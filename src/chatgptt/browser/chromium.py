@@ -60,13 +60,7 @@ _FLAGS = (
 
 
 class Chromium:
-    """One running browser.
-
-    Args:
-        found: the browser to run.
-        is_headed: whether it shows its window.
-        cache: a folder from which Playwright's driver starts faster the next time; None keeps nothing.
-    """
+    """One running browser. From the folder `cache` Playwright's driver starts faster the next time."""
 
     def __init__(self, found: Found, *, is_headed: bool = False, cache: Path | None = None) -> None:
         self._found = found

@@ -83,11 +83,7 @@ class Installed:
 
 
 def find_browser(named: str | None = None, *, needs_window: bool = False) -> Found:
-    """The browser to run.
-
-    Args:
-        named: its executable; None heeds `CHATGPTT_BROWSER`.
-        needs_window: whether it has to show a window; a headless shell has none.
+    """The browser to run, by its executable's name; None heeds `CHATGPTT_BROWSER`.
 
     Raises:
         BrowserError: `browser_missing`, with the command that helps; `browser_failed` without a display.

@@ -34,7 +34,6 @@ _NO_PAGE = frozenset(
     }
 )
 
-
 _OF_THE_GATE = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_CLOSED", "ERR_TUNNEL_CONNECTION_FAILED"})
 """Chromium's names for a gate that closes the connection or refuses a tunnel."""
 
@@ -42,10 +41,7 @@ _OF_THE_GATE = frozenset({"ERR_EMPTY_RESPONSE", "ERR_CONNECTION_CLOSED", "ERR_TU
 def map_failure(name: str, url: str, at_gate: Mapping[str, ChatGpttError]) -> ChatGpttError:
     """The error for a navigation that ended in Chromium's `name`, such as `ERR_CONNECTION_RESET`.
 
-    Args:
-        name: without the `net::` in front.
-        url: where it went.
-        at_gate: by host, why connections failed, which Chromium behind the gate does not know.
+    `at_gate` says by host why connections failed, which Chromium behind the gate does not know.
     """
     shown = without_credentials(url)
     if name in _NO_PAGE:

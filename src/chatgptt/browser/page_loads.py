@@ -24,12 +24,8 @@ LOADED = ("Document", "Script", "XHR", "Fetch")
 class Load:
     """One request of a page and its reply.
 
-    Attributes:
-        kind: one of `LOADED`.
-        content_type: that of the request's own body.
-        status: 0 where no reply came.
-        headers: of the reply, with lower-case names.
-        is_awaited: whether the reply was still to come when the visit ended.
+    `kind` is one of `LOADED`, and `content_type` that of the request's own body. The status is 0 where no
+    reply came; with `is_awaited` it was still to come when the visit ended. Headers have lower-case names.
     """
 
     kind: str
@@ -45,14 +41,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedVisit:
-    """One visit of the browser.
-
-    Attributes:
-        page: the page's URL at the end.
-        loads: what it loaded, in the order of the requests.
-        content: its document at the end.
-        cookies: the browser's cookies at the end.
-    """
+    """One visit of the browser: the loads in the order of the requests, and the rest as it was at the end."""
 
     page: str
     loads: tuple[Load, ...]

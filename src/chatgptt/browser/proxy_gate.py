@@ -58,10 +58,7 @@ _ConnectionEnds = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, Ref
 
 
 class ProxyGate:
-    """Makes one tab's connections, where its site may lead.
-
-    Args:
-        proxy: what the connections go through.
+    """Makes one tab's connections, where its site may lead, through a proxy or directly.
 
     Attributes:
         realm: the gate's name where it asks for its login.

@@ -26,11 +26,7 @@ _EMPTY_STYLE: dict[str, object] = {
 
 
 class RequestFilter:
-    """Decides about the requests of one tab.
-
-    Attributes:
-        home: the page's own origin, the only one that gets the visitor's headers.
-    """
+    """Decides about the requests of one tab. Only `home`, the page's origin, gets the visitor's headers."""
 
     def __init__(self, session: CDPSession, identity: VisitorIdentity, gate: ProxyGate) -> None:
         self.home = ""

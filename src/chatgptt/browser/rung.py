@@ -34,11 +34,7 @@ _NO_HINT = "not run: nothing on the page hints at a chat that scripts make"
 
 
 class BrowserRung:
-    """Runs the page in a browser.
-
-    Attributes:
-        browser: where the tabs come from.
-    """
+    """Runs the page in a tab of `browser`."""
 
     name: Rung = "browser"
 

@@ -94,7 +94,7 @@ class SharedBrowser:
     @property
     def is_running(self) -> bool:
         """Whether there is a browser for it at this moment."""
-        return self._process is not None and self._process.is_running(self._options)
+        return self._process is not None and self._process.browser_for(self._options).is_running
 
     async def visit(self, identity: VisitorIdentity, work: Callable[[Tab], Awaitable[_Value]]) -> _Value:
         """The result of `work` with an empty tab; waits while too many tabs are open.
@@ -240,11 +240,6 @@ class _Process:
         if kind not in self._browsers:
             self._browsers[kind] = _Browser()
         return self._browsers[kind]
-
-    def is_running(self, options: BrowserOptions) -> bool:
-        """Whether it runs at this moment; for any thread."""
-        browser = self._browsers.get(_kind_of(options))
-        return browser is not None and browser.is_running
 
     async def leave(self, user: SharedBrowser) -> None:
         """Ends each browser that only this client has used."""

@@ -74,14 +74,7 @@ class Crashed(BrowserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabOptions:
-    """What a tab is opened for.
-
-    Attributes:
-        identity: the visitor.
-        trace: where Playwright's trace of a failed visit is written; None keeps none.
-        screenshot: where a picture of the page is written when a visit fails; None keeps none.
-        is_recorded: whether the tab notes what the page loads.
-    """
+    """What a tab is opened for. A trace and a picture of a failed visit are written there; None keeps none."""
 
     identity: VisitorIdentity
     trace: Path | None = None
@@ -90,12 +83,7 @@ class TabOptions:
 
 
 class Tab:
-    """One page in a context of its own.
-
-    Args:
-        options: what it is opened for.
-        gone: is set when the browser is gone.
-    """
+    """One page in a context of its own. `gone` is set when the browser is gone."""
 
     def __init__(self, options: TabOptions, gone: asyncio.Event) -> None:
         self.options = options
@@ -114,13 +102,7 @@ class Tab:
         self._has_crashed = False
 
     async def open(self, browser: Browser, *, binding: str, script: str) -> None:
-        """Opens context and page.
-
-        Args:
-            browser: where to open them.
-            binding: the name of the function by which the watching script sends its reports.
-            script: the watching script (watch.js).
-        """
+        """Opens context and page. By `binding` the watching `script` (watch.js) sends its reports."""
         context = self._context = await browser.new_context(
             user_agent=self.options.identity.user_agent,
             accept_downloads=False,
@@ -175,13 +157,7 @@ class Tab:
     async def goto(
         self, url: str, cookies: tuple[StoredCookie, ...], reach: Reach, *, is_fresh: bool
     ) -> None:
-        """Goes to a page, until the head of its document is there.
-
-        Args:
-            url: the page.
-            cookies: the visitor's cookies of the page's site.
-            reach: where the site may lead.
-            is_fresh: whether caches on the way are bypassed.
+        """Goes to a page, until the head of its document is there; `is_fresh` bypasses caches on the way.
 
         Raises:
             TransportError: where the site cannot be reached.

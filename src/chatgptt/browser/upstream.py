@@ -83,11 +83,6 @@ async def connect(
 async def connect_through(proxy: UpstreamProxy, tls: ssl.SSLContext | None, head: RequestHead) -> Link:
     """A connection to a proxy that takes the request, or a tunnel through it to the request's host.
 
-    Args:
-        proxy: the proxy.
-        tls: what the proxy's certificate is checked with; None for a connection without TLS.
-        head: the request.
-
     Raises:
         OSError: where the proxy does not answer.
         EOFError: where it closes the connection.

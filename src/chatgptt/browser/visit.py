@@ -62,12 +62,7 @@ def browser_finding(saw: str) -> Finding:
 
 
 class Visit(PageListener):
-    """One visit of a page in a tab.
-
-    Attributes:
-        observations: what the page has shown until now.
-        script_error: the first error of the page's scripts.
-    """
+    """One visit of a page in a tab: `observations` is what the page has shown until now."""
 
     def __init__(self, tab: Tab, facts: PageFacts, acquisition: Acquisition) -> None:
         self.observations = PageObservations(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chatgptt.browser.http_heads import basic_credentials
 from chatgptt.net.proxies import Proxies, Proxy
 
 
@@ -42,16 +42,11 @@ def identity_for(
 ) -> VisitorIdentity:
     """The visitor of `page`: with the client's own headers and login, and the proxy that httpx would use.
 
-    Args:
-        page: its URL.
-        user_agent: the client's, unless `headers` has another.
-        headers: with lower-case names.
-        auth: user and password for HTTP basic authentication.
-        proxy: its URL; None heeds the environment, as httpx does.
+    The headers have lower-case names; a user agent among them counts. A proxy of None heeds the environment.
     """
     own = dict(headers)
     if auth is not None:
-        own.setdefault("authorization", f"Basic {b64encode(':'.join(auth).encode()).decode()}")
+        own.setdefault("authorization", basic_credentials(*auth))
     agent = own.pop("user-agent", user_agent)
     return VisitorIdentity(
         user_agent=agent, headers=tuple(sorted(own.items())), proxy=Proxies(proxy).find(page)
