@@ -34,21 +34,15 @@ class Page:
     """One page. The defaults are those of a page with one box and nothing wrong.
 
     Attributes:
-        slug: its path.
-        about: what it shows, for the index.
         name: its title, if the slug doesn't make one.
         bots: those of the boxes in its content.
         widget: 1.x: the bot of its floating widget.
-        nonce: what the boxes show as their nonce.
         params: 1.x: the form of the script that holds the nonce too.
-        cache: what a page cache does.
-        look: how the markup differs; `unclosed` and `minified` are 1.x.
         has_foreign_ajax_url: whether messages are to go to `ELSEWHERE`.
         has_config: 2.x: whether boxes have their `data-config`.
         is_loaded_by_script: 2.x: a script of the page inserts the box. The HTML has none.
         script_after_ms: 1.x, on sites whose nonces come by script: the delay.
         has_false_start: 1.x: the script sets a wrong nonce first.
-        since: the first version with it.
         until: the first version without it.
     """
 
@@ -84,10 +78,6 @@ class Setup:
     """The settings of one installation.
 
     Attributes:
-        prefix: the beginning of its paths.
-        version: the plugin's.
-        pages: its pages.
-        about: what is special about it, for the index.
         nonces: `never`: no page has one; `scripted`: only a script on the page gets one.
         has_visitor_cookie: whether a guest's nonce is bound to a cookie that each page sets.
         encoding: of the pages, which say UTF-8 whatever it is.
@@ -118,7 +108,6 @@ class Plugin:
     """One generation of the plugin.
 
     Attributes:
-        generation: as people call it.
         namespaces: what it adds to the REST API.
         head: what it prints into the head of each page, with `{home}` and `{version}`.
         decoys: things that look like a box, for before the content and behind it, with `HOME`.

@@ -85,13 +85,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ParsedMessage:
-    """A message and its scripted word."""
+    """A message, its scripted word (one of `WORDS`, or empty), and the number after the word."""
 
     text: str
     word: str
-    """One of `WORDS`, or empty."""
     number: float | None
-    """The number after the word, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +115,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The provider's failure. No step follows it."""
+    """The provider's failure. No step follows it. An `error` has the provider's HTTP status."""
 
     how: Literal["error", "unreachable", "page", "midway", "cut", "close", "reset"]
     message: str = ""
     code: str = ""
     status: int = 0
-    """The provider's HTTP status, of an `error`."""
 
 
 Step = Say | Wait | Note | Fail

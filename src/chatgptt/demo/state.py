@@ -19,10 +19,8 @@ class LoggedRequest:
     """One request as the demo received it, and the state of its reply.
 
     Attributes:
-        method: in upper case.
         path: decoded, without the query.
         params: the query string; of a repeated name the last value, as in PHP.
-        fields: the fields of a urlencoded or multipart body.
         headers: names in lower case.
         at: its arrival, in Unix seconds of the demo's clock.
         status: None until the reply begins. It stays None if the connection is dropped before.
@@ -57,26 +55,18 @@ class Clock:
         self._ahead += seconds
 
 
-@dataclass(frozen=True, slots=True)
-class PendingMessage:
-    """A 2.x message between its two requests."""
-
-    text: str
-    at: float
-
-
 @dataclass(slots=True)
 class VisitorMemory:
     """What the sites remember of their visitors. Each key begins with the site's prefix.
 
     Attributes:
         counts: how often something happened: messages against a quota, events whose first times differ.
-        pending: 2.x messages by their cache key.
+        pending: 2.x messages between their two requests, by their cache key, and when they came.
         conversations: those of 2.x by bot, conversation and session; 1.x assistants' threads by thread id.
     """
 
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    pending: dict[tuple[str, str], PendingMessage] = field(default_factory=dict)
+    pending: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
     conversations: defaultdict[tuple[str, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
     def is_among_first(self, limit: int, *key: str) -> bool:

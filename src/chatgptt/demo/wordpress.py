@@ -36,7 +36,6 @@ class Call:
         base: scheme and host of the request.
         home: the address of the site, without a slash at the end.
         path: below `home`, without a slash in front.
-        cookies: by their name.
     """
 
     logged: LoggedRequest
@@ -53,13 +52,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site of the demo.
+    """A site of the demo, whose paths begin with a prefix.
 
-    Attributes:
-        prefix: the beginning of its paths, without a slash at either end.
-        pages: for the index, by their path what they show.
-        answer: the reply to a request below the prefix.
-        about: what all its pages have in common, for the index.
+    For the index, `pages` says by their paths what they show, and `about` what they have in common.
     """
 
     prefix: str

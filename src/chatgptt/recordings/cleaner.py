@@ -15,13 +15,11 @@ from chatgptt.recordings.addresses import BETWEEN
 from chatgptt.recordings.body_edits import Edit, apply, base64_texts, cut, sub
 from chatgptt.recordings.case import Chunk, Exchange
 from chatgptt.recordings.finder import Word, find_all, tree
+from chatgptt.recordings.matching import MADE_ANEW
 from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.secret_search import Secret, names_of_host
 from chatgptt.recordings.standins import SITE, SecretKind, StandIns, elsewhere
 from chatgptt.recordings.trim import is_needed_script, trim_page, trim_script
-
-MADE_ANEW = frozenset({"chat_id", "_ts", "user_client_message_id", "nocache"})
-"""Parameters that are made for each request and that nothing refers to. A case has `*` as their value."""
 
 _KEPT_HEADERS = frozenset(
     {

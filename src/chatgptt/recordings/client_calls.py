@@ -10,7 +10,7 @@ import httpx
 
 from chatgptt._client import AsyncClient
 from chatgptt._errors import BrowserError, ChatGpttError, InvalidInputError, RefusedError
-from chatgptt._models import Reply, Strategy
+from chatgptt._models import ChatBox, Reply, Strategy
 from chatgptt.browser.page_loads import RecordedVisit
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.net.retry import RetryPolicy
@@ -52,43 +52,35 @@ class ClientCalls:
             )
             async with client:
                 if not self.messages:
-                    return (await self._find_boxes(client),)
+                    return (await _outcome_of(None, self._find_box(client)),)
                 if len(self.messages) == 1:
-                    return (await _ask(client.ask, self.messages[0]),)
+                    return (await _outcome_of(self.messages[0], client.ask(self.messages[0])),)
                 chat = client.conversation()
-                return tuple([await _ask(chat.ask, message) for message in self.messages])
+                return tuple([await _outcome_of(message, chat.ask(message)) for message in self.messages])
 
-    async def _find_boxes(self, client: AsyncClient) -> Ask:
-        try:
-            boxes = await client.find_boxes()
-            box = choose_box(boxes, None if self.bot is None else str(self.bot), client.page)
-        except (InvalidInputError, BrowserError):
-            raise
-        except ChatGpttError as error:
-            return _failed(None, error)
-        return Ask(message=None, outcome="found", rung=box.found_by if box.nonce else None)
+    async def _find_box(self, client: AsyncClient) -> ChatBox:
+        boxes = await client.find_boxes()
+        return choose_box(boxes, None if self.bot is None else str(self.bot), client.page)
 
 
-async def _ask(ask: Callable[[str], Awaitable[Reply]], message: str) -> Ask:
+async def _outcome_of(message: str | None, call: Awaitable[Reply | ChatBox]) -> Ask:
     try:
-        reply = await ask(message)
+        found = await call
     except (InvalidInputError, BrowserError):
         raise
     except ChatGpttError as error:
-        return _failed(message, error)
+        reason = error.reason if isinstance(error, RefusedError) else ""
+        return Ask(message=message, outcome=error.code, reason=reason, text=error.partial_text)
+    if isinstance(found, ChatBox):
+        return Ask(message=message, outcome="found", rung=found.found_by if found.nonce else None)
     return Ask(
         message=message,
         outcome="answered",
-        rung=reply.tokens_from,
-        text=reply.text,
-        is_streamed=reply.is_streamed,
-        attempts=reply.attempts,
+        rung=found.tokens_from,
+        text=found.text,
+        is_streamed=found.is_streamed,
+        attempts=found.attempts,
     )
-
-
-def _failed(message: str | None, error: ChatGpttError) -> Ask:
-    reason = error.reason if isinstance(error, RefusedError) else ""
-    return Ask(message=message, outcome=error.code, reason=reason, text=error.partial_text)
 
 
 async def play(

@@ -19,17 +19,10 @@ from chatgptt.recordings.case import Case, Exchange, Sender
 Pairs = tuple[tuple[str, str], ...]
 RequestKey = tuple[str, str, str, frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
 
-_MADE_ANEW = frozenset(
-    {
-        "chat_id",
-        "_ts",
-        "user_client_message_id",
-        "nocache",
-        "wpaicg_chat_client_id",
-        "session_id",
-        "conversation_uuid",
-    }
-)
+MADE_ANEW = frozenset({"chat_id", "_ts", "user_client_message_id", "nocache"})
+"""Parameters that are made for each request and that nothing refers to. A case has `*` as their value."""
+
+_OWN_TO_CLIENT = MADE_ANEW | {"wpaicg_chat_client_id", "session_id", "conversation_uuid"}
 """Parameters that differ with every client. Their presence counts, their value does not."""
 
 
@@ -106,7 +99,7 @@ def request_key(exchange: Exchange) -> RequestKey:
 
 def _comparable(pairs: Pairs) -> dict[str, str]:
     """The pairs, without the values that a client makes anew each time."""
-    return {name: "*" if name in _MADE_ANEW else value for name, value in pairs}
+    return {name: "*" if name in _OWN_TO_CLIENT else value for name, value in pairs}
 
 
 def _form(exchange: Exchange) -> tuple[object, ...]:

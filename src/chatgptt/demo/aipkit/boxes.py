@@ -23,12 +23,7 @@ class Bot:
     """A bot's settings.
 
     Attributes:
-        name: as its header shows it.
-        is_popup: whether its box is behind a button.
         streams: what versions up to 2.4.0 print in the page. The server accepts both ways all the same.
-        needs_consent: whether it asks for consent first.
-        is_draft: whether it is not published.
-        allows_guests: whether it answers guests.
         quota: messages for each visitor; None is no limit.
     """
 

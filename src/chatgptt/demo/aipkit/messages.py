@@ -36,7 +36,7 @@ from chatgptt.demo.model import (
     read_message,
     with_note_texts,
 )
-from chatgptt.demo.state import DemoState, PendingMessage
+from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import Hangup, Stream, broken, shaped
 from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, critical_error, not_an_action, php_json
 
@@ -131,7 +131,7 @@ class _Request:
         if len(pending) >= MOST_PENDING:
             pending.pop(next(iter(pending)), None)
         key = "aipkit_sse_" + "".join(secrets.choice(_LETTERS) for _ in range(32))
-        pending[self._prefix, key] = PendingMessage(message.text, self._logged.at)
+        pending[self._prefix, key] = (message.text, self._logged.at)
         before = PHP_WARNING if message.word == "PHPWARNING" else ""
         return ajax_json({"success": True, "data": {"cache_key": key}}, before=before)
 
@@ -184,8 +184,8 @@ class _Request:
         params = self._logged.params
         nonce = params.get("_ajax_nonce") or self._logged.fields.get("_ajax_nonce", "")
         key = params.get("cache_key", "")
-        pending = self._memory.pending.get((self._prefix, key))
-        message = read_message(pending.text if pending else "")
+        text, held_at = self._memory.pending.get((self._prefix, key), (None, 0.0))
+        message = read_message(text or "")
         if self._is_foreign():
             return _Refused(text="This domain is not permitted to access the chatbot.")
         if self._is_rejected(nonce, message, "NONCESTREAM"):
@@ -193,9 +193,9 @@ class _Request:
         if not key:
             return _Refused(text="Message cache key is missing.")
         self._memory.pending.pop((self._prefix, key), None)
-        if pending is None or self._is_scripted(message, "KEYLOST"):
+        if text is None or self._is_scripted(message, "KEYLOST"):
             return _Refused(text="Message not found in cache.")
-        if self._logged.at - pending.at > _KEY_LIFE or self._is_scripted(message, "KEYEXPIRED"):
+        if self._logged.at - held_at > _KEY_LIFE or self._is_scripted(message, "KEYEXPIRED"):
             return _Refused(text="Cached message has expired.")
         return message
 

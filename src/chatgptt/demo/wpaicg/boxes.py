@@ -20,13 +20,8 @@ class Box:
     """The data of one box.
 
     Attributes:
-        kind: where it is.
-        bot: its bot's id.
         nonce: its own; with None the attribute is missing.
-        post_id: the page's.
-        url: the page's.
         streams: what the page says. The server may do otherwise.
-        is_assistant: whether its bot is an assistant.
         image_nonce: a nonce of another action. Every box contains one.
     """
 
