@@ -182,12 +182,13 @@ class Https(httpx.AsyncBaseTransport):
 
 
 async def test_an_https_site_stays_one_when_its_replay_is_recorded(demo: DemoSite) -> None:
-    case = (await record("https://www.garden-shop.net/wpaicg/", ["Hello"], transport=Https(demo))).case
+    page = "https://www.garden-shop.net/wpaicg/"
+    case = (await record(page, ["Hello"], transport=Https(demo), ticks=lambda: 0.0)).case
     assert case.page == "https://site.example/wpaicg/"
     assert {box.ajax_url for box in case.boxes} == {"https://site.example/wpaicg/wp-admin/admin-ajax.php"}
     with serve_case(case) as site:
         assert site.page.startswith("http://127.0.0.1:")
-        again = (await record(site.page, ["Hello"])).case
+        again = (await record(site.page, ["Hello"], ticks=lambda: 0.0)).case
     assert replace(again, recorded=case.recorded) == case
 
 

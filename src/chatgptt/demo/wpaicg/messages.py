@@ -26,7 +26,7 @@ from chatgptt.demo.model import (
     with_note_texts,
 )
 from chatgptt.demo.state import DemoState
-from chatgptt.demo.stream import Hangup, Pieces, Stream, after, broken, shaped
+from chatgptt.demo.stream import Hangup, Stream, after, broken, shaped
 from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, ajax_text, not_an_action, php_json, slashed
 from chatgptt.demo.wpaicg.answers import REFUSAL, assistant_stream, error_text, flag, ordinary_stream
 from chatgptt.demo.wpaicg.boxes import BoxKind
@@ -102,6 +102,10 @@ class Question:
     prompt: list[Turn]
     fields: dict[str, str]
 
+    def steps(self, prompt: list[Turn]) -> Iterator[Step]:
+        """The answer of a model that gets this prompt."""
+        return with_note_texts(answer_steps(self.message, prompt), {"refusal": REFUSAL})
+
 
 async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: str) -> Response:
     """The reply to a request for admin-ajax.php. Its nonce must have been made for `user`."""
@@ -129,15 +133,12 @@ async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: st
     if (refused := _refused(question, setup, state, before)) is not None:
         return refused
     call.logged.message = message.text
-    is_assistant = question.bot.is_assistant and setup.version >= (1, 8, 95)
+    thread = None
+    if question.bot.is_assistant and setup.version >= (1, 8, 95):
+        thread = _open_thread(question, setup, state)
     if question.bot.server_streams:
-        pieces = (_assistant_pieces if is_assistant else _ordinary_pieces)(
-            question, setup, state, call.logged.at
-        )
-        return _stream(question, pieces, before, is_assistant=is_assistant)
-    if is_assistant:
-        return await _assistant_json(question, setup, state)
-    return await _json(question, setup, state, before)
+        return _stream(question, thread, setup, state, at=call.logged.at, before=before)
+    return await _json(question, thread, setup, state, before=before)
 
 
 def _message(raw: str, setup: Setup) -> str:
@@ -205,42 +206,49 @@ def _refused(question: Question, setup: Setup, state: DemoState, before: str) ->
     return ajax_json({"status": "error", "msg": text}, before=before)
 
 
-def _steps(question: Question) -> Iterator[Step]:
-    return with_note_texts(answer_steps(question.message, question.prompt), {"refusal": REFUSAL})
-
-
-def _stream(question: Question, pieces: Pieces, before: str, *, is_assistant: bool) -> Response:
-    message = question.message
+def _stream(
+    question: Question, thread: Thread | None, setup: Setup, state: DemoState, *, at: float, before: str
+) -> Response:
+    message, headers = question.message, STREAM_HEADERS
+    if thread is None:
+        pieces = ordinary_stream(
+            question.steps(question.prompt),
+            at=at,
+            # Versions up to 1.8.84 append what a bot that does not stream would reply.
+            tail=(lambda text: php_json(_success(question, setup, state, text)))
+            if setup.version < (1, 8, 85)
+            else None,
+            has_garbage=message.word == "GARBAGE",
+        )
+    else:
+        headers = {**headers, "connection": "keep-alive"}
+        pieces = assistant_stream(
+            thread.steps, thread=thread.name, is_new=thread.is_new, on_finish=thread.add_answer
+        )
     if message.word in ("BANIP", "BANWORD"):
         pieces = after(flag(*FLAGS[message.word]), pieces)
     if before:
         pieces = after(before.encode(), pieces)
-    headers = {**STREAM_HEADERS, "connection": "keep-alive"} if is_assistant else STREAM_HEADERS
     return Stream(shaped(pieces, message.word, message.number), headers=headers)
 
 
-def _ordinary_pieces(question: Question, setup: Setup, state: DemoState, at: float) -> Pieces:
-    def tail(text: str) -> str:
-        return php_json(_success(question, setup, state, text))
-
-    return ordinary_stream(
-        _steps(question),
-        at=at,
-        tail=tail if setup.version < (1, 8, 85) else None,
-        has_garbage=question.message.word == "GARBAGE",
-    )
-
-
-async def _json(question: Question, setup: Setup, state: DemoState, before: str) -> Response:
-    answer = await collect_answer(_steps(question))
+async def _json(
+    question: Question, thread: Thread | None, setup: Setup, state: DemoState, *, before: str
+) -> Response:
+    answer = await collect_answer(question.steps(question.prompt) if thread is None else thread.steps)
     if question.bot.is_google:
         answer = _as_google(answer)
-    found = _success(question, setup, state, answer.text)
-    fail = answer.fail
+    found, fail = _success(question, setup, state, answer.text), answer.fail
+    if fail is not None and fail.how in ("close", "reset"):
+        return broken(php_json(found).encode(), Hangup(fail.how), JSON_HEADERS)
+    if thread is not None:
+        if fail is not None or not answer.text:
+            text = "No assistant message found in run steps." if fail is None else error_text(fail)
+            return ajax_json({"status": "error", "msg": text or "Run failed."})
+        thread.add_answer(answer.text)
+        found["thread_id"] = thread.name
     if fail is None:
         return ajax_json(found, before=before)
-    if fail.how in ("close", "reset"):
-        return broken(php_json(found).encode(), Hangup(fail.how), JSON_HEADERS)
     if fail.how == "page":  # no JSON from the provider: nothing to say, and no word that it went wrong
         return ajax_json({**found, "data": ""})
     failed = {"status": "error", "msg": error_text(fail), "greeting_message": question.greeting}
@@ -272,10 +280,10 @@ def _success(question: Question, setup: Setup, state: DemoState, text: str) -> d
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Thread:
     """A message in an assistant's thread. Assistants ignore the history: the thread is their memory."""
 
-    thread: str
+    name: str
     is_new: bool
     turns: list[Turn]
     steps: Iterator[Step]
@@ -285,33 +293,14 @@ class Run:
         self.turns.append(Turn("assistant", text))
 
 
-def _run(question: Question, setup: Setup, state: DemoState) -> Run:
+def _open_thread(question: Question, setup: Setup, state: DemoState) -> Thread:
     given = question.fields.get("thread_id", "")
-    thread = given or f"thread_{secrets.token_hex(12)}"
+    name = given or f"thread_{secrets.token_hex(12)}"
     if given and (setup.prefix, given) not in state.memory.conversations:
-        return Run(given, False, [], iter([Fail("error", f"No thread found with id '{given}'.")]))
-    turns = state.memory.conversations[setup.prefix, thread]
+        return Thread(given, False, [], iter([Fail("error", f"No thread found with id '{given}'.")]))
+    turns = state.memory.conversations[setup.prefix, name]
     turns.append(Turn("user", question.message.text))
-    steps = with_note_texts(answer_steps(question.message, list(turns)), {"refusal": REFUSAL})
+    steps = question.steps(list(turns))
     if question.message.word == "THREAD":
-        steps = map(Say, (f"{thread} ", "has ", f"{len(turns)} ", "messages."))
-    return Run(thread, not given, turns, steps)
-
-
-def _assistant_pieces(question: Question, setup: Setup, state: DemoState, at: float) -> Pieces:
-    run = _run(question, setup, state)
-    return assistant_stream(run.steps, thread=run.thread, is_new=run.is_new, on_finish=run.add_answer)
-
-
-async def _assistant_json(question: Question, setup: Setup, state: DemoState) -> Response:
-    run = _run(question, setup, state)
-    answer = await collect_answer(run.steps)
-    found = {**_success(question, setup, state, answer.text), "thread_id": run.thread}
-    if answer.fail is not None and answer.fail.how in ("close", "reset"):
-        return broken(php_json(found).encode(), Hangup(answer.fail.how), JSON_HEADERS)
-    if answer.fail is not None:
-        return ajax_json({"status": "error", "msg": error_text(answer.fail) or "Run failed."})
-    if not answer.text:
-        return ajax_json({"status": "error", "msg": "No assistant message found in run steps."})
-    run.add_answer(answer.text)
-    return ajax_json(found)
+        steps = map(Say, (f"{name} ", "has ", f"{len(turns)} ", "messages."))
+    return Thread(name, not given, turns, steps)
