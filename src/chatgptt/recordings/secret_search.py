@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from urllib.parse import unquote
 
 from chatgptt.protocols.page import maybe_nonce
@@ -147,16 +148,8 @@ def _unwrapped_once(text: str) -> Iterator[str]:
         yield re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", _json_character, text)
     if re.search(r"%[0-9A-Fa-f]{2}", text):
         yield unquote(text, errors="surrogateescape")
-    for *_, plain in base64_texts(text.encode("utf-8", "surrogateescape" if _is_bytes(text) else "replace")):
+    for *_, plain in base64_texts(text.encode("utf-8", "replace")):
         yield plain.decode("utf-8", "replace")
-
-
-def _is_bytes(text: str) -> bool:
-    try:
-        text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _json_character(found: re.Match[str]) -> str:
@@ -224,27 +217,19 @@ _FOLDER = re.compile(  # in the words of PHP's messages
     r"""\bin (?:<b>)?((?:/|[A-Za-z]:[\\/])[^<>\s"':*?]{1,200}?)(?<!\\)(?=[\\/]{1,2}"""
     r"""(?:wp-(?:content|includes|admin)[\\/]|[^\\/<>\s"':]{1,80}\.php(?:</b>)?(?: on line |:\d)))"""
 )
-_PATTERNS: tuple[tuple[SecretKind, re.Pattern[str], int], ...] = (
-    ("key", _KEY, 0),
-    ("key", _OTHER_KEYS, 0),
-    ("token", _JWT, 1),
-    ("credential", _NAMED, 1),
-    ("credential", _NAMED_BARE, 1),
-    ("credential", _NAMED_FIELD, 1),
-    ("credential", _BEARER, 1),
-    ("credential", _LOGIN, 1),
-    ("credential", _COOKIE, 1),
-    ("e-mail address", _EMAIL, 0),
-    ("id", _UUID, 0),
-    ("id", _ID, 0),
-    ("network address", _IPV4, 0),
-    ("network address", _IPV6, 0),
-    ("folder", _FOLDER, 1),
-    ("phone number", _PHONE, 0),
-    ("nonce", _NAMED_NONCE, 1),
-    ("nonce", _NONCE, 0),
-    ("token", _HEX_TOKEN, 0),
+_PATTERNS: tuple[tuple[SecretKind, tuple[re.Pattern[str], ...]], ...] = (
+    ("key", (_KEY, _OTHER_KEYS)),
+    ("token", (_JWT,)),
+    ("credential", (_NAMED, _NAMED_BARE, _NAMED_FIELD, _BEARER, _LOGIN, _COOKIE)),
+    ("e-mail address", (_EMAIL,)),
+    ("id", (_UUID, _ID)),
+    ("network address", (_IPV4, _IPV6)),
+    ("folder", (_FOLDER,)),
+    ("phone number", (_PHONE,)),
+    ("nonce", (_NAMED_NONCE, _NONCE)),
+    ("token", (_HEX_TOKEN,)),
 )
+"""A pattern's value is its group, else all of it. What a kind finds first keeps that kind."""
 
 
 def _search_all(texts: Iterable[str], recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
@@ -256,12 +241,13 @@ def _search_all(texts: Iterable[str], recording: Recording, add: Callable[[Secre
 def _search(view: str, recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
     for found in _PROMPT.finditer(view):
         add("prompt", _json_text(found[1]))
-    for kind, pattern, group in _PATTERNS:
-        for match in pattern.finditer(view):
-            value = match[group]
-            if kind == "nonce" and maybe_nonce(value) is None:
+    for kind, patterns in _PATTERNS:
+        for match in chain.from_iterable(pattern.finditer(view) for pattern in patterns):
+            value = match[match.lastindex or 0]
+            is_nonce = maybe_nonce(value) is not None
+            if kind == "nonce" and not is_nonce:
                 continue
-            if kind == "credential" and maybe_nonce(value):
+            if kind == "credential" and is_nonce:
                 continue  # a nonce by another name
             add(kind, value)
     for tag in _NONCE_TAG.finditer(view):
@@ -287,7 +273,6 @@ def _is_recent(digits: str, recording: Recording) -> bool:
 
 def _json_text(literal: str) -> str:
     try:
-        text = json.loads(f'"{literal}"', strict=False)
+        return str(json.loads(f'"{literal}"', strict=False))
     except ValueError:
         return literal
-    return text if isinstance(text, str) else literal
