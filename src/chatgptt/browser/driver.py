@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -141,28 +140,17 @@ class _DriverLoop(_SystemLoop):
     async def subprocess_exec(
         self,
         protocol_factory: Callable[[], _Protocol],
-        program: str,
-        *arguments: str,
-        stdin: int | IO[bytes] | None = subprocess.PIPE,
-        stdout: int | IO[bytes] | None = subprocess.PIPE,
-        stderr: int | IO[bytes] | None = None,
+        *command: str,
         env: Mapping[str, str] | None = None,
         **options: object,
     ) -> tuple[asyncio.SubprocessTransport, _Protocol]:
         """Starts a program as asyncio does, but with a stderr of its own and additional variables."""
         readable, writable = os.pipe()
         lines = open(readable, encoding="utf-8", errors="replace")  # noqa: ASYNC230, SIM115 - closed by its reader
+        options["stderr"] = writable
+        options["env"] = {**(os.environ if env is None else env), **_variables.get({})}
         try:
-            started = await super().subprocess_exec(
-                protocol_factory,
-                program,
-                *arguments,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=writable,
-                env={**(os.environ if env is None else env), **_variables.get({})},
-                **options,  # type: ignore[arg-type] # passed on unchanged
-            )
+            started = await super().subprocess_exec(protocol_factory, *command, **options)  # type: ignore[arg-type]
         except BaseException:
             lines.close()
             raise

@@ -1,4 +1,4 @@
-"""Heads of HTTP/1.1 messages that pass through the gate."""
+"""Heads of HTTP/1.1 messages, as they pass through the gate or come to a replay."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RequestHead:
 
 
 async def read_request_head(reader: asyncio.StreamReader) -> RequestHead:
-    """The head of the browser's next request.
+    """The head of the next request on a connection.
 
     Raises:
         EOFError: where none comes.

@@ -27,12 +27,8 @@ def read_fields(content_type: str, body: bytes) -> dict[str, str]:
     fields: dict[str, str] = {}
     for part in form.iter_parts() if form.is_multipart() else ():
         name = part.get_param("name", header="content-disposition")
-        if not isinstance(name, str):
-            continue
-        file_name = part.get_filename()
-        payload = part.get_payload(decode=True)
-        if file_name is not None:
-            fields[name] = f"[file {file_name}]"
-        elif isinstance(payload, bytes):
-            fields[name] = payload.decode("utf-8", "replace")
+        file_name, payload = part.get_filename(), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(payload, bytes):
+            text = payload.decode("utf-8", "replace")
+            fields[name] = text if file_name is None else f"[file {file_name}]"
     return fields

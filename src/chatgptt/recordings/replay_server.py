@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 
+from chatgptt.browser.http_heads import read_request_head
 from chatgptt.recordings.case import Exchange, Sender
 from chatgptt.recordings.matching import exchange_of
 
@@ -68,9 +69,8 @@ class ReplayServer:
     async def _converse(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Takes one request and sends its reply."""
         try:
-            request = await _read_request(host, reader)
-            if request is not None:
-                await _send(self._answer(*request), writer, reader)
+            request, headers = await _read_request(host, reader)
+            await _send(self._answer(request, headers), writer, reader)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             pass  # a client that hangs up, or speaks no HTTP, gets no more
         finally:
@@ -80,19 +80,16 @@ class ReplayServer:
                 await writer.wait_closed()
 
 
-async def _read_request(host: str, reader: asyncio.StreamReader) -> tuple[Exchange, Mapping[str, str]] | None:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    line, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
-    method, target, _ = line.split(" ", 2)
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
-    }
+async def _read_request(host: str, reader: asyncio.StreamReader) -> tuple[Exchange, Mapping[str, str]]:
+    head = await read_request_head(reader)
+    pairs = [line.partition(":")[::2] for line in head.lines]
+    headers = {name.strip().lower(): value.strip() for name, value in pairs}
     size = int(headers.get("content-length", "0"))
     if size > _MAX_BODY_BYTES:
-        return None
+        raise ValueError("no case has such a body")
     body = await reader.readexactly(size)
     by: Sender = "browser" if "sec-fetch-mode" in headers else "client"
-    return exchange_of(method, host, target, headers.get("content-type", ""), body, by=by), headers
+    return exchange_of(head.method, host, head.target, headers.get("content-type", ""), body, by=by), headers
 
 
 async def _send(reply: Exchange, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
