@@ -74,7 +74,7 @@ class Crashed(BrowserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabOptions:
-    """What a tab is opened for. A trace and a picture of a failed visit are written there; None keeps none."""
+    """What a tab is opened for. A trace and a picture of a failed visit are written; None keeps none."""
 
     identity: VisitorIdentity
     trace: Path | None = None
