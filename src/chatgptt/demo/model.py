@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -224,15 +224,18 @@ class FinishedAnswer:
 
 async def collect_answer(steps: Iterable[Step]) -> FinishedAnswer:
     """The whole answer, as a provider gives it that does not stream."""
-    texts: list[str] = []
+    found = [step async for step in after_waits(steps)]
+    text = "".join(step.text for step in found if isinstance(step, Say))
+    return FinishedAnswer(text, next((step for step in found if isinstance(step, Fail)), None))
+
+
+async def after_waits(steps: Iterable[Step]) -> AsyncGenerator[Say | Note | Fail]:
+    """The steps, with the pauses made instead of given out."""
     for step in steps:
-        if isinstance(step, Fail):
-            return FinishedAnswer("".join(texts), step)
         if isinstance(step, Wait):
             await asyncio.sleep(step.seconds)
-        elif isinstance(step, Say):
-            texts.append(step.text)
-    return FinishedAnswer("".join(texts), None)
+        else:
+            yield step
 
 
 def with_note_texts(steps: Iterable[Step], texts: Mapping[str, str]) -> Iterator[Step]:

@@ -44,7 +44,6 @@ class ReplayedSite:
     Attributes:
         case: the case.
         url: scheme, host and port, without a slash at the end.
-        page: the address of the recorded page in this replay.
         requests: the requests in words, in order.
         misses: the requests that are not in the case.
         page_misses: those that the page sent from a browser: what its tokens do not need is not recorded.

@@ -6,12 +6,11 @@ A refusal is an `error` and then `done`; a failure of the provider is an `error`
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 
 from chatgptt.demo.installation import Version
-from chatgptt.demo.model import Fail, Note, Step, Wait
+from chatgptt.demo.model import Fail, Note, Step, after_waits
 from chatgptt.demo.stream import Hangup, Pieces
 from chatgptt.demo.wordpress import php_json
 
@@ -93,10 +92,7 @@ async def answer_stream(
         yield event({"message_id": f"trigger-{secrets.token_hex(6)}"}, kind="message_start")
         yield event({"delta": "A trigger of the demo says hello. "})
     yield event({"message_id": new_message_id()}, kind="message_start")
-    for step in steps:
-        if isinstance(step, Wait):
-            await asyncio.sleep(step.seconds)
-            continue
+    async for step in after_waits(steps):
         if isinstance(step, Fail):
             if step.how in ("close", "reset"):
                 yield Hangup(step.how)

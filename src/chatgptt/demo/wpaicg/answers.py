@@ -6,12 +6,11 @@ In a stream, errors of the provider look like answers and come twice.
 
 from __future__ import annotations
 
-import asyncio
 import html
 import json
 from collections.abc import Callable, Iterable
 
-from chatgptt.demo.model import Fail, Note, Say, Step, Wait
+from chatgptt.demo.model import Fail, Note, Say, Step, after_waits
 from chatgptt.demo.stream import Hangup, Pieces
 from chatgptt.demo.wordpress import php_json
 
@@ -40,44 +39,44 @@ async def ordinary_stream(
     Versions up to 1.8.84 append a JSON reply behind the end of the stream: `tail` makes it of the whole text.
     """
     texts: list[str] = []
-    has_begun = False
-    fail: Fail | None = None
-    for step in steps:
+    begin = _chunk({"role": "assistant", "content": ""}, at=at)
+    end: list[bytes | Hangup] = [_chunk({}, at=at, finish="stop"), b"data: [DONE]\n\n"]
+    async for step in after_waits(steps):
         if isinstance(step, Fail):
-            fail = step
-            break
-        if isinstance(step, Wait):
-            await asyncio.sleep(step.seconds)
+            begin, end = b"", _failed(step)  # no step follows it
             continue
-        if not has_begun:
-            has_begun = True
-            yield _chunk({"role": "assistant", "content": ""}, at=at)
+        if begin:
+            yield begin
+            begin = b""
         if isinstance(step, Say):
             texts.append(step.text)
             yield _chunk({"content": step.text}, at=at)
         else:
             for frame in _noted(step, at=at):
                 yield frame
-    if fail is None:
-        if not has_begun:
-            yield _chunk({"role": "assistant", "content": ""}, at=at)
-        yield _chunk({}, at=at, finish="stop")
-        yield b"data: [DONE]\n\n"
-    elif fail.how in ("close", "reset"):
-        yield Hangup(fail.how)
-    elif fail.how == "error":
-        for frame in (
-            _disguised(fail.message) * 2
-        ):  # WordPress repeats the call that its own callback cut short
-            yield frame
-    elif fail.how == "page":
-        yield fail.message.encode()
-    elif fail.how == "midway":
-        yield f"data: {json.dumps({'error': {'message': fail.message, 'type': 'server_error'}})}\n\n".encode()
+    for piece in (begin, *end) if begin else end:
+        yield piece
     if has_garbage:
         yield CRITICAL.encode()
     if tail is not None:
         yield tail("".join(texts)).encode()
+
+
+def _failed(fail: Fail) -> list[bytes | Hangup]:
+    match fail.how:
+        case "close" | "reset":
+            return [Hangup(fail.how)]
+        case "error":
+            return [
+                *_disguised(fail.message)
+            ] * 2  # WordPress repeats the call that its own callback cut short
+        case "page":
+            return [fail.message.encode()]
+        case "midway":
+            error = {"error": {"message": fail.message, "type": "server_error"}}
+            return [f"data: {json.dumps(error)}\n\n".encode()]
+        case _:
+            return []
 
 
 async def assistant_stream(
@@ -87,24 +86,20 @@ async def assistant_stream(
     texts: list[str] = []
     if is_new:
         yield f"event: thread_id\ndata: {thread}\n\n".encode()
-    for step in steps:
-        if isinstance(step, Wait):
-            await asyncio.sleep(step.seconds)
-        elif isinstance(step, Say):
+    async for step in after_waits(steps):
+        if isinstance(step, Say):
             texts.append(step.text)
             content = [{"index": 0, "type": "text", "text": {"value": step.text, "annotations": []}}]
             delta = {"id": "msg_demo", "object": "thread.message.delta", "delta": {"content": content}}
             yield f"event: thread.message.delta\ndata: {json.dumps(delta)}\n\n".encode()
         elif isinstance(step, Note):
             yield b'event: thread.run.step.created\ndata: {"id":"step_demo","object":"thread.run.step"}\n\n'
-        elif step.how in ("close", "reset"):
-            yield Hangup(step.how)
-            return
-        elif step.how in ("error", "unreachable"):
-            error = php_json({"status": "error", "msg": error_text(step)})
-            yield f"event: assistant_error\ndata: {error}\n\nevent: done\ndata: \n\n".encode()
-            return
         else:
+            if step.how in ("close", "reset"):
+                yield Hangup(step.how)
+            if step.how in ("error", "unreachable"):
+                error = php_json({"status": "error", "msg": error_text(step)})
+                yield f"event: assistant_error\ndata: {error}\n\nevent: done\ndata: \n\n".encode()
             return
     on_finish("".join(texts))
     if texts:
