@@ -74,13 +74,14 @@ print(json.dumps({
     "response_events": [kinds[0], kinds[-1], final.output_text, final.usage],
     "failure": failing(lambda: create(model="default", messages=words("PROVIDER500"))),
     "failures": {word: failing(lambda: create(model="default", messages=words(word), stream=streams))
-        for word in ("QUOTA", "MODERATION", "EMPTY", "NONCE", "ERR500", "DROPFIRST", "0")
+        for word in ("MODERATION", "EMPTY", "NONCE", "ERR500", "DROPFIRST", "0")
         for streams in (False, True)},
     "no_model": failing(lambda: create(model="https://site.example/", messages=hello)),
     "image": failing(lambda: create(model="default",
         messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}])),
     "broken": failing(lambda: list(create(model="default", messages=words("MIDERROR"), stream=True))),
     "response_broken": failing(lambda: list(client.responses.create(model="default", input="MIDERROR", stream=True))),
+    "quota": failing(lambda: create(model="default", messages=words("QUOTA"))),  # the last: later ones wait
 }))
 """
 
@@ -317,7 +318,6 @@ def test_openai_gets_each_error(program: str, generation: str, run: Run) -> None
     facts = run(program, generation).facts
     assert facts["failure"] == [502, "provider_error"]
     assert facts["failures"] == {
-        "QUOTA": [429, "refused"],
         "MODERATION": [403, "refused"],
         "EMPTY": [502, "empty_answer"],
         "NONCE": [502, "token_rejected"],
@@ -325,6 +325,7 @@ def test_openai_gets_each_error(program: str, generation: str, run: Run) -> None
         "DROPFIRST": [502, "connect_error"],
         "0": [400, "invalid_input"],
     }
+    assert facts["quota"] == [429, "refused"]
     assert facts["no_model"] == [404, "model_not_found"]
     assert facts["image"] == [400, "invalid_input"]
     assert facts["broken"] == facts["response_broken"] == [None, "provider_error"]

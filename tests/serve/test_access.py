@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import httpx
 import pytest
+from serve.conftest import Endpoints
 from serve.serving import CHAT, PATIENCE, chat, error_of, serving
 
 from chatgptt import InvalidInputError
@@ -20,15 +21,13 @@ PAGE = "https://app.example"
 
 
 @pytest.fixture
-def endpoint(demo: DemoSite) -> Iterator[httpx.Client]:
-    with serving(demo.page("wpaicg/")) as client:
-        yield client
+def endpoint(demo: DemoSite, endpoints: Endpoints) -> httpx.Client:
+    return endpoints(demo.page("wpaicg/"), ServeOptions(port=0))
 
 
 @pytest.fixture
-def locked(demo: DemoSite) -> Iterator[httpx.Client]:
-    with serving(demo.page("wpaicg/"), ServeOptions(port=0, api_key=KEY, origins=(PAGE,))) as client:
-        yield client
+def locked(demo: DemoSite, endpoints: Endpoints) -> httpx.Client:
+    return endpoints(demo.page("wpaicg/"), ServeOptions(port=0, api_key=KEY, origins=(PAGE,)))
 
 
 # The key

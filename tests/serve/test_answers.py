@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -15,6 +14,7 @@ import pytest
 from asking import ECHO
 from hypothesis import HealthCheck, given, settings
 from serve.bodies import bodies
+from serve.conftest import Endpoints
 from serve.serving import (
     CHAT,
     PATIENCE,
@@ -42,9 +42,8 @@ def page(request: pytest.FixtureRequest, demo: DemoSite) -> str:
 
 
 @pytest.fixture
-def endpoint(page: str) -> Iterator[httpx.Client]:
-    with serving(page) as client:
-        yield client
+def endpoint(page: str, endpoints: Endpoints) -> httpx.Client:
+    return endpoints(page, ServeOptions(port=0))
 
 
 # Chat completions
@@ -107,13 +106,14 @@ def test_a_stop_string_ends_answer_and_question(is_streamed: bool, endpoint: htt
     assert text_of(endpoint.post(CHAT, json=body)) == "Th"
 
 
-def test_fields_without_effect_are_named(endpoint: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
-    for _ in range(2):
-        response = endpoint.post(CHAT, json=chat(temperature=0.5, tools=[{"type": "function"}], max_tokens=1))
-        assert response.headers["x-chatgptt-ignored"] == "max_tokens, temperature, tools"
-    assert [record.getMessage() for record in caplog.records if "without effect" in record.getMessage()] == [
-        "fields of requests without effect: max_tokens, temperature, tools"
-    ]
+def test_fields_without_effect_are_named(page: str, caplog: pytest.LogCaptureFixture) -> None:
+    body = chat(temperature=0.5, tools=[{"type": "function"}], max_tokens=1)
+    with serving(page) as endpoint:
+        for _ in range(2):
+            response = endpoint.post(CHAT, json=body)
+            assert response.headers["x-chatgptt-ignored"] == "max_tokens, temperature, tools"
+    lines = [record.getMessage() for record in caplog.records if record.name == "chatgptt.serve"]
+    assert lines == ["fields of requests without effect: max_tokens, temperature, tools"]
 
 
 def test_an_image_is_refused_by_its_place(endpoint: httpx.Client, demo: DemoSite) -> None:
@@ -194,9 +194,7 @@ def test_named_sites_and_their_bots_are_models(demo: DemoSite) -> None:
 # Failures
 
 FAILURES = {
-    "QUOTA": (429, "refused"),
     "MODERATION": (403, "refused"),
-    "BUSYLONG": (429, "rate_limited"),
     "EMPTY": (502, "empty_answer"),
     "PROVIDER401": (502, "provider_error"),
     "NONCE": (502, "token_rejected"),
@@ -215,6 +213,17 @@ def test_a_failure_before_the_first_text_has_its_status(
     assert error_of(response) == FAILURES[word]
     assert ("retry-after" in response.headers) is (response.status_code == 429)
     assert len(demo.messages) <= 1
+
+
+@WAYS
+@pytest.mark.parametrize(("word", "code"), [("BUSYLONG", "rate_limited"), ("QUOTA", "refused")])
+def test_a_site_that_wants_to_be_left_alone_is_a_429(
+    word: str, code: str, is_streamed: bool, page: str
+) -> None:
+    with serving(page) as endpoint:  # of its own, since later questions wait
+        response = endpoint.post(CHAT, json=chat(word, stream=is_streamed))
+        assert error_of(response) == (429, code)
+        assert int(response.headers["retry-after"]) > 1000
 
 
 @pytest.mark.parametrize(
@@ -394,9 +403,8 @@ def test_any_body_gets_an_answer_or_a_4xx(
 
 
 @pytest.fixture
-def fuzzed(running_demo: DemoSite) -> Iterator[httpx.Client]:
-    with serving(running_demo.page("wpaicg/")) as client:
-        yield client
+def fuzzed(running_demo: DemoSite, endpoints: Endpoints) -> httpx.Client:
+    return endpoints(running_demo.page("wpaicg/"), ServeOptions(port=0))
 
 
 # The log

@@ -45,7 +45,7 @@ class Places:
     """
 
     def __init__(self, concurrency: int, queue: int, patience: float) -> None:
-        self._free = anyio.Semaphore(concurrency)
+        self._free = anyio.Semaphore(concurrency, fast_acquire=True)
         self._queue = queue
         self._patience = patience
 
@@ -111,7 +111,7 @@ class Answer:
         self._comment_every = comment_every
         self._pieces: list[str] = []
         self._has_begun = self._is_over = False
-        self._writing = anyio.Lock()
+        self._writing = anyio.Lock(fast_acquire=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Asks, and sends the answer as it comes."""
