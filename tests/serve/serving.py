@@ -18,7 +18,7 @@ from chatgptt.serve.options import ServeOptions
 from chatgptt.serve.server import Connection, listen, make_config, url_of
 from chatgptt.sites.named import NamedSite
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which something that should have happened is a failure."""
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 

@@ -12,8 +12,8 @@ import faults
 import httpx
 import pytest
 from asking import ECHO
-from hypothesis import HealthCheck, given, settings
-from serve.bodies import bodies
+from hypothesis import given
+from serve.bodies import FUZZ, bodies
 from serve.conftest import Endpoints
 from serve.serving import (
     CHAT,
@@ -391,7 +391,7 @@ async def test_a_client_that_goes_away_cancels_its_question(fault: faults.Answer
 # Any body
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@FUZZ
 @given(body=bodies())
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 def test_any_body_gets_an_answer_or_a_4xx(

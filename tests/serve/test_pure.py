@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serve.bodies import bodies
+from serve.bodies import FUZZ, bodies
 
 from chatgptt import ChatGpttError, RefusedError
 from chatgptt._errors import ErrorCode
@@ -61,6 +61,7 @@ def test_text_ends_before_the_first_stop_string(text: str, stops: tuple[str, ...
     assert cut(list(text), stops) == before
 
 
+@FUZZ
 @given(
     st.lists(st.text("ab", max_size=4), max_size=8),
     st.lists(st.text("ab", min_size=1, max_size=4), max_size=3).map(tuple),
@@ -163,6 +164,7 @@ def test_a_response_that_would_be_to_another_question_is_refused(
     assert (caught.value.failure.status, caught.value.failure.param) == (400, param)
 
 
+@FUZZ
 @given(bodies())
 def test_any_body_is_read_or_refused(body: bytes) -> None:
     for read in (read_chat, read_response):
@@ -222,6 +224,7 @@ def test_a_bot_that_a_page_lacks_is_a_model_that_there_is_not() -> None:
     assert failure_of(error).status == 502
 
 
+@FUZZ
 @given(st.text(st.characters()))
 def test_a_failure_can_be_sent_whatever_it_quotes(text: str) -> None:
     failure = Failure(status=404, code="not_found", message=text)
