@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -477,6 +478,14 @@ def test_names_stand_in_text_history_and_report(
     named = [trend["name"] for trend in json.loads(run("health-check", "--history", "--json").out)]
     assert named == ["blog", "shop"]
     assert f'shop <span class="faint">{shop}</span>' in report.read_text()
+
+
+def test_a_watch_at_a_terminal_shows_names_and_the_time_of_each_round(named_sites: Path) -> None:
+    with on_terminal(*STATIC, "--watch", "3600", "shop", "blog") as terminal:
+        terminal.wait_for(r"UTC(.|\n)*shop +\S*ok(.|\n)*blog +\S*ok")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.wait_for_end() == 130
+    assert "127.0.0.1" not in terminal.seen
 
 
 def test_the_report_has_the_hint_in_options(demo: DemoSite, run: Run, tmp_path: Path) -> None:
