@@ -51,6 +51,7 @@ class Store(ABC):
         self._clock = clock
         self._sites: dict[str, SiteRecord] = {}
         self._one_at_a_time = PerLoop(anyio.Lock)
+        self._looks: PerLoop[dict[str, anyio.Event]] = PerLoop(dict)
 
     @abstractmethod
     async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
@@ -129,7 +130,7 @@ class Store(ABC):
     async def cool_until(self, site: str) -> float:
         """The Unix time from which a message may be sent to a site, 0.0 where nothing holds it back."""
         if site in self._sites:
-            await self._merge(site, Change())
+            await self._look(site)
         else:
             await self.visitor(site)
         until = self._sites[site].cool_until
@@ -153,6 +154,18 @@ class Store(ABC):
         # A clock that was set back would make old tokens look new for ever.
         age = self._clock() - tokens.acquired_at
         return tokens if -MAX_SKEW <= age < MAX_AGE else None
+
+    async def _look(self, site: str) -> None:
+        """Reads what is shared of a site. Messages that leave at once look once."""
+        looks = self._looks.get()
+        if site in looks:
+            await looks[site].wait()
+            return
+        looks[site] = anyio.Event()
+        try:
+            await self._merge(site, Change())
+        finally:
+            looks.pop(site).set()
 
     async def _merge(self, site: str, change: Change) -> SiteRecord:
         """What is known of a site after an exchange, in memory too."""
