@@ -71,7 +71,8 @@ class ConnectionTimes:
                 await self._connect(str(info.get("host")), info.get("port"))
                 self._started = self._clock()
             case ["connect_tcp", "complete"] if self.connections:
-                self._connected(self.connections[-1], info.get("return_value"))
+                self.connections[-1].tcp = self._clock() - self._started
+                self.connections[-1].peer = find_peer(info.get("return_value"))
             case ["start_tls", "started"] if self.connections:
                 self.connections[-1].has_tls_begun = True
                 self._started = self._clock()
@@ -94,10 +95,6 @@ class ConnectionTimes:
             connection.addresses = tuple(await look_up(host, number))
         connection.is_looking_up = False
         connection.lookup = self._clock() - started
-
-    def _connected(self, connection: Connection, stream: object) -> None:
-        connection.tcp = self._clock() - self._started
-        connection.peer = find_peer(stream)
 
     def _secured(self, connection: Connection, stream: object) -> None:
         connection.tls = self._clock() - self._started

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from chatgptt._errors import PageError
 from chatgptt.net.deadline import Deadline
-from chatgptt.protocols.address_spaces import Space, is_further_in, space_of, space_of_name
+from chatgptt.protocols.address_spaces import Space, space_of, space_of_name
 from chatgptt.protocols.urls import origin, without_credentials
 
 REPLAY_PORTS = "x-chatgptt-replay-ports"
@@ -66,7 +66,8 @@ class Reach:
             OutOfReachError: where it lies further in than home.
         """
         self._check_replay(host, port)
-        if host not in self._named and is_further_in(host, self._home):
+        is_free = host == self._home or host in self._named
+        if not is_free and space_of_name(host) < space_of_name(self._home):
             raise OutOfReachError
 
     async def find_addresses(self, host: str, port: int, look_up: Lookup) -> list[str]:

@@ -64,11 +64,6 @@ def space_of_name(host: str) -> Space:
     return Space.LOOPBACK if is_inner else Space.PUBLIC
 
 
-def is_further_in(host: str, home: str) -> bool:
-    """Whether a host lies further in than `home` by its name alone, and is not `home`."""
-    return host != home and space_of_name(host) < space_of_name(home)
-
-
 def _as_dotted(name: str) -> str:
     """An IPv4 address as `inet_aton` reads it; "" for numbers that make no address."""
     try:

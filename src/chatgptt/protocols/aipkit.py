@@ -76,6 +76,7 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
         config = _read_config(attributes.get("data-config") or "")
         bot_id = _number(config.get("botId")) or _number(attributes.get("data-bot-id"))
         named = config.get("ajaxUrl")
+        url = page.absolute(_text(named))
         ajax_url = endpoint or page.ajax_url(named)
         if bot_id is None or not ajax_url:
             continue
@@ -92,7 +93,7 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
             name=unescape(_text(config.get("headerName"))[: 10 * MAX_NAME_CHARACTERS])[:MAX_NAME_CHARACTERS],
             is_streaming=config.get("streamEnabled") is not False,
             consent=_read_consent(config),
-            origin=_read_origin(page, config),
+            origin=origin(url) if is_same_site(url, page.url) else "",
             image_triggers=_read_triggers(config),
             plugin_version=page.plugin_version,
         )
@@ -164,11 +165,6 @@ def _number(value: object) -> int | None:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _read_origin(page: Page, config: dict[str, object]) -> str:
-    named = page.absolute(_text(config.get("ajaxUrl")))
-    return origin(named) if is_same_site(named, page.url) else ""
 
 
 def _read_consent(config: dict[str, object]) -> str:

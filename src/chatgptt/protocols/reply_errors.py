@@ -90,7 +90,8 @@ def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> Ch
     (C1), an error status, and last a page where an answer should be.
     """
     body = body[:MAX_FAILURE_BYTES]
-    if head.status == 501 and head.headers.get(REPLAY_MISS) and _is_here(head.url):
+    is_miss = head.status == 501 and bool(head.headers.get(REPLAY_MISS))
+    if is_miss and urlsplit(head.url).hostname in ("127.0.0.1", "localhost"):
         return _replay_missed(head, body)
     walled = maybe_wall_error(head, body)
     if walled is not None:
@@ -145,10 +146,6 @@ def _maybe_short_reply(head: ReplyHead, text: str) -> ChatGpttError | None:
             return nonce_rejected(head, "-1")
         case _:
             return None
-
-
-def _is_here(url: str) -> bool:
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost")
 
 
 def _replay_missed(head: ReplyHead, body: str) -> ChatGpttError:

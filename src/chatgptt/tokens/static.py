@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from chatgptt._errors import ChatGpttError, Finding
-from chatgptt._models import ChatBox, Rung
+from chatgptt._models import Rung
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.interface import Protocol
 from chatgptt.protocols.page import Page
@@ -64,7 +64,8 @@ class ScriptRung:
             return Outcome(facts=facts)
         findings: list[Finding] = []
         protocol = PROTOCOLS[facts.box.protocol]
-        nonce = _maybe_shared_nonce(facts, facts.box, acquisition)
+        shared = [box.nonce for box in facts.boxes if box.protocol == facts.box.protocol]
+        nonce = next((one for one in shared if one and one not in acquisition.rejected), None)
         if nonce is None and protocol.PARAMS:
             nonce = await self._find_in_scripts(protocol, facts.page, acquisition, findings)
         if nonce is None:
@@ -94,12 +95,6 @@ class ScriptRung:
             if nonce is not None:
                 return nonce
         return None
-
-
-def _maybe_shared_nonce(facts: PageFacts, wanted: ChatBox, acquisition: Acquisition) -> str | None:
-    """The nonce of another box of the page, unless the site rejected it."""
-    nonces = [box.nonce for box in facts.boxes if box.protocol == wanted.protocol]
-    return next((nonce for nonce in nonces if nonce is not None and nonce not in acquisition.rejected), None)
 
 
 def _outcome(
