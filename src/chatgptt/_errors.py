@@ -208,8 +208,8 @@ class TokenRejectedError(ChatGpttError):
 
     `is_key_lost` marks the 2.x case in which the site no longer had the message that it had just
     been given (docs/protocols.md A5): the tokens are good, the message must be handed in again.
-    `otherwise` is what the reply amounts to if the nonce is not at fault, where only its form or its words
-    say that it is; None where the site says so by a code.
+    `otherwise` is the error for the same reply if the nonce turns out not to be the cause. It is None where
+    a code, and not words alone, names the nonce as the cause.
     """
 
     default_code = "token_rejected"

@@ -1,7 +1,7 @@
 """The values that travel between the parts: frozen, without behaviour of their own.
 
-Seconds are floats without a suffix. A `url` never holds credentials. A repr shows nothing that tells who
-somebody is: reprs end in logs and in the traces of error trackers.
+Seconds are floats without a suffix. A `url` never holds credentials. A repr shows nothing that identifies a
+person: reprs end in logs and in the traces of error trackers.
 """
 
 from __future__ import annotations

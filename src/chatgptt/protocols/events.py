@@ -58,7 +58,7 @@ class EventReader:
         return self._pieces[count:]
 
     def add(self, text: str) -> bool:
-        """Adds text; False where there is none yet, as of the first half of a character."""
+        """Adds text. False while there is none, as for the first half of a character."""
         text = self._joiner.receive(text)
         if text:
             self._pieces.append(text)

@@ -83,8 +83,8 @@ _ENDPOINT_HINTS = {
 def read_failure(head: ReplyHead, body: str, *, is_endpoint: bool = False) -> ChatGpttError:
     """The error that a reply amounts to which is no answer; `body` may be just its beginning.
 
-    With `is_endpoint` it came from the site's message endpoint, else from a page. There a 503 means
-    "later", and here only where WordPress is in maintenance.
+    `is_endpoint` says that the message endpoint sent it, and not a page. A page's 503 means "later". The
+    endpoint's does so only where WordPress is in maintenance.
 
     In order: a replay's miss, a wall (docs/protocols.md C4), a busy site, WordPress's own short bodies
     (C1), an error status, and last a page where an answer should be.

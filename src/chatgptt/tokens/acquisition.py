@@ -82,8 +82,8 @@ class Acquisition:
     """One acquisition. Only `requests` changes: each request is counted where it is sent.
 
     With nonces in `rejected`, everything is asked for past all caches. With `is_last_resort` only the browser
-    is asked. `trace` hears how the connection of the page comes about. `on_progress` is called before and
-    after each rung is tried, with what is known of the page by then.
+    is asked. `trace` gets the events of the page's connection. `on_progress` is called before and after each
+    rung is tried, with what is known of the page by then.
     """
 
     wanted: Wanted

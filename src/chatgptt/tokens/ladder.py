@@ -363,7 +363,7 @@ def _with_findings(error: ChatGpttError, findings: Sequence[Finding]) -> ChatGpt
 
 
 async def _in_store(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
-    """The store's answer; its disk may be slow, or locked by a process that does not let go."""
+    """The store's answer. The disk may be slow, and another process may hold its lock."""
     return await in_time(work, deadline, doing="the state folder was used", url=wanted.page)
 
 

@@ -120,7 +120,7 @@ class PageReader:
             acquisition: its deadline bounds the request, which is counted there.
             is_fresh: whether caches are asked to stand aside.
             accepts_errors: whether a 404 page will do: it shows the site's nonce too.
-            trace: hears how the connection comes about.
+            trace: gets the events of the connection.
 
         Raises:
             ChatGpttError: for no HTML, an error status, or no connection.
