@@ -223,14 +223,13 @@ class Transport:
         Raises:
             ChatGpttError: where no reply comes, or the page may not lead where it does.
         """
-        headers = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.5"}
-        if is_fresh:
-            headers |= {"cache-control": "no-cache", "pragma": "no-cache"}
+        headers = {"cache-control": "no-cache", "pragma": "no-cache"} if is_fresh else {}
         bound = self._timeouts.page
         deadline = deadline.within(
             bound, name=f"limit of {bound:g} s for one page", hint="allow more with Timeouts(page=...)"
         )
-        request = self._build_request(deadline, "GET", url, headers=headers)
+        accept = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.5"
+        request = self._build_request(Request(method="GET", url=url, accept=accept), headers, deadline)
         return await self._open(request, url, deadline, is_page=True, trace=trace)
 
     async def send(
@@ -241,19 +240,12 @@ class Transport:
         Raises:
             ChatGpttError: where no reply comes.
         """
-        headers = {"accept": request.accept, "referer": without_credentials(page)}
+        headers = {"referer": without_credentials(page)}
         if request.method == "POST":
             headers["origin"] = request.origin or origin(request.url)
         if user_agent:
             headers["user-agent"] = user_agent
-        built = self._build_request(
-            deadline,
-            request.method,
-            request.url,
-            headers=headers,
-            params=dict(request.params),
-            fields=dict(request.fields),
-        )
+        built = self._build_request(request, headers, deadline)
         return await self._open(built, request.url, deadline)
 
     def cookies_for(self, url: str) -> tuple[StoredCookie, ...]:
@@ -282,24 +274,23 @@ class Transport:
                 jar.set_cookie(make_cookie(cookie))
 
     def _build_request(
-        self,
-        deadline: Deadline,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        params: Mapping[str, str] | None = None,
-        fields: Mapping[str, str] | None = None,
+        self, request: Request, headers: Mapping[str, str], deadline: Deadline
     ) -> httpx.Request:
         limits = self._timeouts
         left = max(deadline.remaining(), 0.001)
-        own = {"user-agent": self._user_agent, "accept-encoding": ACCEPT_ENCODING, **headers, **self._headers}
+        own = {
+            "user-agent": self._user_agent,
+            "accept-encoding": ACCEPT_ENCODING,
+            "accept": request.accept,
+            **headers,
+            **self._headers,
+        }
         try:
-            address = _read_url(url)
+            address = _read_url(request.url)
             return self._clients.get().build_request(
-                method,
-                address.copy_merge_params(params) if params else address,
-                data=dict(fields) if fields else None,
+                request.method,
+                address.copy_merge_params(dict(request.params)) if request.params else address,
+                data=dict(request.fields) or None,
                 headers=own,
                 timeout=httpx.Timeout(
                     min(limits.silence, left), connect=min(limits.connect, left), pool=left
@@ -307,7 +298,7 @@ class Transport:
             )
         except (httpx.InvalidURL, UnicodeError, TypeError) as error:
             raise InvalidInputError(
-                f"cannot make a request of {without_credentials(url)!r} ({type(error).__name__})",
+                f"cannot make a request of {without_credentials(request.url)!r} ({type(error).__name__})",
                 hint="check URL and headers",
             ) from None  # its words may quote a password
 
