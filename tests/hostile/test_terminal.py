@@ -375,7 +375,7 @@ def test_a_check_for_prometheus_is_read_by_its_parser(
     assert {name.partition("_")[0] for name in families} == {"chatgptt"}
     (up,) = families["chatgptt_up"].samples
     assert up.labels["site"].startswith("http://127.0.0.1:")
-    assert set(up.labels) == {"site", "protocol"}
+    assert set(up.labels) == {"site", "protocol", "name"}
 
 
 @pytest.mark.parametrize("which", ["site", "refusing"])
