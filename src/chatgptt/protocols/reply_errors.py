@@ -164,21 +164,11 @@ def _endpoint_failed(head: ReplyHead, body: str) -> PageError:
         hint = _ENDPOINT_HINTS[head.status]
     else:
         message = f"the site's message endpoint refused the request: HTTP {head.status}{said(body)}"
-        named = _GUARDS.search(body)
-        message += f" (it names {' '.join(named[0].split())})" if named and named[0] not in message else ""
         hint = (
             "a firewall, a security plugin or a check of the site's host refused the request, not the chat; "
             "tell the site's owner what it says"
         )
     return _page_error(head, message, hint)
-
-
-_GUARDS = re.compile(
-    r"mod_?security|imunify ?360|wordfence|sucuri|bitninja|cleantalk|ninjafirewall|litespeed|comodo waf|"
-    r"(?:solid|ithemes|all[ -]in[ -]one|shield) security|web application firewall",
-    re.I,
-)
-"""Firewalls and gateways, by the names in their block pages."""
 
 
 def _redirected(head: ReplyHead) -> PageError:
