@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from typing import ClassVar
@@ -10,11 +11,16 @@ import httpx
 import pytest
 from serve.conftest import Endpoints
 from serve.serving import CHAT, PATIENCE, chat, error_of, serving
+from starlette.requests import Request
+from starlette.responses import Response
 
 from chatgptt import InvalidInputError
 from chatgptt.demo import DemoSite
+from chatgptt.serve.app import build_app
+from chatgptt.serve.models import Catalogue
 from chatgptt.serve.options import ServeOptions
 from chatgptt.serve.server import Connection
+from chatgptt.sites.named import NamedSite
 
 KEY = "made-up-key"
 PAGE = "https://app.example"
@@ -173,6 +179,37 @@ def test_a_large_head_gets_no_answer(endpoint: httpx.Client) -> None:
     except httpx.TransportError:  # the connection ended while the head was being sent
         return
     assert status == 400
+
+
+def test_a_body_that_breaks_off_asks_nothing(
+    endpoint: httpx.Client, demo: DemoSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = (endpoint.base_url.host, endpoint.base_url.port or 0)
+    with socket.create_connection(address, PATIENCE) as connection:
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+        connection.sendall(head.encode() + json.dumps(chat()).encode()[:20])
+    assert endpoint.get("/health").status_code == 200
+    assert (
+        demo.requests,
+        [record.getMessage() for record in caplog.records if record.levelname == "ERROR"],
+    ) == ([], [])
+
+
+@pytest.mark.anyio
+async def test_a_failure_of_its_own_is_a_500_without_words(caplog: pytest.LogCaptureFixture) -> None:
+    async def break_down(request: Request) -> Response:
+        raise RuntimeError("secret")
+
+    app = build_app(Catalogue.of_page(NamedSite(url="http://127.0.0.1:9/")), ServeOptions())
+    app.add_route("/broken", break_down)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        response = await client.get("/broken")
+    assert error_of(response) == (500, "internal")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "chatgptt.serve"]
+    assert "the endpoint broke with RuntimeError" in line
+    assert "break_down" in line
+    assert "secret" not in response.text + line.replace('RuntimeError("secret")', "")
 
 
 # Ways that lead nowhere

@@ -29,6 +29,8 @@ from serve.serving import (
 )
 
 from chatgptt.demo import DemoSite
+from chatgptt.serve.answers import Places
+from chatgptt.serve.failures import RequestError
 from chatgptt.serve.models import Catalogue
 from chatgptt.serve.options import ServeOptions
 from chatgptt.sites.named import NamedSite
@@ -349,6 +351,17 @@ def test_a_question_waits_for_its_place(demo: DemoSite) -> None:
         assert [each.result(PATIENCE).status_code for each in asked] == [200] * 5
     times = [message.at for message in demo.messages]
     assert all(later - earlier >= 0.09 for earlier, later in pairwise(times))
+
+
+@pytest.mark.anyio
+async def test_a_question_waits_no_longer_than_it_may_take() -> None:
+    places = Places(1, 8, patience=0.05)
+    async with places.take():
+        with pytest.raises(RequestError, match="too many questions"):
+            async with places.take():
+                pass
+    async with places.take():
+        pass
 
 
 @pytest.mark.anyio
