@@ -51,6 +51,15 @@ def test_a_request_without_the_key_is_a_401(given: str, locked: httpx.Client, de
     assert locked.get("/health", headers=headers).json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost/health#", "localhost/health?", "x@localhost", "localhost:1/health"]
+)
+def test_no_host_takes_the_key_s_place(host: str, locked: httpx.Client, demo: DemoSite) -> None:
+    response = locked.post(CHAT, json=chat(), headers={"host": host})
+    assert error_of(response)[0] == 403
+    assert demo.requests == []
+
+
 def test_a_request_with_the_key_is_answered(locked: httpx.Client) -> None:
     assert locked.post(CHAT, json=chat(), headers={"authorization": f"Bearer {KEY}"}).status_code == 200
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import socket
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -66,7 +66,8 @@ def key_check(key: str) -> Check:
     """Refuses requests without the key, except for the question whether the process runs."""
 
     def check(request: HTTPConnection) -> Failure | None:
-        if request.url.path == "/health" and not request.url.query:
+        # Not `request.url`, which is made of the Host header: what that holds could look like another path.
+        if request.scope["path"] == "/health" and not request.scope["query_string"]:
             return None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), _digest(key)):
@@ -78,11 +79,9 @@ def key_check(key: str) -> Check:
 
 
 def host_of(header: str) -> str:
-    """The name or address of a Host header, in lower case, without port and brackets; "" for none."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """The name or address of a Host header, in lower case, without port or brackets; "" for other text."""
+    found = re.fullmatch(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d*)?", header.lower(), re.ASCII)
+    return "" if found is None else found[1] or found[2]
 
 
 def _forbidden(message: str) -> Failure:

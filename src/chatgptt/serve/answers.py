@@ -134,8 +134,8 @@ class Answer:
             outcome = "client does not read"
         seconds, asked = time.monotonic() - started, self._request
         kind = "streamed" if asked.is_streamed else "whole"
-        shape = f"{scope['path']}, {kind}, messages: {len(asked.messages)}"
-        _log.info("%s; %s, pieces: %d, %.3f s", shape, outcome, len(self._pieces), seconds)
+        about = f"{scope['path']}, {kind}, messages: {len(asked.messages)}"
+        _log.info("%s; %s, pieces: %d, %.3f s", about, outcome, len(self._pieces), seconds)
 
     async def _ask(self, send: Send) -> Failure | None:
         """Takes the whole answer; gives what it failed with."""
