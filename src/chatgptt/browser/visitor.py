@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chatgptt.browser.http_heads import basic_credentials
 from chatgptt.net.proxies import Proxies, Proxy
 
 
@@ -46,6 +45,8 @@ def identity_for(
     """
     own = dict(headers)
     if auth is not None:
+        from chatgptt.browser.http_heads import basic_credentials  # here, since few pages have a login
+
         own.setdefault("authorization", basic_credentials(*auth))
     agent = own.pop("user-agent", user_agent)
     return VisitorIdentity(
