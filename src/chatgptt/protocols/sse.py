@@ -78,15 +78,15 @@ class EventDecoder:
         if b"\n" not in data and b"\r" not in data:
             self._hold(data)
             return
-        lines = data.splitlines(keepends=True)
+        lines = data.splitlines()
         self._may_skip_newline = data.endswith(b"\r")
         rest = lines.pop() if not data.endswith((b"\n", b"\r")) else b""
         for line in lines:
-            line = line.rstrip(b"\r\n")
             event = self._receive_line(self._joined(line) if self._line else line)
             if event is not None:
                 yield event
-        self._hold(rest)
+        if rest:
+            self._hold(rest)
 
     def end(self) -> Iterator[Event]:
         """The event that the end of the stream completes, if it left one unfinished."""
