@@ -34,10 +34,12 @@ def rows_of_answers() -> list[Row]:
         what = f"a message, one at a time, {WORDS} deltas: processor time"
         rows.append(compared(what, ours, httpx, than="httpx, bytes alone", at_most=1.35))
         rows.append(compared(what, ours, aiohttp, than="aiohttp, bytes alone"))
-    for count in (50, 400):
+    for count, again in ((50, True), (50, False), (400, False)):
         with quick_site(together=count) as page:
-            ours, aiohttp, httpx = asyncio.run(_at_once(page, count))
-        what = f"a message, {count} at once: processor time"
+            ours, aiohttp, httpx = asyncio.run(_at_once(page, count, again=again))
+        what = (
+            f"a message, {count} at once, {'connections at hand' if again else 'new client'}: processor time"
+        )
         rows.append(compared(what, ours, httpx, than="httpx, bytes alone", at_most=0.8))
         rows.append(compared(what, ours, aiohttp, than="aiohttp, bytes alone"))
     with quick_site() as page, tempfile.TemporaryDirectory() as state:
@@ -59,8 +61,11 @@ async def _one_at_a_time(page: str) -> list[float]:
     return [processor / IN_A_ROW for _, processor in spent]
 
 
-async def _at_once(page: str, count: int) -> list[float]:
-    """With a new client in each round: httpx takes many times as long with idle connections."""
+async def _at_once(page: str, count: int, *, again: bool) -> list[float]:
+    """With a new client in each round, or `again` with one whose connections are idle.
+
+    The latter not for hundreds: a round would take httpx's pool a minute.
+    """
 
     async def crowd(ask: Ask) -> None:
         assert all(LAST in answer for answer in await asyncio.gather(*(ask() for _ in range(count))))
@@ -69,6 +74,8 @@ async def _at_once(page: str, count: int) -> list[float]:
     for _ in range(ROUNDS):
         for asking, times in zip(ASKING.values(), taken, strict=True):
             async with asking(page) as ask:
+                if again:
+                    await crowd(ask)
                 times.append((await _time(partial(crowd, ask)))[1])
     return [median(times) / count for times in taken]
 

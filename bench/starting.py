@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from servers import demo_process
+from servers import quick_site
 from table import Row, compared
 
 import chatgptt
@@ -77,8 +77,7 @@ def _rows_of_imports() -> list[Row]:
 
 
 def _rows_of_a_question() -> list[Row]:
-    with demo_process() as url, tempfile.TemporaryDirectory() as state:
-        page = f"{url}/wpaicg/"
+    with quick_site() as page, tempfile.TemporaryDirectory() as state:
         ask = ("-m", "chatgptt", "ask", "--site", page, "Hello")
         _run(ask, state)  # which keeps the tokens
         ours, naive = _spent(ask, ("-c", NAIVE, page), state=state)
