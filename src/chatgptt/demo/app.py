@@ -62,8 +62,7 @@ class Demo:
         # An answer may wait for an hour; it has to end when its client hangs up.
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(answer)
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            await receive()  # behind the body comes the disconnect alone
             tasks.cancel_scope.cancel()
 
     def _logged(self, request: Request, body: bytes) -> LoggedRequest:
