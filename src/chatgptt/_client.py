@@ -293,6 +293,22 @@ class AsyncClient:
         """
         return AsyncConversation(self._context, self._wanted(bot), system=system)
 
+    async def prepare(self, *, timeout: float | None = None) -> ChatBox:
+        """The chat box that the next message goes to; its tokens are there when it is sent.
+
+        A page that cannot be asked is told here, before a message is at stake. Tokens that are kept from
+        earlier need no request.
+
+        Args:
+            timeout: seconds for this call instead of the client's.
+
+        Raises:
+            ChatGpttError: where the page gives no tokens. See docs/errors.md.
+        """
+        deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
+        acquired = await self._context.ladder.acquire(self._wanted(None), deadline)
+        return acquired.tokens.box
+
     async def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
         """The chat boxes of the page, each with its nonce where the static rungs find one.
 

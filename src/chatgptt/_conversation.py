@@ -45,6 +45,21 @@ class AsyncConversation:
         """The messages and answers so far, as `[{"role": ..., "content": ...}]`."""
         return [{"role": turn.role, "content": turn.content} for turn in self._history]
 
+    def add(self, message: str, answer: str) -> None:
+        """Adds a message and its answer as if they had been said here: in an earlier program, or cut short.
+
+        Args:
+            message: a text.
+            answer: a text; of an answer that was cut short, what came.
+
+        Raises:
+            InvalidInputError: for what is no text, and for a message that is empty or too long.
+        """
+        for name, text in (("message", message), ("answer", answer)):
+            check_kind(name, text, str, wanted="text")
+        check_message(message)
+        self._add(Turn(role="user", content=without_surrogates(message)), without_surrogates(answer))
+
     async def ask(self, message: str, *, timeout: float | None = None) -> Reply:
         """The finished answer to the next message.
 
@@ -83,7 +98,7 @@ class AsyncConversation:
             question=lambda tokens: self._make_question(turn, tokens),
             timeout=None if timeout is None else check_seconds(timeout),
             turns=self._one_at_a_time,
-            on_reply=lambda reply: self._add(turn, reply),
+            on_reply=lambda reply: self._finish(turn, reply),
         )
 
     def _make_question(self, turn: Turn, tokens: Tokens) -> Question:
@@ -93,11 +108,14 @@ class AsyncConversation:
         turns = add_system((*self._history, turn), self._system)
         return make_question(turns, tokens, conversation_id=self._id, thread_id=self._thread_id)
 
-    def _add(self, turn: Turn, reply: Reply) -> None:
-        self._history = (*self._history, turn, Turn(role="assistant", content=reply.text))
+    def _finish(self, turn: Turn, reply: Reply) -> None:
+        self._add(turn, reply.text)
         self._thread_id = reply.thread_id or self._thread_id
         if PROTOCOLS[reply.protocol].KEEPS_HISTORY:
             self._kept_by_site = len(self._history)
+
+    def _add(self, turn: Turn, answer: str) -> None:
+        self._history = (*self._history, turn, Turn(role="assistant", content=answer))
 
 
 def add_system(turns: tuple[Turn, ...], system: str | None) -> tuple[Turn, ...]:

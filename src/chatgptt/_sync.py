@@ -118,6 +118,10 @@ class Client:
         """See AsyncClient.conversation."""
         return Conversation(self, self._loop, self._client.conversation(system=system, bot=bot))
 
+    def prepare(self, *, timeout: float | None = None) -> ChatBox:
+        """See AsyncClient.prepare."""
+        return self._loop.run(lambda: self._client.prepare(timeout=timeout))
+
     def find_boxes(self, *, timeout: float | None = None) -> tuple[ChatBox, ...]:
         """See AsyncClient.find_boxes."""
         return self._loop.run(lambda: self._client.find_boxes(timeout=timeout))
@@ -156,6 +160,10 @@ class Conversation:
     def reset(self) -> None:
         """See AsyncConversation.reset."""
         self._conversation.reset()
+
+    def add(self, message: str, answer: str) -> None:
+        """See AsyncConversation.add."""
+        self._conversation.add(message, answer)
 
     def ask(self, message: str, *, timeout: float | None = None) -> Reply:
         """See AsyncConversation.ask."""

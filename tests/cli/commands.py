@@ -23,7 +23,7 @@ import pytest
 from chatgptt.cli import main
 
 COMMAND = (sys.executable, "-m", "chatgptt")
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that should have happened is a failure."""
 
 
@@ -154,6 +154,14 @@ class Terminal:
         return bool(data)
 
 
+_WITH_CTRL_C = (
+    sys.executable,
+    "-c",
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])",
+)
+"""Makes stdin the terminal of the session, whose Ctrl-C is a signal to its processes."""
+
+
 @contextmanager
 def on_terminal(*argv: str, command: tuple[str, ...] = COMMAND) -> Iterator[Terminal]:
     """The command on a terminal of its own; killed if the block leaves it running."""
@@ -161,7 +169,12 @@ def on_terminal(*argv: str, command: tuple[str, ...] = COMMAND) -> Iterator[Term
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
     try:
         process = subprocess.Popen(
-            [*command, *argv], stdin=side, stdout=side, stderr=side, env=env, start_new_session=True
+            [*_WITH_CTRL_C, *command, *argv],
+            stdin=side,
+            stdout=side,
+            stderr=side,
+            env=env,
+            start_new_session=True,
         )
     finally:
         os.close(side)

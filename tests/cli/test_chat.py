@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from cli.commands import Run, on_terminal
+from cli.commands import Run, Terminal, on_terminal
 from cli.test_ask import ERROR_KEYS, MADE_UP, REPLY_KEYS
 
 from chatgptt.demo import DemoSite
@@ -64,33 +69,237 @@ def test_nothing_said_is_nothing_asked(run: Run, site: DemoSite) -> None:
     assert (done.code, done.out, site.requests) == (0, "", [])
 
 
-def test_terminal_has_a_prompt_and_arrow_keys(site: DemoSite) -> None:
-    with on_terminal("chat", "--site", site.page("wpaicg/")) as terminal:
-        assert "/quit" in terminal.wait_for("> ")
-        terminal.type("Hello\r")
-        terminal.wait_for("You wrote: Hello\r\n.*> ")
-        terminal.type("\x1b[A\x1b[D\x1b[Dxyz\r")  # up, left, left
-        terminal.wait_for("You wrote: Helxyzlo\r\n.*> ")
-        terminal.type("/help\r")
-        terminal.wait_for("Ctrl-D ends\r\n.*> ")
-        terminal.type("/reset\r")
-        terminal.wait_for("a new conversation\r\n.*> ")
-        terminal.type("QUOTA\r")
-        terminal.wait_for("error: .*hint: .*> ")
-        terminal.type("CONTROL\r")
-        shown = terminal.wait_for(r"nil\.\r\n")
-        assert r"\x1b[31mred\x1b[0m" in shown
-        assert "\x1b[31m" not in shown
+# At a terminal
+
+PROMPT = r"\x1b\[\?2004h[^\n]*?> "
+"""From then on a paste is told from typing; the prompt is drawn again with each line that is typed."""
+
+
+@contextmanager
+def chat(site: DemoSite, *argv: str, page: str = "wpaicg/") -> Iterator[Terminal]:
+    """A chat at its first prompt; at the end it is left with Ctrl-D."""
+    with on_terminal("chat", "--site", site.page(page), *argv) as terminal:
+        terminal.wait_for(PROMPT)
+        yield terminal
+        terminal.type("\x04")
+        assert terminal.wait_for_end() == 0, terminal.seen
+
+
+def say(terminal: Terminal, keys: str, answer: str = "") -> str:
+    """Types, and what is shown up to the next prompt; `answer` has to be in it."""
+    terminal.type(keys + "\r")
+    return (terminal.wait_for(answer) if answer else "") + terminal.wait_for(PROMPT)
+
+
+def asked(site: DemoSite) -> list[str]:
+    return [seen.message or "" for seen in site.messages]
+
+
+@pytest.mark.parametrize("page", ["wpaicg/", "aipkit/"])
+def test_a_conversation_is_held_at_a_prompt(site: DemoSite, page: str) -> None:
+    with chat(site, page=page) as terminal:
+        assert "/help" in terminal.seen
+        assert "/quit" in terminal.seen
+        say(terminal, "I am Ada.", r"You wrote: I am Ada\.\r\n")
+        assert "I am Ada." in say(terminal, "HISTORY")
+    assert asked(site) == ["I am Ada.", "HISTORY"]
+
+
+def test_keys_edit_the_line_and_go_back_to_earlier_ones(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "Hello", "You wrote: Hello")
+        say(terminal, "\x1b[A\x1b[D\x1b[Dxyz", "You wrote: Helxyzlo")  # up, left, left
+    assert asked(site) == ["Hello", "Helxyzlo"]
+
+
+def test_a_paste_of_several_lines_is_one_message(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        terminal.type("\x1b[200~one\r\ntwo\nthree\n\x1b[201~")
+        say(terminal, "", "You wrote: .*three")
+    assert asked(site) == ["one\ntwo\nthree"]
+
+
+def test_lines_between_quotes_are_one_message(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, '"""\rone\r/two\r"""', "You wrote: .*two")
+        say(terminal, '"""/three"""', "You wrote: /three")
+        say(terminal, "four\x1b\rfive", "You wrote: four.*five")  # Alt-Enter
+    assert asked(site) == ["one\n/two", "/three", "four\nfive"]
+
+
+def test_ctrl_c_clears_a_half_typed_line(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        terminal.type("half typed")
+        terminal.wait_for("half typed")
+        terminal.type("\x03")
+        say(terminal, "Hello", "You wrote: Hello")
+    assert asked(site) == ["Hello"]
+
+
+@pytest.mark.parametrize("page", ["wpaicg/", "aipkit/"])
+def test_ctrl_c_keeps_the_part_of_an_answer_that_came(site: DemoSite, page: str) -> None:
+    with chat(site, page=page) as terminal:
+        terminal.type("SLOWWORDS 0.2 " + "word " * 200 + "\r")
+        terminal.wait_for("made up")
+        terminal.type("\x03")
+        terminal.wait_for("stopped; what came is part of the conversation")
+        terminal.wait_for(PROMPT)
+        shown = say(terminal, "HISTORY")
+    assert "SLOWWORDS" in shown
+    assert "This answer is made up" in " ".join(shown.split())
+
+
+def test_ctrl_c_before_any_answer_keeps_the_conversation_without_the_message(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "I am Ada.")
+        terminal.type("SLOW 60\r")
+        terminal.wait_for("waiting for the answer")
+        terminal.type("\x03")
+        terminal.wait_for("stopped\r\n")
+        terminal.wait_for(PROMPT)
+        shown = say(terminal, "HISTORY")
+    assert "I am Ada." in shown
+    assert "SLOW 60" not in shown
+
+
+def test_a_failed_answer_ends_nothing(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "QUOTA", "error: .*hint: ")
+        say(terminal, "Hello", "You wrote: Hello")
+
+
+def test_an_unknown_word_with_a_slash_is_never_sent(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "/rest", "there is no command /rest, and nothing was sent")
+        say(terminal, "/imagine a cat\x1b\rand a dog", "there is no command /imagine")
+        say(terminal, "/etc/hosts is what?", "You wrote")
+        say(terminal, " /imagine", "You wrote")
+    assert asked(site) == ["/etc/hosts is what?", "/imagine"]
+
+
+def test_help_lists_every_command(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        shown = say(terminal, "/help")
+        for word in re.findall(r"/[a-z]+", shown):
+            assert "there is no command" not in say(terminal, f"{word} x") if word != "/quit" else True
+    assert {"/retry", "/save", "/load", "/site", "/bot", "/system", "/reset", "/show"} <= set(shown.split())
+
+
+def test_reset_begins_anew(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "I am Ada.")
+        say(terminal, "/reset", "a new conversation")
+        assert "Ada" not in say(terminal, "HISTORY")
+
+
+def test_retry_asks_the_last_message_again_and_replaces_its_answer(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "/retry", "there is no message to ask again")
+        say(terminal, "one", "You wrote: one")
+        say(terminal, "two", "You wrote: two")
+        say(terminal, "/retry", "You wrote: two")
+        assert say(terminal, "HISTORY").rpartition("\x1b[2K")[2].count('"two"') == 1
+        say(terminal, "QUOTA", "error")
+        say(terminal, "/retry", "error")
+        shown = say(terminal, "/show")
+    assert asked(site) == ["one", "two", "two", "HISTORY", "QUOTA", "QUOTA"]
+    assert shown.count("Message") == 3
+
+
+def test_system_changes_the_instructions(site: DemoSite) -> None:
+    with chat(site, "--system", "Be long.") as terminal:
+        say(terminal, "one")
+        say(terminal, "/system Be brief.", "these instructions")
+        say(terminal, "two")
+    assert "Be long." in asked(site)[0]
+    assert "Be brief." in asked(site)[1]
+    assert "Be long." not in asked(site)[1]
+
+
+def test_another_site_gets_nothing_of_the_conversation(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "I am Ada.")
+        say(terminal, f"/site {site.page('aipkit/')}", "aipkit/")
+        assert "Ada" not in say(terminal, "HISTORY")
+        say(terminal, f"/site {site.page('wpaicg/nochat/')}", "error: the page has no chat box")
+        say(terminal, "/site", "aipkit/")
+        say(terminal, "Hello", "You wrote: Hello")
+    assert site.messages[-1].path.startswith("/aipkit/")
+
+
+def test_another_bot_of_the_page_begins_anew(site: DemoSite) -> None:
+    with chat(site, page="wpaicg/many/") as terminal:
+        say(terminal, "I am Ada.")
+        say(terminal, "/bot widget", "bot")
+        assert "Ada" not in say(terminal, "HISTORY")
+        say(terminal, "/bot 77", "the page has no bot")
+
+
+def test_save_and_load(site: DemoSite, tmp_path: Path) -> None:
+    saved, text = tmp_path / "talk.json", tmp_path / "talk.md"
+    with chat(site) as terminal:
+        say(terminal, "/save", "needs the name of a file")
+        say(terminal, "I am Ada.")
+        say(terminal, f"/save {saved}", "saved")
+        say(terminal, f"/save {text}", "saved")
+        say(terminal, "/reset")
+        say(terminal, f"/load {text}", "is no saved conversation")
+        say(terminal, f"/load {tmp_path / 'none.json'}", "cannot read")
+        say(terminal, f"/load {saved}", "going on")
+        assert "Ada" in say(terminal, "HISTORY")
+        say(terminal, f"/site {site.page('aipkit/')}")
+        say(terminal, f"/load {saved}", "error: .*was held with")
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert "I am Ada." in text.read_text()
+
+
+def test_what_was_typed_is_there_in_the_next_run_unless_it_is_not_to_be_kept(
+    site: DemoSite, state_dir: Path
+) -> None:
+    with chat(site) as terminal:
+        say(terminal, "first run")
+    assert stat.S_IMODE((state_dir / "typed").stat().st_mode) == 0o600
+    with chat(site, "--no-history") as terminal:
+        say(terminal, "second run")
+    with chat(site) as terminal:
+        say(terminal, "\x1b[A", "You wrote: first run")
+    assert "second run" not in (state_dir / "typed").read_text()
+
+
+def test_a_wrong_page_is_told_before_anything_is_typed(site: DemoSite) -> None:
+    with on_terminal("chat", "--site", site.page("wpaicg/nochat/")) as terminal:
+        assert terminal.wait_for_end() == 1
+    assert "error: the page has no chat box" in terminal.seen
+    assert "> " not in terminal.seen
+
+
+def test_the_page_is_read_once_for_the_start_and_the_first_message(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "Hello")
+    assert [seen.method for seen in site.requests] == ["GET", "POST"]
+
+
+def test_what_acts_on_a_terminal_is_shown_instead(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        shown = say(terminal, "CONTROL", "nil")
+    assert r"\x1b[31mred\x1b[0m" in shown
+    assert "\x1b[31m" not in shown
+
+
+def test_plain_is_without_control_sequences(site: DemoSite) -> None:
+    with on_terminal("chat", "--plain", "--site", site.page("wpaicg/")) as terminal:
         terminal.wait_for("> ")
+        terminal.type("some **bold** words\r")
+        terminal.wait_for(r"You wrote: some \*\*bold\*\* words\r\n> ")
         terminal.type("\x04")
         assert terminal.wait_for_end() == 0
-        assert terminal.seen.endswith("\r\n")
-    assert [seen.message for seen in site.messages][:2] == ["Hello", "Helxyzlo"]
+    assert "\x1b" not in terminal.seen
 
 
-def test_quit_at_a_terminal(site: DemoSite) -> None:
+@pytest.mark.parametrize("word", ["/quit", "/exit", "/bye"])
+def test_quit_at_a_terminal(site: DemoSite, word: str) -> None:
     with on_terminal("chat", "--site", site.page("wpaicg/")) as terminal:
-        terminal.wait_for("> ")
-        terminal.type("/quit\r")
+        terminal.wait_for(PROMPT)
+        terminal.type(f"{word}\r")
         assert terminal.wait_for_end() == 0
-    assert site.requests == []
+    assert site.messages == []

@@ -271,6 +271,30 @@ async def test_a_conversation_s_messages_know_the_earlier_ones(demo: DemoSite, p
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
+async def test_what_was_said_elsewhere_can_be_added_to_a_conversation(demo: DemoSite, path: str) -> None:
+    async with client_of(demo.page(path)) as client:
+        talk = client.conversation()
+        await talk.ask("one")
+        talk.add("two", "a part of an ans")
+        text = (await talk.ask("HISTORY")).text
+        assert text.index("one") < text.index("two") < text.index("a part of an ans") < text.index("HISTORY")
+        for wrong in ((" ", "answer"), ("message", None)):
+            with pytest.raises(InvalidInputError):
+                talk.add(*wrong)
+        assert len(talk.messages) == 6
+
+
+@pytest.mark.anyio
+async def test_tokens_can_be_had_before_the_first_message(demo: DemoSite) -> None:
+    async with client_of(demo.page("aipkit/")) as client:
+        box = await client.prepare()
+        assert (await client.ask("Hello")).tokens_from == "cache"
+        assert box.protocol == "aipkit"
+    assert [seen.method for seen in demo.requests].count("GET") == 2  # the page, and the stream of the answer
+
+
+@pytest.mark.anyio
 async def test_an_assistant_s_thread_goes_on_in_a_conversation_and_not_beyond(demo: DemoSite) -> None:
     async with client_of(demo.page("wpaicg/assistant/")) as client:
         talk = client.conversation()

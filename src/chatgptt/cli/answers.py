@@ -25,8 +25,8 @@ def print_answer(
     is_streamed: bool = True,
     is_plain: bool = False,
     pieces: list[str] | None = None,
-) -> None:
-    """Prints an answer to stdout; what came before a failure is printed too.
+) -> Reply:
+    """Prints an answer to stdout and gives it; what came before a failure is printed too.
 
     Args:
         answer: the answer, which is not open yet.
@@ -35,7 +35,7 @@ def print_answer(
         pieces: gets the pieces, for a caller who wants what came before an interrupt.
     """
     pieces = [] if pieces is None else pieces
-    with _writing(is_plain=is_plain) as write:
+    with writing(is_plain=is_plain) as write:
         try:
             with contextlib.ExitStack() as opened:
                 with showing_progress(is_plain=is_plain):
@@ -48,8 +48,9 @@ def print_answer(
         finally:
             if not is_streamed and pieces:
                 write("".join(pieces))
-    if answer.reply is not None:
-        _log.info("%s", _describe(answer.reply))
+    assert answer.reply is not None  # else it had raised
+    _log.info("%s", _describe(answer.reply))
+    return answer.reply
 
 
 def _take(answer: ReplyStream, pieces: list[str]) -> None:
@@ -58,7 +59,7 @@ def _take(answer: ReplyStream, pieces: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _writing(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
+def writing(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
     """What prints the pieces of an answer, and ends its last line."""
     if not is_plain and _is_able_terminal():
         from rich.console import Console

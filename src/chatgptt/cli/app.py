@@ -21,6 +21,7 @@ class _Commands(click.Group):
     names = (
         "ask",
         "chat",
+        "log",
         "batch",
         "inspect",
         "health-check",

@@ -1,54 +1,50 @@
-"""`chatgptt chat`: a conversation, a message a line, typed at a terminal or piped in."""
+"""`chatgptt chat`: a conversation, typed at a terminal, or piped in with a message a line."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import options, terminal
-from chatgptt.cli.target import Target, open_client
-
-if TYPE_CHECKING:
-    from chatgptt._sync import Conversation
-
-_COMMANDS = "/reset begins anew, /quit or Ctrl-D ends"
+from chatgptt.cli.talk import Talk, open_talk
+from chatgptt.cli.target import Target
 
 
 @click.command("chat")
 @options.target(240.0, options.demo, options.headed, options.trace, options.screenshot)
 @options.system
+@options.continues
+@click.option("--no-history", "has_no_history", is_flag=True, help="Keep nothing of what is typed.")
+@options.plain
 @options.reporting()
-def command(target: Target, system: str, as_json: bool) -> int:
-    """Talk with a page's chat box; /reset begins anew, /quit ends."""
-    with open_client(target) as client:
-        is_done = _converse(client.conversation(system=system), as_json=as_json)
-    return 0 if is_done else 1
-
-
-def _converse(conversation: Conversation, *, as_json: bool) -> bool:
-    """Asks each line. False if a message from a pipe failed.
-
-    Raises:
-        InvalidInputError: where stdin is closed.
-    """
+def command(
+    target: Target, system: str, is_continued: bool, has_no_history: bool, is_plain: bool, as_json: bool
+) -> int:
+    """Talk with a page's chat box; /help lists what else can be typed."""
     if sys.stdin is None:
         raise InvalidInputError(
             "stdin is closed, so there is no message to read", hint="type the messages, or pipe them in"
         )
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
-    if is_terminal:
-        sys.stderr.write(f"{_COMMANDS}\n")
+    if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
+        from chatgptt.cli.chat_terminal import TerminalChat
+
+        with TerminalChat(target, has_history=not has_no_history, is_plain=is_plain) as chat:
+            chat.run(system=system, is_continued=is_continued)
+        return 0
+    with open_talk(target, system=system, is_continued=is_continued, is_kept=is_continued) as talk:
+        return 0 if _converse(talk, as_json=as_json) else 1
+
+
+def _converse(talk: Talk, *, as_json: bool) -> bool:
+    """Asks each line of stdin. False if a message failed."""
     answers: list[object] = []
     has_failed = False
-    for message in _messages(conversation, is_terminal=is_terminal):
+    for message in _messages(talk):
         try:
-            answers += _answer(conversation, message, as_json=as_json)
+            answers += _answer(talk, message, as_json=as_json)
         except ChatGpttError as error:
             has_failed = True
             if as_json:
@@ -57,54 +53,29 @@ def _converse(conversation: Conversation, *, as_json: bool) -> bool:
                 terminal.print_error(error)
     if as_json:
         terminal.print_json(answers)
-    return is_terminal or not has_failed
+    return not has_failed
 
 
-def _answer(conversation: Conversation, message: str, *, as_json: bool) -> list[object]:
+def _answer(talk: Talk, message: str, *, as_json: bool) -> list[object]:
     """Prints the answer; with `as_json` it gives the answer's document instead."""
     if as_json:
-        return [conversation.ask(message).as_dict()]
+        return [talk.ask(message).as_dict()]
     from chatgptt.cli.answers import print_answer
 
-    print_answer(conversation.stream(message))
+    talk.keep(message, print_answer(talk.stream(message)).text)
     return []
 
 
-def _messages(conversation: Conversation, *, is_terminal: bool) -> Iterator[str]:
-    """The lines to ask, up to /quit; the commands among them are done."""
-    for line in _typed_lines() if is_terminal else _piped_lines():
+def _messages(talk: Talk) -> Iterator[str]:
+    """The lines to ask, up to /quit. Those that begin with another slash may be data, and are asked."""
+    for data in sys.stdin.buffer:
+        line = data.decode("utf-8-sig", "replace").strip()
         match line:
             case "/quit" | "/exit":
                 return
             case "/reset":
-                conversation.reset()
-                words = "a new conversation"
-            case "/help":
-                words = _COMMANDS
+                talk.reset()
+            case "" | "/help":
+                pass
             case _:
                 yield line
-                continue
-        if is_terminal:
-            sys.stderr.write(f"{words}\n")
-
-
-def _typed_lines() -> Iterator[str]:
-    with contextlib.suppress(ImportError):  # no line editing where Python has none
-        import readline  # noqa: F401 - importing it is what gives input() its arrow keys
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")
-    while True:
-        try:
-            line = terminal.as_utf8(input("> ")).strip()
-        except EOFError:
-            terminal.end_interrupted_line()
-            return
-        if line:
-            yield line
-
-
-def _piped_lines() -> Iterator[str]:
-    for data in sys.stdin.buffer:
-        line = data.decode("utf-8-sig", "replace").strip()
-        if line:
-            yield line

@@ -39,7 +39,7 @@ _PARSER = (
     MarkdownIt("commonmark", {"html": False})
     .enable(["table", "strikethrough"])
     # An entity could become a character that acts on the terminal. The others lose a part of the text.
-    .disable(["entity", "image", "reference", "autolink", "html_block", "html_inline"])
+    .disable(["escape", "entity", "image", "reference", "autolink", "html_block", "html_inline"])
 )
 
 

@@ -93,6 +93,13 @@ screenshot = path(
 system = click.option(
     "--system", default="", metavar="TEXT", help="Instructions to put in front of the message."
 )
+continues = click.option(
+    "-c",
+    "--continue",
+    "is_continued",
+    is_flag=True,
+    help="Go on with the last conversation; with --site, the last one with that page.",
+)
 plain = click.option(
     "--plain",
     "is_plain",

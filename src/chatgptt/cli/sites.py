@@ -51,7 +51,7 @@ def _list(file: Path | None, *, as_json: bool) -> None:
         sites = [_as_dict(site, check) for site, check in listed]
         terminal.print_json({"file": str(sites_path(file)), "sites": sites})
     elif listed:
-        terminal.write_text(_table([_cells(site, check) for site, check in listed]), sys.stdout)
+        terminal.write_text(terminal.table([_cells(site, check) for site, check in listed]), sys.stdout)
     else:
         terminal.write_diagnosis("no site has a name yet: chatgptt sites add NAME URL\n")
 
@@ -90,12 +90,6 @@ def _cells(site: NamedSite, check: Check | None) -> tuple[str, ...]:
     )
     cells = (site.name, _page_of(site), f"bot {site.bot}" if site.bot else "", *last)
     return tuple(map(terminal.on_one_line, cells))
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "".join(f"{line}\n" for line in lines)
 
 
 # Changes

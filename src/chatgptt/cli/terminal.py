@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from chatgptt._errors import ChatGpttError, InvalidInputError
@@ -62,6 +63,13 @@ def write_diagnosis(text: str) -> None:
     """Writes to stderr. Where that fails the exit code is all that is left to say so."""
     with contextlib.suppress(OSError, ValueError):
         write_text(text, sys.stderr)
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as lines, their cells below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def check_stdout() -> None:

@@ -1,0 +1,37 @@
+"""What was said in a conversation with a page, as a value: for the log, and for a file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A message and its answer; of one that was cut short, what came."""
+
+    message: str
+    answer: str
+    asked_at: float
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What was said to a page.
+
+    `id` is None for one that is not kept yet. `name` is that of a named site, and `bot` the one that was
+    asked for; each is "" for none.
+    """
+
+    page: str
+    id: int | None = None
+    name: str = ""
+    bot: str = ""
+    system: str = ""
+    exchanges: tuple[Exchange, ...] = ()
+
+    def with_exchange(self, message: str, answer: str) -> Transcript:
+        """The transcript with one exchange more, of now."""
+        exchange = Exchange(message=message, answer=answer, asked_at=time.time())
+        return replace(self, exchanges=(*self.exchanges, exchange))
