@@ -5,9 +5,9 @@
 `CHATGPTT_BROKER` is the Redis with the questions and the answers. What is known of sites is shared in the
 Redis of `CHATGPTT_STORE`, or in the same one.
 
-No message is asked twice. Celery takes a task from the queue before it runs, and puts it back where it
-cannot know that it runs. So a task writes down its worker before it asks, and a second run of it asks
-nothing. So a killed worker loses a message, and the key that `begun_key` gives says which worker that was.
+No message is asked twice. Celery takes a task from the queue before it runs, and gives it back where it
+cannot know whether it runs. So a task writes down its worker before it asks, and a second run of it asks
+nothing. A killed worker loses a message therefore, and the note under `begun_key` names that worker.
 """
 
 from __future__ import annotations

@@ -15,8 +15,11 @@ from celery.result import AsyncResult
 from scale.redis_server import PASSWORD, RedisServer, redis_server
 from scale.workers import PATIENCE, Pool, pool
 
+from chatgptt import Reply
+from chatgptt.batch import workers
 from chatgptt.batch.documents import read_document
 from chatgptt.batch.queue import TASK, begun_key, make_app
+from chatgptt.batch.rows import Row
 from chatgptt.batch.workers import Workers
 from chatgptt.demo import DemoSite
 
@@ -70,6 +73,28 @@ def test_a_task_that_was_begun_asks_nothing_when_it_comes_a_second_time(
 def test_the_queue_may_be_reached_by_tls(tmp_path: Path, authority: trustme.CA) -> None:
     with redis_server(tmp_path, authority) as server:
         Workers(server.url, timeout=1.0)  # it looks whether there is a Redis
+
+
+@pytest.mark.anyio
+async def test_a_row_that_redis_lost_is_sent_again(
+    one_pool: Pool, redis: RedisServer, demo: DemoSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_MISSING", 1.0)
+    page = demo.page("wpaicg/")
+    row = Row(number=1, id="1", message="Hello", site=page, origin=demo.url)
+    async with Workers(redis.url, timeout=20.0) as asking, asking.open_origin(demo.url) as ask:
+        send = asking._app.send_task
+        sent = []
+
+        def lose_the_first(*arguments: object, **options: object) -> None:
+            sent.append(options["task_id"])
+            if len(sent) > 1:
+                send(*arguments, **options)
+
+        monkeypatch.setattr(asking._app, "send_task", lose_the_first)
+        assert isinstance(await ask(row), Reply)
+    assert len(set(sent)) == 1
+    assert len(demo.messages) == 1
 
 
 def test_a_batch_says_of_a_row_whose_worker_was_killed_that_it_is_ambiguous(

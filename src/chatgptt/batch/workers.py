@@ -35,6 +35,10 @@ _LOOK = 0.05
 _GRACE = 30.0
 """Seconds beyond the call's own limit that a worker has for its result."""
 
+_MISSING = 150.0
+"""Seconds after which a row that is neither begun nor in the queue is sent again: Redis lost its data. Celery
+gives a row of a killed worker back to the queue after one minute."""
+
 _DUPLICATES = 600
 """Seconds for which a row that has ended is still known as begun, should Celery run its task again."""
 
@@ -88,7 +92,7 @@ class Workers:
         return contextlib.nullcontext(self._ask)
 
     async def _ask(self, row: Row) -> Reply | ChatGpttError:
-        task_id, under_way = str(uuid.uuid4()), _Row()
+        task_id, under_way = str(uuid.uuid4()), _Row(row)
         await self._send(task_id, row)
         self._under_way[task_id] = under_way
         try:
@@ -129,7 +133,7 @@ class Workers:
             self._ended = []
             look = functools.partial(self._look, ids, ended)
             try:
-                found = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
+                is_queue_empty, found = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
             except self._failures as error:
                 self._note_absence(error)
                 self._ended += ended
@@ -139,21 +143,31 @@ class Workers:
             now = time.monotonic()
             elapsed, looked_at = now - looked_at, now
             for task_id, (begun, end) in found.items():
-                if task_id in self._under_way:
-                    self._under_way[task_id].learn(begun, end, elapsed, self._timeout + _GRACE)
+                if (row := self._under_way.get(task_id)) is not None:
+                    row.learn(begun, end, elapsed, self._timeout + _GRACE)
+                    if row.is_missing(elapsed if is_queue_empty else 0.0):
+                        _log.warning("row %s is gone from the queue, sending it again", row.row.id)
+                        self._tasks.start_soon(self._send, task_id, row.row)
 
-    def _look(self, ids: list[str], ended: list[str]) -> dict[str, tuple[str, Reply | ChatGpttError | None]]:
-        """The worker of each task, "" where none has begun it, and how it ended; clears up those before."""
+    def _look(
+        self, ids: list[str], ended: list[str]
+    ) -> tuple[bool, dict[str, tuple[str, Reply | ChatGpttError | None]]]:
+        """Whether the queue is empty; the worker of each task, "" where none has begun it, and how it ended.
+
+        Tasks that ended before are cleared up.
+        """
         backend = self._app.backend
         with backend.client.pipeline(transaction=False) as pipe:
             for task_id in ended:
                 pipe.delete(backend.get_key_for_task(task_id))
                 pipe.expire(begun_key(task_id), _DUPLICATES)
             keys = [key for each in ids for key in (begun_key(each), backend.get_key_for_task(each))]
+            pipe.llen(self._app.conf.task_default_queue)
             if keys:
                 pipe.mget(keys)
-            values = pipe.execute()[-1] if keys else pipe.execute() and []
-        return {
+            replies = pipe.execute()
+        waiting, values = replies[-2:] if keys else (replies[-1], [])
+        return waiting == 0, {
             task_id: (begun.decode().partition(" ")[0] if begun else "", _read_end(backend.decode(end)))
             for task_id, begun, end in zip(ids, values[::2], values[1::2], strict=True)
         }
@@ -186,19 +200,30 @@ def _read_end(document: _End | None) -> Reply | ChatGpttError | None:
 class _Row:
     """A row that is under way."""
 
+    row: Row
     result: Reply | ChatGpttError | None = None
     has_ended: anyio.Event = field(default_factory=anyio.Event)
     running: float = 0.0
     """Seconds since a worker was seen to have begun it."""
+    missing: float = 0.0
+    """Seconds for which it was neither begun nor in the queue."""
 
     def learn(self, worker: str, end: Reply | ChatGpttError | None, elapsed: float, patience: float) -> None:
         """Takes in what a look showed of it."""
-        self.running += elapsed if worker else 0.0
+        self.running += elapsed if worker or self.running else 0.0
         self.result = end
         if end is None and self.running > patience:
             self.result = _lost(f"its worker {worker} gave no result in {patience:g} s")
         if self.result is not None:
             self.has_ended.set()
+
+    def is_missing(self, elapsed: float) -> bool:
+        """Whether it has to be sent again, after so many seconds more with an empty queue."""
+        self.missing = 0.0 if self.running or self.result is not None else self.missing + elapsed
+        if self.missing < _MISSING:
+            return False
+        self.missing = 0.0
+        return True
 
 
 def _lost(why: str) -> ChatGpttError:

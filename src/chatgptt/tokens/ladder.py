@@ -157,14 +157,15 @@ class Ladder:
     async def _acquire_alone(self, acquisition: Acquisition) -> Acquired:
         """Tokens from the rungs, or those that another process acquires meanwhile."""
         wanted, deadline, store = acquisition.wanted, acquisition.deadline, self._store
-        site, until = origin(wanted.page), deadline.remaining() - min(LEASE, deadline.remaining() / 2)
+        site, patience = origin(wanted.page), min(LEASE, deadline.remaining() / 2)
+        goes_alone_at = deadline.remaining() - patience
         while True:
             lease = await _in_store(store.lease(site, wanted.key, LEASE), wanted, deadline)
             try:
                 found = await _in_store(store.find(site, wanted.key, acquisition.rejected), wanted, deadline)
                 if found is not None:
                     return Acquired(tokens=replace(found, rung="cache"), requests=0, findings=())
-                if lease is not None or deadline.remaining() <= until:
+                if lease is not None or deadline.remaining() <= goes_alone_at:
                     return await self.acquire_anew(acquisition)
             finally:
                 if lease is not None:
