@@ -6,7 +6,6 @@ imports the library in its body. So the help appears at once, and a question loa
 
 from __future__ import annotations
 
-import contextlib
 from importlib import import_module
 
 import click
@@ -82,7 +81,7 @@ def _install_completion(ctx: click.Context, _: click.Parameter, is_wanted: bool)
         "CHATGPTT_STORE a Redis for them that machines share, "
         "CHATGPTT_LOG=info or debug says what is done."
     ),
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.version_option(chatgptt.__version__, message="%(prog)s %(version)s", help="Print the version.")
 @click.option(
@@ -105,6 +104,18 @@ def _chatgptt() -> None:
     """Ask the chat boxes that the WordPress plugin AI Power puts on web pages."""
 
 
+def _print_usage_error(error: click.ClickException) -> None:
+    """Prints it in the form of all other errors."""
+    from chatgptt.cli.terminal import on_one_line, write_diagnosis
+
+    lines = [f"error: {error.format_message()}"]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        usage = " ".join(context.get_usage().split())
+        lines.append(f"hint: {usage}; more: {context.command_path} --help")
+    write_diagnosis("\n".join(map(on_one_line, lines)) + "\n")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line and gives its exit code.
 
@@ -115,8 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code = _chatgptt.main(argv, prog_name="chatgptt", standalone_mode=False)
     except click.ClickException as error:
-        with contextlib.suppress(OSError):  # of a stderr that is full or gone; the exit code says it too
-            error.show()
+        _print_usage_error(error)
         return error.exit_code
     except click.Abort:
         raise KeyboardInterrupt from None

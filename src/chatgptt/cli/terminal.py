@@ -85,10 +85,14 @@ def check_stdout() -> None:
 
 
 def print_json(document: object) -> None:
-    """Prints one JSON document to stdout."""
+    """Prints one JSON document to stdout: in ASCII to a pipe, in letters that people read to a terminal."""
     import json  # here: most commands print text
 
-    write_text(json.dumps(document, ensure_ascii=True, indent=2) + "\n", sys.stdout)
+    is_readable = sys.stdout.isatty() and (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+    text = json.dumps(document, ensure_ascii=not is_readable, indent=2)
+    if is_readable:
+        text = _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    write_text(text + "\n", sys.stdout)
 
 
 def read_message(argument: str | None) -> str:
