@@ -40,6 +40,9 @@ for some milliseconds; one that holds it so long was stopped."""
 _SHORT_LOCK_WAIT = 0.1
 """The same after a wait that was in vain, since each call would wait again."""
 
+_FileState = tuple[int, int, int]
+"""A file's number, time and size. A change replaces the file, so that one of them differs."""
+
 _changing = ThreadLock()
 
 
@@ -61,24 +64,39 @@ class FileStore(Store):
         self._left_alone: set[str] = set()
         """Sites whose file is not ours to touch."""
         self._patience = MAX_LOCK_WAIT
+        self._merged: dict[str, _FileState] = {}
+        """The state of each site's file when what it says was merged into what this process knows."""
 
     async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
         """What is known of a site after a look at the disk; the change is written there if it can be."""
-        return await anyio.to_thread.run_sync(
-            self._exchange, self._folder, site, ours, change, abandon_on_cancel=True
-        )
+        path = self._folder / _file_name(site)
+        merged = self._merged.get(site) if change.is_empty else None
 
-    def _exchange(self, folder: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        def exchange() -> tuple[SiteRecord, _FileState | None]:
+            state = _maybe_state(path)
+            if merged is not None and state == merged:
+                return ours, state
+            record, is_whole = self._exchange(self._folder, path, site, ours, change)
+            return record, state if is_whole else None
+
+        record, state = await anyio.to_thread.run_sync(exchange, abandon_on_cancel=True)
+        if state is not None:
+            self._merged[site] = state
+        return record
+
+    def _exchange(
+        self, folder: Path, path: Path, site: str, ours: SiteRecord, change: Change
+    ) -> tuple[SiteRecord, bool]:
+        """What is known of a site, and whether the file could be read."""
         if site in self._left_alone:
-            return ours
-        path = folder / _file_name(site)
+            return ours, False
         try:
             if self._is_writable:
                 theirs = _read(folder, path, site) if change.is_empty else None
-                return theirs or self._rewrite(folder, path, site, ours, change)
+                return theirs or self._rewrite(folder, path, site, ours, change), True
         except NotOursError as error:
             self._leave_alone(site, path, error)
-            return ours
+            return ours, False
         except BusyError:
             self._patience = _SHORT_LOCK_WAIT
             _log.info("the state folder %s is locked by another process, going on without it", folder)
@@ -87,8 +105,8 @@ class FileStore(Store):
         try:
             theirs = _read(folder, path, site)
         except (OSError, NotOursError):
-            theirs = None
-        return ours if theirs is None else merge(theirs, ours)
+            return ours, False
+        return (ours if theirs is None else merge(theirs, ours)), True
 
     def _rewrite(self, folder: Path, path: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
         with locked(folder, self._patience):
@@ -116,6 +134,14 @@ def _read(folder: Path, path: Path, site: str) -> SiteRecord | None:
     check_owner(folder)
     data = read_own_file(path, MAX_RECORD_BYTES)
     return None if data is None else decode(data, site)
+
+
+def _maybe_state(path: Path) -> _FileState | None:
+    try:
+        found = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _file_name(site: str) -> str:
