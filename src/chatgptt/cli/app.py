@@ -71,16 +71,27 @@ def _install_completion(ctx: click.Context, _: click.Parameter, is_wanted: bool)
         ctx.exit()
 
 
+_EPILOG = """\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+
+\b
+Environment:
+  CHATGPTT_SITE               the page to ask, or a site's name
+  CHATGPTT_SITES              the file of the names
+  CHATGPTT_STATE_DIR          the folder for tokens, visitor ids and conversations
+  CHATGPTT_LOG_CONVERSATIONS  0 keeps no conversation
+  CHATGPTT_STORE              tokens in Redis, for many machines: redis://...
+  CHATGPTT_BROKER             the broker of Celery, for batch
+  CHATGPTT_API_KEY            what clients of serve have to send
+  CHATGPTT_BROWSER            the browser to run
+  CHATGPTT_LOG                info or debug says what is done
+  EDITOR, NO_COLOR            as everywhere
+"""
+
+
 @click.group(
     cls=_Commands,
-    epilog=(
-        "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C. "
-        "Environment: CHATGPTT_SITE is the page to ask, or a site's name, "
-        "CHATGPTT_SITES the file of the names, "
-        "CHATGPTT_STATE_DIR the folder for tokens and visitor ids, "
-        "CHATGPTT_STORE a Redis for them that machines share, "
-        "CHATGPTT_LOG=info or debug says what is done."
-    ),
+    epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.version_option(chatgptt.__version__, message="%(prog)s %(version)s", help="Print the version.")

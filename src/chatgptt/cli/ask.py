@@ -12,7 +12,14 @@ from chatgptt.cli.talk import open_talk
 from chatgptt.cli.target import Target
 
 
-@click.command("ask")
+@click.command(
+    "ask",
+    epilog=options.examples(
+        'chatgptt ask --site https://site.example/chat "Why is the sky blue?"',
+        'cat notes.txt | chatgptt ask "Shorten this:"',
+        'chatgptt ask -c "And in French?"',
+    ),
+)
 @click.argument("message", required=False)
 @options.target(240.0, options.demo, options.replay, options.headed, options.trace, options.screenshot)
 @options.system

@@ -61,7 +61,7 @@ def _check_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> fl
     return rate
 
 
-@click.command("batch")
+@click.command("batch", epilog=options.examples("chatgptt batch questions.jsonl -o answers.jsonl"))
 @click.argument("source", metavar="INPUT")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The answers."
@@ -80,6 +80,7 @@ def _check_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> fl
 @click.option("--ordered", "is_ordered", is_flag=True, help="Put the answers into INPUT's order at the end.")
 @click.option(
     "--concurrency",
+    metavar="COUNT",
     type=click.IntRange(1),
     default=2,
     show_default=True,

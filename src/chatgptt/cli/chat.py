@@ -13,7 +13,9 @@ from chatgptt.cli.talk import Talk, open_talk
 from chatgptt.cli.target import Target
 
 
-@click.command("chat")
+@click.command(
+    "chat", epilog=options.examples("chatgptt chat --site https://site.example/chat", "chatgptt chat -c")
+)
 @options.target(240.0, options.demo, options.headed, options.trace, options.screenshot)
 @options.system
 @options.continues

@@ -9,7 +9,7 @@ import click
 from chatgptt.cli import options, terminal
 
 
-@click.command("demo")
+@click.command("demo", epilog=options.examples("chatgptt demo --port 8765"))
 @options.port(8765)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @options.reporting()

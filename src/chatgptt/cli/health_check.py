@@ -59,7 +59,14 @@ class _MonitorCommand(click.Command):
             raise _UsageError(error.format_message(), error.ctx or ctx) from error
 
 
-@click.command("health-check", cls=_MonitorCommand)
+@click.command(
+    "health-check",
+    epilog=options.examples(
+        "chatgptt health-check https://site.example/chat",
+        "chatgptt health-check --level tokens --format nagios shop",
+    ),
+    cls=_MonitorCommand,
+)
 @click.argument("urls", metavar="[URL|NAME]...", nargs=-1)
 @click.option(
     "--site",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chatgptt._models import ChatBox
 
 
-@click.command("inspect")
+@click.command("inspect", epilog=options.examples("chatgptt inspect --site https://site.example/chat"))
 @options.target(60.0, options.demo, options.replay, options.headed, options.trace, options.screenshot)
 @options.plain
 @options.reporting()

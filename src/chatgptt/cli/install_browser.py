@@ -20,7 +20,7 @@ _WAYS = {
 }
 
 
-@click.command("install-browser")
+@click.command("install-browser", epilog=options.examples("chatgptt install-browser --check"))
 @click.option("--check", is_flag=True, help="Only say which browser would be used.")
 @options.reporting()
 def command(check: bool, as_json: bool) -> None:

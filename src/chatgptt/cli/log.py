@@ -22,7 +22,13 @@ _limit = click.option(
 _numbers = click.argument("numbers", nargs=-1, type=int, metavar="[ID]...")
 
 
-@click.group("log", invoke_without_command=True)
+@click.group(
+    "log",
+    epilog=options.examples(
+        'chatgptt log search "invoice"', "chatgptt log export 12 --format json -o talk.json"
+    ),
+    invoke_without_command=True,
+)
 @_limit
 @options.reporting()
 def command(most: int, as_json: bool) -> None:

@@ -18,6 +18,11 @@ STRATEGIES = ("auto", "static", "browser")
 """`Strategy`, whose module would take longer to load than the help."""
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
 def path(*names: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as click has it
     """An option that names a file or a folder."""
     return click.option(*names, type=click.Path(path_type=Path), metavar=metavar, help=help)
@@ -46,6 +51,7 @@ def port(number: int) -> Decorator:
         type=click.IntRange(0, 65535),
         default=number,
         show_default=True,
+        metavar="PORT",
         help="0 takes a free one.",
     )
 

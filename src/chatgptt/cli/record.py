@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from chatgptt.recordings import Recorded
 
 
-@click.command("record")
+@click.command(
+    "record",
+    epilog=options.examples("chatgptt record --site https://site.example/chat -m Hello -o cases/mine"),
+)
 @options.path("-o", "--output", metavar="DIR", help="The case's folder; a case in it is replaced.")
 @click.option(
     "-m", "--message", "messages", multiple=True, metavar="TEXT", help="What to ask; again for more turns."

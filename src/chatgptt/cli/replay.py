@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chatgptt.recordings import ReplayedSite
 
 
-@click.command("replay")
+@click.command("replay", epilog=options.examples("chatgptt replay cases/mine"))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @options.port(0)
 @click.option("--real-time", "is_real_time", is_flag=True, help="Take the time that the site's replies took.")

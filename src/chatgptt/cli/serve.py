@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("serve")
+@click.command("serve", epilog=options.examples("chatgptt serve --site https://site.example/chat"))
 @options.target(240.0)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @options.port(8780)

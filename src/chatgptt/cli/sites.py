@@ -23,7 +23,13 @@ _LOOK = 60.0
 _file = options.path("--sites", "sites_file", metavar="FILE", help="Use this file instead of the usual one.")
 
 
-@click.group("sites", invoke_without_command=True)
+@click.group(
+    "sites",
+    epilog=options.examples(
+        "chatgptt sites add shop https://site.example/chat", 'chatgptt ask --site shop "Hello"'
+    ),
+    invoke_without_command=True,
+)
 @_file
 @options.reporting()
 def command(sites_file: Path | None, as_json: bool) -> None:
