@@ -124,7 +124,8 @@ def test_lines_between_quotes_are_one_message(site: DemoSite) -> None:
         say(terminal, '"""\rone\r/two\r"""', "You wrote: .*two")
         say(terminal, '"""/three"""', "You wrote: /three")
         say(terminal, "four\x1b\rfive", "You wrote: four.*five")  # Alt-Enter
-    assert asked(site) == ["one\n/two", "/three", "four\nfive"]
+        say(terminal, '"""Doc."""\x1b\rend', "You wrote: .*end")
+    assert asked(site) == ["one\n/two", "/three", "four\nfive", '"""Doc."""\nend']
 
 
 def test_ctrl_c_clears_a_half_typed_line(site: DemoSite) -> None:
@@ -142,11 +143,27 @@ def test_ctrl_c_keeps_the_part_of_an_answer_that_came(site: DemoSite, page: str)
         terminal.type("SLOWWORDS 0.2 " + "word " * 200 + "\r")
         terminal.wait_for("made up")
         terminal.type("\x03")
-        terminal.wait_for("stopped; what came is part of the conversation")
+        terminal.wait_for("what came is part of the conversation")
         terminal.wait_for(PROMPT)
         shown = say(terminal, "HISTORY")
     assert "SLOWWORDS" in shown
     assert "This answer is made up" in " ".join(shown.split())
+
+
+def test_an_answer_that_breaks_off_is_kept_as_far_as_it_came(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "DROP", "error: .*what came is part of the conversation")
+        assert "DROP" in say(terminal, "HISTORY")
+
+
+def test_ctrl_c_ends_a_search_in_the_history_and_not_the_chat(site: DemoSite) -> None:
+    with chat(site) as terminal:
+        say(terminal, "Hello", "You wrote: Hello")
+        terminal.type("\x12")
+        terminal.wait_for("i-search")
+        terminal.type("\x03")
+        say(terminal, "again", "You wrote: again")
+    assert asked(site) == ["Hello", "again"]
 
 
 def test_ctrl_c_before_any_answer_keeps_the_conversation_without_the_message(site: DemoSite) -> None:

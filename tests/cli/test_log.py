@@ -95,6 +95,10 @@ def test_chat_goes_on_with_the_last_conversation(two: DemoSite) -> None:
     assert "kept: chatgptt chat -c goes on with it" in terminal.seen
 
 
+def test_a_search_in_vain_says_so(run: Run, two: DemoSite) -> None:
+    assert run("log", "search", "zzz").err == "no conversation holds these words\n"
+
+
 def test_nothing_is_kept_where_the_environment_says_so(
     run: Run, site: DemoSite, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

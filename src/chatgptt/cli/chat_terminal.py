@@ -92,7 +92,7 @@ class TerminalChat:
                 elif self._do(command[1].lower(), (command[2] or "").strip()):
                     return
         finally:
-            if self._talk.transcript.id is not None:
+            if self._talk.is_logged and self._talk.transcript.id is not None:
                 _say("kept: chatgptt chat -c goes on with it")
 
     def _open(self, target: Target, *, system: str, is_continued: bool = False) -> None:
@@ -125,7 +125,7 @@ class TerminalChat:
     # Messages
 
     def _ask(self, message: str) -> bool:
-        """Prints the answer to a message, and keeps it; also the part of it that came before Ctrl-C.
+        """Prints the answer to a message, and keeps it; also the part of it that came before its end.
 
         False where nothing came.
         """
@@ -135,14 +135,19 @@ class TerminalChat:
             reply = print_answer(self._talk.stream(message), is_plain=self._is_plain, pieces=pieces)
         except ChatGpttError as error:
             terminal.print_error(error)
-            return False
+            return self._keep_part(message, pieces)
         except KeyboardInterrupt:
-            _say("stopped" if not pieces else "stopped; what came is part of the conversation")
-            if pieces:
-                self._talk.keep(message, "".join(pieces), is_whole=False)
-            return bool(pieces)
+            _say("stopped")
+            return self._keep_part(message, pieces)
         self._talk.keep(message, reply.text)
         return True
+
+    def _keep_part(self, message: str, pieces: list[str]) -> bool:
+        """Keeps what came of an answer. False where nothing came."""
+        if pieces:
+            self._talk.keep(message, "".join(pieces), is_whole=False)
+            _say("what came is part of the conversation")
+        return bool(pieces)
 
     def _retry(self) -> None:
         """Asks the last message again. The answer takes the place of the one before, if one comes."""
@@ -182,7 +187,7 @@ class TerminalChat:
                     self._load(Path(argument).expanduser())
                 case "/system":
                     self._talk.go_on_with(replace(self._talk.transcript, system=argument))
-                    _say("the next message goes with these instructions" if argument else "no instructions")
+                    _say("messages go with these instructions from now on" if argument else "no instructions")
                 case "/site" if argument:
                     self._open(replace(self._target, site=argument, bot=""), system="")
                 case "/bot" if argument:
@@ -232,7 +237,7 @@ class TerminalChat:
 def _without_quotes(typed: str) -> str:
     """The message, without the quotes around one of several lines."""
     typed = typed.strip()
-    if typed.startswith(QUOTES):
+    if typed.startswith(QUOTES) and typed.endswith(QUOTES) and typed.count(QUOTES) == 2:
         return typed.removeprefix(QUOTES).removesuffix(QUOTES).strip("\n")
     return typed
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
@@ -69,8 +69,8 @@ def _keys() -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    @keys.add("c-c")
-    @keys.add("<sigint>")
+    @keys.add("c-c", filter=~is_searching)  # which Ctrl-C ends by itself
+    @keys.add("<sigint>", filter=~is_searching)
     def _(event: KeyPressEvent) -> None:
         if event.current_buffer.text:
             event.current_buffer.reset()
@@ -82,7 +82,7 @@ def _keys() -> KeyBindings:
 
 def _is_quotation_open() -> bool:
     text = get_app().current_buffer.text.strip()
-    return text.startswith(QUOTES) and (len(text) < 2 * len(QUOTES) or not text.endswith(QUOTES))
+    return text.startswith(QUOTES) and text.count(QUOTES) % 2 == 1
 
 
 def _open_history(folder: Path | None) -> History:

@@ -50,7 +50,11 @@ def command(most: int, as_json: bool) -> None:
 @options.reporting()
 def _search(words: str, most: int, as_json: bool) -> None:
     """List the conversations that hold WORDS, in upper or lower case."""
-    _print_list(_conversations().recent(most, containing=words), as_json=as_json)
+    _print_list(
+        _conversations().recent(most, containing=words),
+        as_json=as_json,
+        none="no conversation holds these words",
+    )
 
 
 @command.command("show")
@@ -144,7 +148,9 @@ def _read(numbers: Sequence[int]) -> list[Transcript]:
     return transcripts
 
 
-def _print_list(transcripts: Sequence[Transcript], *, as_json: bool) -> None:
+def _print_list(
+    transcripts: Sequence[Transcript], *, as_json: bool, none: str = "no conversation is kept"
+) -> None:
     if as_json:
         from chatgptt.cli.transcripts import as_dict
 
@@ -152,7 +158,7 @@ def _print_list(transcripts: Sequence[Transcript], *, as_json: bool) -> None:
     elif transcripts:
         terminal.write_text(terminal.table([_cells(transcript) for transcript in transcripts]), sys.stdout)
     else:
-        terminal.write_diagnosis("no conversation is kept\n")
+        terminal.write_diagnosis(f"{none}\n")
 
 
 def _cells(transcript: Transcript) -> tuple[str, ...]:
