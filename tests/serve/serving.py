@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 
-from chatgptt.serve.app import build_app
 from chatgptt.serve.models import Catalogue
 from chatgptt.serve.options import ServeOptions
-from chatgptt.serve.server import Connection, listen, make_config, url_of
+from chatgptt.serve.server import Connection, build_server, listen, url_of
 from chatgptt.sites.named import NamedSite
 
 PATIENCE = 120.0
@@ -31,7 +29,7 @@ def serving(
     options = options or ServeOptions(port=0)
     catalogue = Catalogue.of_page(NamedSite(url=sites)) if isinstance(sites, str) else sites
     with listen(options) as listening:
-        server = uvicorn.Server(make_config(build_app(catalogue, options), connection))
+        server = build_server(catalogue, options, connection)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -209,7 +210,8 @@ async def test_a_failure_of_its_own_is_a_500_without_words(caplog: pytest.LogCap
     async def break_down(request: Request) -> Response:
         raise RuntimeError("secret")
 
-    app = build_app(Catalogue.of_page(NamedSite(url="http://127.0.0.1:9/")), ServeOptions())
+    page = NamedSite(url="http://127.0.0.1:9/")
+    app = build_app(Catalogue.of_page(page), ServeOptions(), asyncio.Event())
     app.add_route("/broken", break_down)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -355,13 +356,32 @@ def test_a_question_waits_for_its_place(demo: DemoSite) -> None:
 
 @pytest.mark.anyio
 async def test_a_question_waits_no_longer_than_it_may_take() -> None:
-    places = Places(1, 8, patience=0.05)
+    places = Places(1, 8, patience=0.05, ending=asyncio.Event())
     async with places.take():
         with pytest.raises(RequestError, match="too many questions"):
             async with places.take():
                 pass
     async with places.take():
         pass
+
+
+@pytest.mark.anyio
+async def test_a_question_that_waits_does_not_begin_while_the_endpoint_ends() -> None:
+    ending, codes = asyncio.Event(), []
+    places = Places(1, 8, patience=PATIENCE, ending=ending)
+
+    async def ask() -> None:
+        with pytest.raises(RequestError) as caught:
+            async with places.take():
+                pass
+        codes.append(caught.value.failure.code)
+
+    async with anyio.create_task_group() as tasks, places.take():
+        for _ in range(2):
+            tasks.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        ending.set()
+    assert codes == ["ending", "ending"]
 
 
 @pytest.mark.anyio

@@ -7,14 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from cli.commands import PATIENCE, interrupt, read_until, run_process, started
-from serve.serving import CHAT, chat, curl, text_of
+from serve.serving import CHAT, chat, curl, error_of, text_of
 
 from chatgptt.demo import DemoSite
 
@@ -50,9 +52,28 @@ def test_an_answer_under_way_does_not_keep_it(demo: DemoSite) -> None:
         endpoint("--site", demo.page("wpaicg/")) as (process, client, _),
         client.stream("POST", CHAT, json=body) as response,
     ):
-        assert next(response.iter_lines()).startswith("data: ")
+        lines = response.iter_lines()
+        assert next(lines).startswith("data: ")
         process.send_signal(signal.SIGTERM)
+        last = [line for line in lines if line][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "ending"
         assert process.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_question_under_way_at_its_end_is_not_to_be_repeated(
+    number: signal.Signals, demo: DemoSite
+) -> None:
+    with (
+        ThreadPoolExecutor(1) as threads,
+        endpoint("--site", demo.page("wpaicg/")) as (process, client, _),
+    ):
+        asked = threads.submit(client.post, CHAT, json=chat("SLOW 1000"))
+        end = time.monotonic() + PATIENCE
+        while not demo.messages and time.monotonic() < end:
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert error_of(asked.result(PATIENCE)) == (503, "ending")
 
 
 def test_it_says_what_to_try(demo: DemoSite) -> None:

@@ -114,6 +114,7 @@ def test_open_webui_finds_the_models_at_its_address(demo: DemoSite) -> None:
         "method_not_allowed",
         "too_large",
         "busy",
+        "ending",
     ],
 )
 def test_the_table_names_every_code_of_its_own(code: ServeCode) -> None:

@@ -6,6 +6,7 @@ document, unless a comment has begun the stream before.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -32,6 +33,9 @@ _WRITE_SECONDS = 60.0
 """A client that takes no bytes for so long has its connection closed: it would keep a place of its site."""
 _BUSY_WAIT = 10.0
 """Seconds for `retry-after` where the queue is full: about what an answer takes."""
+_ENDING = Failure(
+    status=503, code="ending", message="the endpoint ends; the site may have got the message all the same"
+)
 _STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
@@ -42,19 +46,21 @@ class Places:
         concurrency: questions at once.
         queue: questions that may wait.
         patience: seconds that each may wait.
+        ending: set once no question may begin any more.
     """
 
-    def __init__(self, concurrency: int, queue: int, patience: float) -> None:
+    def __init__(self, concurrency: int, queue: int, patience: float, ending: asyncio.Event) -> None:
         self._free = anyio.Semaphore(concurrency, fast_acquire=True)
         self._queue = queue
         self._patience = patience
+        self._ending = ending
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[None]:
         """A place for the block.
 
         Raises:
-            RequestError: 429, where the queue is full or the wait too long.
+            RequestError: 429, where the queue is full or the wait too long; 503, where the endpoint ends.
         """
         if not self._free.value and self._free.statistics().tasks_waiting >= self._queue:
             raise _busy()
@@ -63,6 +69,8 @@ class Places:
         if waiting.cancelled_caught:
             raise _busy()
         try:
+            if self._ending.is_set():
+                raise RequestError(_ENDING)
             yield
         finally:
             self._free.release()
@@ -114,7 +122,15 @@ class Answer:
         self._writing = anyio.Lock(fast_acquire=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Asks, and sends the answer as it comes."""
+        """Asks, and sends the answer as it comes. Cancelled by the end of the endpoint, it tells that."""
+        try:
+            await self._answer(scope, receive, send)
+        except asyncio.CancelledError:  # a client that is gone does not come here
+            if not self._is_over:
+                await self._end(_ENDING, scope, receive, send)
+            raise
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, outcome = time.monotonic(), "client gone"
         try:
             async with anyio.create_task_group() as tasks:
@@ -124,10 +140,7 @@ class Answer:
                 failure = await self._ask(send)
                 self._is_over = True
                 with anyio.fail_after(_WRITE_SECONDS):
-                    if (whole := self._whole(failure)) is not None:
-                        await whole(scope, receive, send)
-                    else:
-                        await self._write(self._last_part(failure), send, is_last=True)
+                    await self._end(failure, scope, receive, send)
                 outcome = "answered" if failure is None else failure.code
                 tasks.cancel_scope.cancel()
         except* TimeoutError:
@@ -163,6 +176,12 @@ class Answer:
         if self._request.is_streamed:
             opening = b"" if number else self._shape.opening()
             await self._write(opening + self._shape.piece(text, number), send)
+
+    async def _end(self, failure: Failure | None, scope: Scope, receive: Receive, send: Send) -> None:
+        if (whole := self._whole(failure)) is not None:
+            await whole(scope, receive, send)
+        else:
+            await self._write(self._last_part(failure), send, is_last=True)
 
     def _whole(self, failure: Failure | None) -> Response | None:
         """The response that is sent at once; None where a stream goes on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -42,13 +43,13 @@ _WHERE = (
 )
 
 
-def build_app(catalogue: Catalogue, options: ServeOptions) -> Starlette:
-    """The application for these sites.
+def build_app(catalogue: Catalogue, options: ServeOptions, ending: asyncio.Event) -> Starlette:
+    """The application for these sites, which begins no question once `ending` is set.
 
     Raises:
         InvalidInputError: for a site that cannot be asked.
     """
-    endpoint = _Endpoint(catalogue, options)
+    endpoint = _Endpoint(catalogue, options, ending)
     middleware = [Middleware(Guard, check=sender_check(options))]
     if options.origins:
         middleware.append(
@@ -84,11 +85,11 @@ def build_app(catalogue: Catalogue, options: ServeOptions) -> Starlette:
 class _Endpoint:
     """What the routes share: the sites with their clients."""
 
-    def __init__(self, catalogue: Catalogue, options: ServeOptions) -> None:
+    def __init__(self, catalogue: Catalogue, options: ServeOptions, ending: asyncio.Event) -> None:
         self._catalogue = catalogue
         self._options = options
         self._created = int(time.time())
-        self._sites = {key: _open_site(site, options) for key, site in catalogue.sites.items()}
+        self._sites = {key: _open_site(site, options, ending) for key, site in catalogue.sites.items()}
         self._logged_names: set[str] = set()
 
     @contextlib.asynccontextmanager
@@ -167,7 +168,7 @@ class _Endpoint:
             _log.warning("fields of requests without effect: %s", ", ".join(sorted(new)))
 
 
-def _open_site(site: NamedSite, options: ServeOptions) -> Site:
+def _open_site(site: NamedSite, options: ServeOptions, ending: asyncio.Event) -> Site:
     client = AsyncClient(
         site.url,
         bot=site.bot or None,
@@ -176,7 +177,7 @@ def _open_site(site: NamedSite, options: ServeOptions) -> Site:
         timeout=site.timeout,
     )
     patience = Timeouts().total if site.timeout is None else site.timeout
-    return Site(client=client, places=Places(options.concurrency, options.queue, patience))
+    return Site(client=client, places=Places(options.concurrency, options.queue, patience, ending))
 
 
 async def _read_body(request: Request) -> bytes:

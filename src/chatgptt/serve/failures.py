@@ -16,7 +16,7 @@ from chatgptt._errors import ChatGpttError, ErrorCode, RefusedError
 ServeCode = (
     ErrorCode
     | Literal["invalid_api_key", "forbidden", "model_not_found", "not_found", "method_not_allowed"]
-    | Literal["too_large", "busy", "internal"]
+    | Literal["too_large", "busy", "ending", "internal"]
 )
 """A code of the client, or one of the endpoint's own."""
 

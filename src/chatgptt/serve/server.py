@@ -21,6 +21,8 @@ _KEEP_ALIVE = 75
 """Seconds that an idle connection stays open. Clients close theirs earlier: none posts into a closed one."""
 _ENDING = 5
 """Seconds that answers under way get once the server is told to end."""
+_TELLING = 2.0
+"""Seconds for the answers that are cancelled then to tell so to their clients."""
 _MAX_HEAD_BYTES = 32_768
 """Of a request's headers; as much as nginx takes."""
 
@@ -39,10 +41,10 @@ def run(catalogue: Catalogue, options: ServeOptions, on_ready: Callable[[str], N
         OSError: the port is taken.
     """
     options.check()
-    app = build_app(catalogue, options)
+    server = build_server(catalogue, options)
     with listen(options) as listening:
         on_ready(url_of(listening, options.host))
-        uvicorn.Server(make_config(app)).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 def listen(options: ServeOptions) -> socket.socket:
@@ -98,7 +100,34 @@ class Connection(H11Protocol):
             self._giving_up = None
 
 
-def make_config(app: ASGIApp, connection: type[Connection] = Connection) -> uvicorn.Config:
+class Server(uvicorn.Server):
+    """A server that ends with word to each client: one that gets no answer would send its message again."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Waits for the answers under way, then cancels them. uvicorn by itself does not wait for that."""
+        self._ending.set()
+        await super().shutdown(sockets)
+        if (tasks := set(self.server_state.tasks)) and not self.force_exit:
+            await asyncio.wait(tasks, timeout=_TELLING)
+
+
+def build_server(
+    catalogue: Catalogue, options: ServeOptions, connection: type[Connection] = Connection
+) -> Server:
+    """The server for these sites.
+
+    Raises:
+        InvalidInputError: for a site that cannot be asked.
+    """
+    ending = asyncio.Event()
+    return Server(_make_config(build_app(catalogue, options, ending), connection), ending)
+
+
+def _make_config(app: ASGIApp, connection: type[Connection]) -> uvicorn.Config:
     """How uvicorn runs the application. It logs nothing: its lines would have addresses and queries."""
     return uvicorn.Config(
         app,
