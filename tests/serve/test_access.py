@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -181,6 +182,32 @@ def test_a_head_that_does_not_end_ends_the_connection(before: bytes, sent: bytes
             while b"HTTP" not in (data := connection.recv(65536)) and data:
                 pass
     assert data == b""
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}], ids=["whole", "streamed"])
+def test_a_client_that_takes_no_bytes_loses_its_connection(fields: dict[str, bool], demo: DemoSite) -> None:
+    ended = threading.Event()
+
+    class Blocked(Connection):
+        write_seconds: ClassVar[float] = 0.2
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            ended.set()
+
+    body = json.dumps(chat("BIG 1000000", **fields)).encode()
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with serving(demo.page("wpaicg/"), connection=Blocked) as endpoint, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((endpoint.base_url.host, endpoint.base_url.port or 0))
+        client.sendall(head.encode() + body)
+        assert ended.wait(PATIENCE)
 
 
 def test_a_large_head_gets_no_answer(endpoint: httpx.Client) -> None:

@@ -29,8 +29,6 @@ from chatgptt.serve.stops import TextUntilStop
 
 _log = logging.getLogger("chatgptt.serve")
 
-_WRITE_SECONDS = 60.0
-"""A client that takes no bytes for so long has its connection closed: it would keep a place of its site."""
 _BUSY_WAIT = 10.0
 """Seconds for `retry-after` where the queue is full: about what an answer takes."""
 _ENDING = Failure(
@@ -132,19 +130,15 @@ class Answer:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, outcome = time.monotonic(), "client gone"
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-                if self._request.is_streamed:
-                    tasks.start_soon(self._comment, send)
-                failure = await self._ask(send)
-                self._is_over = True
-                with anyio.fail_after(_WRITE_SECONDS):
-                    await self._end(failure, scope, receive, send)
-                outcome = "answered" if failure is None else failure.code
-                tasks.cancel_scope.cancel()
-        except* TimeoutError:
-            outcome = "client does not read"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+            if self._request.is_streamed:
+                tasks.start_soon(self._comment, send)
+            failure = await self._ask(send)
+            self._is_over = True
+            await self._end(failure, scope, receive, send)
+            outcome = "answered" if failure is None else failure.code
+            tasks.cancel_scope.cancel()
         seconds, asked = time.monotonic() - started, self._request
         kind = "streamed" if asked.is_streamed else "whole"
         about = f"{scope['path']}, {kind}, messages: {len(asked.messages)}"
@@ -211,12 +205,11 @@ class Answer:
     async def _write(self, data: bytes, send: Send, *, is_last: bool = False) -> None:
         """Writes a part of the stream, the first one behind its head."""
         begins, self._has_begun = not self._has_begun, True
-        with anyio.fail_after(_WRITE_SECONDS):
-            async with self._writing:  # two tasks write: the one that begins comes first
-                if begins:
-                    headers = Headers({**_STREAM_HEADERS, **self._headers}).raw
-                    await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": data, "more_body": not is_last})
+        async with self._writing:  # two tasks write: the one that begins comes first
+            if begins:
+                headers = Headers({**_STREAM_HEADERS, **self._headers}).raw
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": data, "more_body": not is_last})
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

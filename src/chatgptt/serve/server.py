@@ -67,14 +67,20 @@ def url_of(listening: socket.socket, host: str) -> str:
 
 
 class Connection(H11Protocol):
-    """A connection that ends if a request's head takes too long; uvicorn bounds the time between requests."""
+    """A connection that ends if a request's head takes too long, or if the client takes no bytes.
+
+    uvicorn bounds the time between requests alone.
+    """
 
     head_seconds: ClassVar[float] = 20.0
+    write_seconds: ClassVar[float] = 60.0
     _giving_up: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins the wait for the first head."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # any byte that waits calls pause_writing
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -85,9 +91,20 @@ class Connection(H11Protocol):
         else:
             self._stop_waiting()
 
+    def pause_writing(self) -> None:
+        """Begins the wait for the client to take what was written. To close would wait for that as well."""
+        super().pause_writing()
+        self._writing = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Ends that wait."""
+        self._stop_writing()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the wait."""
+        """Ends both."""
         self._stop_waiting()
+        self._stop_writing()
         super().connection_lost(exc)
 
     def _wait_for_head(self) -> None:
@@ -98,6 +115,11 @@ class Connection(H11Protocol):
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
+
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
 
 class Server(uvicorn.Server):
