@@ -137,6 +137,8 @@ def test_a_page_can_be_allowed(locked: httpx.Client) -> None:
     headers = {"origin": PAGE, "sec-fetch-site": "cross-site"}
     response = locked.post(CHAT, json=chat(), headers=headers)
     assert (response.status_code, response.headers["access-control-allow-origin"]) == (401, PAGE)
+    readable = set(response.headers["access-control-expose-headers"].split(", "))
+    assert readable == {"x-should-retry", "retry-after", "x-chatgptt-ignored"}
     assert error_of(locked.post(CHAT, json=chat(), headers={"origin": "https://evil.example"}))[0] == 403
 
 

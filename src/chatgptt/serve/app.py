@@ -58,6 +58,7 @@ def build_app(catalogue: Catalogue, options: ServeOptions, ending: asyncio.Event
                 allow_origins=options.origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
+                expose_headers=["x-should-retry", "retry-after", "x-chatgptt-ignored"],
             )
         )
     if options.api_key:
