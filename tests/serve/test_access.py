@@ -267,6 +267,8 @@ def test_the_root_says_where_to_go(path: str, endpoint: httpx.Client) -> None:
         ("DELETE", "/v1/models/default", 405, "method_not_allowed"),
         ("POST", "/chat/completions", 404, "not_found"),
         ("GET", "/v1/embeddings", 404, "not_found"),
+        ("GET", "/v1/", 404, "not_found"),
+        ("POST", f"{CHAT}/", 404, "not_found"),
     ],
 )
 def test_another_way_says_where_to_go(

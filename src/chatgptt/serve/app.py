@@ -63,7 +63,7 @@ def build_app(catalogue: Catalogue, options: ServeOptions, ending: asyncio.Event
         )
     if options.api_key:
         middleware.append(Middleware(Guard, check=key_check(options.api_key)))
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", endpoint.say_where),
             Route("/v1", endpoint.say_where),
@@ -81,6 +81,8 @@ def build_app(catalogue: Catalogue, options: ServeOptions, ending: asyncio.Event
         },
         lifespan=endpoint.run,
     )
+    app.router.redirect_slashes = False  # a client that does not follow would see an empty answer
+    return app
 
 
 class _Endpoint:
