@@ -146,10 +146,57 @@ def test_no_page_is_allowed_by_itself(endpoint: httpx.Client) -> None:
     assert not [name for name in endpoint.get("/v1/models").headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize("origin", ["*", "app.example", "https://app.example/", ""])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "app.example",
+        "",
+        "null",
+        f"{PAGE}/",
+        f"{PAGE}/chat",
+        f"{PAGE}?a",
+        f"{PAGE}#a",
+        "https://ada@app.example",
+        "https://App.example",
+        "HTTPS://app.example",
+        f"{PAGE}:443",
+        "http://app.example:80",
+        f"{PAGE}:",
+        f"{PAGE} ",
+        "https://bücher.example",
+    ],
+)
 def test_an_origin_that_no_page_has_is_refused(origin: str) -> None:
     with pytest.raises(InvalidInputError, match="not the origin of a page"):
         ServeOptions(origins=(origin,)).check()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [PAGE, f"{PAGE}:8443", f"{PAGE}:80", "http://127.0.0.1:3000", "http://[::1]:80443", "app://obsidian.md"],
+)
+def test_an_origin_of_a_page_is_taken(origin: str) -> None:
+    ServeOptions(origins=(origin,)).check()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", " ", "https://chat.example", "chat.example:8780", "cafe:80", "chat.example/", "[fd00::1]", "*"],
+)
+def test_a_name_that_no_machine_has_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInputError, match="not a name of a machine"):
+        ServeOptions(hosts=(host,)).check()
+
+
+@pytest.mark.parametrize("host", ["chat.example", "Chat_1", "192.0.2.1", "fd00::1"])
+def test_a_name_of_a_machine_is_taken(host: str) -> None:
+    ServeOptions(hosts=(host,)).check()
+
+
+def test_an_empty_address_to_listen_on_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="address to listen on is empty"):
+        ServeOptions(host="", api_key=KEY).check()
 
 
 # Bounds

@@ -114,7 +114,9 @@ def test_without_a_site_the_named_ones_are_the_models(demo: DemoSite, tmp_path: 
     ("argv", "words"),
     [
         (["--host", "0.0.0.0"], "without an API key"),
+        (["--host", "", "--api-key", "made-up"], "address to listen on is empty"),
         (["--allow-origin", "*"], "not the origin of a page"),
+        (["--allow-host", ""], "not a name of a machine"),
         (["--api-key", "a b"], "API key cannot be sent"),
         (["--site", "nobody"], "unknown site 'nobody'"),
         (["--site", "ftp://site.example/"], "ftp"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import socket
 from collections.abc import Callable
 
@@ -17,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chatgptt.serve.failures import Failure
-from chatgptt.serve.options import ServeOptions, find_address, is_loopback
+from chatgptt.serve.options import ServeOptions, find_address, host_of, is_loopback
 
 Check = Callable[[HTTPConnection], Failure | None]
 
@@ -44,7 +43,7 @@ def failure_response(failure: Failure) -> Response:
 def sender_check(options: ServeOptions) -> Check:
     """Refuses names that are not this machine's, and web pages that are not allowed."""
     names = {"localhost", options.host, socket.gethostname(), *options.hosts}
-    hosts = {name.lower() for name in names}
+    hosts = {name.lower() for name in names if name}
     is_public = not is_loopback(options.host)
 
     def check(request: HTTPConnection) -> Failure | None:
@@ -76,12 +75,6 @@ def key_check(key: str) -> Check:
         return Failure(status=401, code="invalid_api_key", message=message)
 
     return check
-
-
-def host_of(header: str) -> str:
-    """The name or address of a Host header, in lower case, without port or brackets; "" for other text."""
-    found = re.fullmatch(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d*)?", header.lower(), re.ASCII)
-    return "" if found is None else found[1] or found[2]
 
 
 def _forbidden(message: str) -> Failure:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from chatgptt._errors import InvalidInputError
+
+_ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)[a-z][a-z\d+.-]*://(\[[\da-f:.]+\]|[a-z\d._-]+)(:[1-9]\d*)?", re.ASCII
+)
+"""As a browser writes it in `Origin`: in lower case, without the scheme's usual port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,10 @@ class ServeOptions:
         Raises:
             InvalidInputError: with what to change.
         """
+        if not self.host:
+            raise InvalidInputError(
+                "the address to listen on is empty", hint="0.0.0.0 or :: listens on all addresses"
+            )
         if not self.api_key and not is_loopback(self.host):
             raise InvalidInputError(
                 f"without an API key, every machine that reaches {self.host} would spend the visitor's quota",
@@ -47,11 +56,17 @@ class ServeOptions:
         if not self.api_key.isascii() or not self.api_key.isprintable() or " " in self.api_key:
             raise InvalidInputError("the API key cannot be sent in a header", hint="use ASCII without blanks")
         for origin in self.origins:
-            parts = urlsplit(origin)
-            if not parts.scheme or not parts.netloc or parts.path or parts.query:
+            if not _ORIGIN.fullmatch(origin):
                 raise InvalidInputError(
                     f"{origin!r} is not the origin of a page",
-                    hint="give scheme and host: https://app.example",
+                    hint="give scheme and host in lower case, and a port that is not the usual one: "
+                    "https://app.example",
+                )
+        for host in self.hosts:
+            if not host or _host_in_header(host) != host.lower():
+                raise InvalidInputError(
+                    f"{host!r} is not a name of a machine",
+                    hint="give the name alone, without scheme and port: chat.example",
                 )
 
 
@@ -59,6 +74,18 @@ def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the address."""
     address = find_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def host_of(header: str) -> str:
+    """The name or address of a Host header, in lower case, without port or brackets; "" for other text."""
+    found = re.fullmatch(r"(?:\[([\da-f:.]+)\]|([\w.-]+))(?::\d*)?", header.lower(), re.ASCII)
+    return "" if found is None else found[1] or found[2]
+
+
+def _host_in_header(host: str) -> str:
+    """What `host_of` reads where a client writes this host into its header."""
+    address = find_address(host)
+    return host_of(f"[{host}]" if address is not None and address.version == 6 else host)
 
 
 def find_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
