@@ -132,6 +132,7 @@ def test_a_response_s_input_becomes_messages() -> None:
         {"type": "function_call", "call_id": "1", "name": "sum", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "1", "output": "4"},
         {"type": "message", "role": "user", "content": "And now?"},
+        {"type": None, "role": "user", "content": "Well?"},
     ]
     read = read_response(response(input=items, instructions="Be brief.", store=False))
     assert read.messages == [
@@ -141,6 +142,7 @@ def test_a_response_s_input_becomes_messages() -> None:
         {"role": "assistant", "content": None},
         {"role": "tool", "content": "4"},
         items[4],
+        items[5],
     ]
     assert read.ignored == ("store",)
 

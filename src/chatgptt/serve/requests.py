@@ -88,7 +88,7 @@ def read_response(body: bytes) -> ApiRequest:
 
 def _read_item(item: Mapping[str, object], place: int) -> Mapping[str, object]:
     """A message of what a response's input holds. One that only calls a tool has no content."""
-    match item.get("type", "message"):
+    match item.get("type") or "message":
         case "message":
             return item
         case "function_call" | "reasoning":
