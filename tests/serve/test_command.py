@@ -86,6 +86,16 @@ def test_it_says_what_to_try(demo: DemoSite) -> None:
         assert text_of(curl(line)).endswith("You wrote: Hello")
 
 
+@pytest.mark.parametrize("name", ["it's", 'the \\"best\\"'])
+def test_what_it_says_to_try_works_for_any_name(name: str, demo: DemoSite, tmp_path: Path) -> None:
+    file = tmp_path / "sites.toml"
+    file.write_text(f'["{name}"]\nurl = "{demo.page("wpaicg/")}"\n')
+    with started("serve", "--port", "0", "--sites", str(file)) as process:
+        said = read_until(process, b"your-program\n").decode()
+        (line,) = [line for line in said.splitlines() if line.startswith("  curl ")]
+        assert text_of(curl(line)).endswith("You wrote: Hello")
+
+
 def test_it_names_the_key_by_its_variable_alone(demo: DemoSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATGPTT_API_KEY", "made-up-key")
     with started("serve", "--port", "0", "--site", demo.page("wpaicg/")) as process:

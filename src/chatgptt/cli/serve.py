@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -97,11 +99,11 @@ def _print_start(url: str, catalogue: Catalogue, serving: ServeOptions, *, as_js
         return
     header = ' -H "Authorization: Bearer $CHATGPTT_API_KEY"' if serving.api_key else ""
     key = "$CHATGPTT_API_KEY" if serving.api_key else "none"
-    body = f'{{"model": "{models[0]}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+    body = json.dumps({"model": models[0], "messages": [{"role": "user", "content": "Hello"}]})
     terminal.write_text(
         f"{base} answers as OpenAI's API does; Ctrl-C ends it. Models: {', '.join(models)}\n"
         "In another terminal, try:\n"
-        f"  curl {base}/chat/completions{header} -d '{body}'\n"
+        f"  curl {base}/chat/completions{header} -d {shlex.quote(body)}\n"
         f"  OPENAI_BASE_URL={base} OPENAI_API_KEY={key} your-program\n",
         sys.stdout,
     )
