@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import httpx
@@ -341,6 +342,25 @@ def test_health_of_the_page_sends_no_message(endpoint: httpx.Client, demo: DemoS
     assert response.json()["sites"]["default"]["verdict"] == "ok"
     assert demo.messages == []
     assert demo.requests != []
+
+
+def test_health_of_the_page_is_asked_once_for_many(demo: DemoSite) -> None:
+    def check(endpoint: httpx.Client) -> httpx.Response:
+        return endpoint.get("/health?level=page")
+
+    options = ServeOptions(port=0, check_every=3600)
+    with serving(demo.page("wpaicg/"), options) as endpoint, ThreadPoolExecutor(8) as threads:
+        first, *others = threads.map(check, [endpoint] * 8)
+        assert [each.json() for each in others] == [first.json()] * 7
+    assert 0 < len(demo.requests) < 8
+
+
+def test_health_of_the_page_is_asked_again_later(demo: DemoSite) -> None:
+    with serving(demo.page("wpaicg/"), ServeOptions(port=0, check_every=0)) as endpoint:
+        for _ in range(2):
+            demo.clear()
+            assert endpoint.get("/health?level=page").json()["status"] == "ok"
+            assert demo.requests != []
 
 
 def test_health_tells_a_page_that_fails(demo: DemoSite) -> None:

@@ -8,7 +8,7 @@ import logging
 import time
 import traceback
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import anyio
 from starlette.applications import Starlette
@@ -94,6 +94,8 @@ class _Endpoint:
         self._created = int(time.time())
         self._sites = {key: _open_site(site, options, ending) for key, site in catalogue.sites.items()}
         self._logged_names: set[str] = set()
+        self._checking = anyio.Lock()
+        self._checked: tuple[float, Mapping[str, Mapping[str, object]]] | None = None
 
     @contextlib.asynccontextmanager
     async def run(self, app: Starlette) -> AsyncIterator[None]:
@@ -125,6 +127,15 @@ class _Endpoint:
                 raise invalid("level can only be page: a check here sends no message", "level")
 
     async def _check_pages(self) -> Response:
+        async with self._checking:  # requests that come meanwhile share its report
+            if self._checked is None or time.monotonic() >= self._checked[0] + self._options.check_every:
+                reports = await self._load_pages()
+                self._checked = time.monotonic(), reports
+            _, reports = self._checked
+        works = all(report["verdict"] in ("ok", "warning") for report in reports.values())
+        return JSONResponse({"status": "ok" if works else "failing", "sites": reports}, 200 if works else 503)
+
+    async def _load_pages(self) -> Mapping[str, Mapping[str, object]]:
         reports: dict[str, dict[str, object]] = {}
 
         async def check(key: str, client: AsyncClient) -> None:
@@ -134,8 +145,7 @@ class _Endpoint:
         async with anyio.create_task_group() as tasks:
             for key, site in self._sites.items():
                 tasks.start_soon(check, key, site.client)
-        works = all(report["verdict"] in ("ok", "warning") for report in reports.values())
-        return JSONResponse({"status": "ok" if works else "failing", "sites": reports}, 200 if works else 503)
+        return reports
 
     async def complete(self, request: Request) -> Answer:
         asked = read_chat(await _read_body(request))

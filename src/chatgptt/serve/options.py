@@ -27,6 +27,7 @@ class ServeOptions:
         concurrency: how many questions a site gets at once.
         queue: how many more may wait for each site.
         comment_every: seconds between comments in a stream without text: proxies end a silent connection.
+        check_every: seconds for which a report about the health of the pages is kept.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +38,7 @@ class ServeOptions:
     concurrency: int = 4
     queue: int = 32
     comment_every: float = 15.0
+    check_every: float = 10.0
 
     def check(self) -> None:
         """Refuses what cannot work, and an endpoint for other machines that anyone could use.
