@@ -102,6 +102,12 @@ def test_text_and_tables_are_read(demo: DemoSite, tmp_path: Path, run: Run) -> N
     assert all("System: S\nUser: " in str(line["text"]) and line["bot_id"] == 5 for line in lines)
 
 
+def test_empty_lines_in_front_change_nothing(demo: DemoSite, tmp_path: Path, output: Path, run: Run) -> None:
+    (tmp_path / "in").write_text('\n\n{"id": "a", "message": "Hello"}\n')
+    assert run(*command(tmp_path / "in", output, "--site", demo.page("wpaicg/"))).code == 0
+    assert asked_of(demo) == {"Hello": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "rate"),
     [
@@ -228,6 +234,8 @@ def test_a_quota_leaves_the_site_and_its_rows_for_another_day(
         ('{"id": 1, "message": "Hi"}\n{"id": "1", "message": "Ho"}\n', "line 2: its id '1' is that of line 1"),
         (f'{{"message": "{"x" * 200_001}"}}\n', "line 1: the message is 200001 bytes long"),
         ("{oops\n", "line 1: it is no JSON object"),
+        ('[{"id": 1, "message": "Hi"},\n{"id": 2, "message": "Ho"}]\n', "line 1: it is no JSON object; JSON lines"),
+        ('[\n{"id": 1, "message": "Hi"}\n]\n', "line 1: it is no JSON object; JSON lines are wanted"),
         ("", "the input has no rows"),
     ],
 )  # fmt: skip

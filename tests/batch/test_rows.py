@@ -7,7 +7,16 @@ import json
 import pytest
 
 from chatgptt import InvalidInputError
-from chatgptt.batch.rows import MAX_LINE_BYTES, InputForm, Mistake, Reading, Row, guess_form, read_rows
+from chatgptt.batch.rows import (
+    MAX_LINE_BYTES,
+    InputForm,
+    Mistake,
+    Reading,
+    Row,
+    guess_form,
+    read_rows,
+    take_beginning,
+)
 
 SITES = {"https://d.example/": "https://d.example", "shop": "https://s.example"}
 
@@ -87,6 +96,14 @@ def test_a_column_of_a_table_is_the_message() -> None:
     ]
 
 
+def test_a_field_behind_the_last_column_is_a_mistake() -> None:
+    assert read('id,message\n1,Hello, world\n2,"Hello, world"\n3\n', "csv") == [
+        Mistake(number=2, why="it has more fields than the table has columns"),
+        row(3, "2", "Hello, world"),
+        Mistake(number=4, why="the message is empty"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("beginning", "column", "form"),
     [
@@ -95,18 +112,27 @@ def test_a_column_of_a_table_is_the_message() -> None:
         (b"Hello {", "", "text"),
         (b"", "", "text"),
         (b"{", "q", "csv"),
+        (b'\n \r\n{"id": 1}\nHello', "", "json"),
+        (b'\xef\xbb\xbf\n{"id": 1}', "", "json"),
+        (b"\nHello\n{", "", "text"),
+        (b'[{"id": 1},\n', "", "json"),
+        (b'[ {"id": 1}]', "", "json"),
+        (b'[\n  {"id": 1}', "", "json"),
+        (b"[sic] Hello", "", "text"),
+        (b"[1] Hello\n{", "", "text"),
     ],
 )
 def test_the_form_is_guessed(beginning: bytes, column: str, form: str) -> None:
-    assert guess_form(beginning, column) == form
+    lines = iter(beginning.splitlines(keepends=True))
+    assert guess_form(take_beginning(lines), column) == form
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("{", "it is no JSON object"),
-        ("[1]", "it is no JSON object"),
-        ("[" * 100_000, "it is no JSON object"),
+        ("{", "it is no JSON object; JSON lines are wanted, an object on each line"),
+        ("[1]", "it is no JSON object; JSON lines are wanted, an object on each line"),
+        ("[" * 100_000, "it is no JSON object; JSON lines are wanted, an object on each line"),
         ('{"id": "a"}', "it has no message"),
         ('{"message": 5}', "it has no message"),
         ('{"message": " "}', "the message is empty"),

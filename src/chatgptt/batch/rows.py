@@ -11,8 +11,10 @@ site: lines come in, and a function says where a site is.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +29,9 @@ InputForm = Literal["json", "text", "csv"]
 
 MAX_LINE_BYTES = 2_000_000
 """The longest message as JSON, whose escapes take six bytes for one, and some more."""
+
+_SURPLUS = None
+"""The key of what a record of a table has behind its last column. No JSON object has such a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +73,25 @@ class Reading:
     origin_of: Callable[[str], str]
 
 
-def guess_form(beginning: bytes, column: str) -> InputForm:
-    """The form of an input: CSV where a column is named, JSON where it begins with a brace, else text."""
+def take_beginning(lines: Iterator[bytes]) -> list[bytes]:
+    """Takes the lines up to the first one with text."""
+    beginning: list[bytes] = []
+    for line in lines:
+        beginning.append(line)
+        if line.removeprefix(codecs.BOM_UTF8).strip():
+            break
+    return beginning
+
+
+def guess_form(beginning: list[bytes], column: str) -> InputForm:
+    """The form of an input: CSV where a column is named, JSON where the first text is JSON's, else text.
+
+    A JSON array is no input, but as JSON its lines are mistakes, and none of them is sent as a text.
+    """
     if column:
         return "csv"
-    return "json" if beginning.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") else "text"
+    first = b"".join(beginning).removeprefix(codecs.BOM_UTF8).lstrip()
+    return "json" if re.match(rb"\{|\[\s*(\{|\Z)", first) else "text"
 
 
 def read_rows(lines: Iterable[bytes], reading: Reading) -> Iterator[Row | Mistake]:
@@ -126,7 +145,7 @@ def _read_json(text: str) -> object:
 
 
 def _read_csv(texts: Iterator[str], column: str) -> Iterator[tuple[int, object]]:
-    table = csv.DictReader(texts, strict=True)
+    table = csv.DictReader(texts, restkey=_SURPLUS, strict=True)
     number = 0
     try:
         names, number = list(table.fieldnames or ()), table.line_num
@@ -137,7 +156,7 @@ def _read_csv(texts: Iterator[str], column: str) -> Iterator[tuple[int, object]]
                 hint="name the messages' column with --column",
             )
         for record in table:
-            row: dict[str, object] = {key: record.get(key) for key in ("id", "system", "site", "bot")}
+            row = {key: record[key] for key in (_SURPLUS, "id", "system", "site", "bot") if key in record}
             yield number + 1, {**row, "message": record[column] or ""}
             number = table.line_num
     except csv.Error as error:
@@ -155,7 +174,9 @@ def _unreadable(number: int, why: str) -> InvalidInputError:
 
 def _read_record(number: int, record: object, reading: Reading) -> Row:
     if not isinstance(record, dict):
-        raise InvalidInputError("it is no JSON object")
+        raise InvalidInputError("it is no JSON object; JSON lines are wanted, an object on each line")
+    if _SURPLUS in record:
+        raise InvalidInputError("it has more fields than the table has columns")
     if "custom_id" in record or "body" in record:
         return _read_request(number, record, reading)
     message = record.get("message", record.get("messages"))

@@ -20,7 +20,7 @@ import anyio
 from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt.batch.batch import open_batch
-from chatgptt.batch.rows import MAX_LINE_BYTES, Mistake, Reading, Row, guess_form, read_rows
+from chatgptt.batch.rows import MAX_LINE_BYTES, Mistake, Reading, Row, guess_form, read_rows, take_beginning
 from chatgptt.batch.schedule import Manners, Schedule, Sender
 from chatgptt.batch.sender import asking_clients
 from chatgptt.cli import terminal
@@ -149,17 +149,17 @@ def _open_input(source: str) -> Iterator[BinaryIO]:
 
 
 def _read(file: BinaryIO, options: BatchOptions, target: Target, system: str) -> Iterator[Row | Mistake]:
-    first = file.readline(MAX_LINE_BYTES + 1)
-    rest = iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
+    lines = iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
+    beginning = take_beginning(lines)
     reading = Reading(
-        form=options.input_format or guess_form(first, options.column),
+        form=options.input_format or guess_form(beginning, options.column),
         column=options.column or "message",
         site=target.site,
         bot=target.bot,
         system=system,
         origin_of=_origins(target),
     )
-    return read_rows(itertools.chain([first] if first else [], rest), reading)
+    return read_rows(itertools.chain(beginning, lines), reading)
 
 
 def _origins(target: Target) -> Callable[[str], str]:
