@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import anyio
 import pytest
 from asking import answer, client_of, failure
 from faults import AIPKIT_PAGE, NONCE, WPAICG_PAGE, Answer, Connection, Got, reply, serving, stream_reply
 
-from chatgptt import AsyncClient, PageError, Strategy
+from chatgptt import AsyncClient, MemoryStore, PageError, Strategy
+from chatgptt._models import Tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +66,7 @@ def refusing(html: str, refusal: Callable[[Got], bytes], step: str) -> Answer:
 # Where WordPress is
 
 CORE = '<script src="/wp/wp-includes/js/jquery.js"></script>'
+LANGUAGE_S_HOME = '<link rel="https://api.w.org/" href="/de/wp-json/">'
 REST = '<link rel="https://api.w.org/" href="/wp-json/">'
 COPY = '<script src="/wp-content/cache/min/1/wp-content/plugins/gpt3-ai-content-generator/a.js"></script>'
 FIRST_TRY = [
@@ -81,7 +84,7 @@ FIRST_TRY = [
     ),
 ]
 LATER_TRY = [
-    pytest.param('<link rel="https://api.w.org/" href="/de/wp-json/">', "/wp-admin/admin-ajax.php", 2, id="a language's home"),
+    pytest.param(LANGUAGE_S_HOME, "/wp-admin/admin-ajax.php", 2, id="a language's home"),
     pytest.param(
         '<script src="/wp-content/plugins/gpt3-ai-content-generator/a.js"></script><link rel="EditURI" href="/wp/xmlrpc.php?rsd">',
         "/wp/wp-admin/admin-ajax.php", 2, id="the plugin's folder moved",
@@ -117,6 +120,23 @@ async def test_a_guess_that_is_not_there_gives_way_to_the_next_one_and_is_not_ma
         assert (await client.ask("Hello")).attempts == 1
         later = await answer(f"{server.url}/blog/chat/", strategy="static", state_dir=tmp_path)
         assert (later.attempts, later.tokens_from) == (1, "cache")
+
+
+class HangingStore(MemoryStore):
+    """A store that never ends writing down where an endpoint is."""
+
+    async def put(self, site: str, key: str, tokens: Tokens, *, is_lesson: bool = True) -> None:
+        if not is_lesson:
+            await anyio.sleep_forever()
+        await super().put(site, key, tokens, is_lesson=is_lesson)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_an_answer_comes_where_its_endpoint_cannot_be_kept(generation: str) -> None:
+    page = LANGUAGE_S_HOME + PAGES[generation]
+    async with serving(wordpress(page, "/wp-admin/admin-ajax.php")) as server:
+        result = await answer(f"{server.url}/blog/chat/", store=HangingStore())
+    assert (result.text, result.attempts) == ("Hi there", 2)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

@@ -14,6 +14,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+import anyio
+
 from chatgptt._errors import (
     BrowserError,
     ChatGpttError,
@@ -24,7 +26,7 @@ from chatgptt._errors import (
     TokensNotFoundError,
 )
 from chatgptt._models import Tokens
-from chatgptt.net.deadline import Deadline, in_time
+from chatgptt.net.deadline import Deadline
 from chatgptt.net.http import Transport
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.urls import origin
@@ -33,6 +35,9 @@ from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.store import Store
 
 _log = logging.getLogger("chatgptt.client")
+
+_KEEPING = 2.0
+"""Seconds for writing down where the endpoint is. The answer is not held up for longer."""
 
 
 class MessageTokens:
@@ -101,12 +106,16 @@ class MessageTokens:
         raise error
 
     async def keep(self, tokens: Tokens) -> None:
-        """Remembers where the endpoint is, if it was not at the place that was guessed first."""
+        """Remembers where the endpoint is, if it was not at the place that was guessed first.
+
+        The answer has begun by now. So this never fails the call, and takes half of its rest at most.
+        """
         if not self._wrong_places:
             return
         tokens = replace(tokens, box=replace(tokens.box, ajax_guesses=()))
         keeping = self._store.put(origin(self._wanted.page), self._wanted.key, tokens, is_lesson=False)
-        await in_time(keeping, self._deadline, doing="the state folder was used", url=self._wanted.page)
+        with anyio.move_on_after(min(_KEEPING, self._deadline.remaining() / 2)):
+            await keeping
 
     # A nonce that the site rejects
 
