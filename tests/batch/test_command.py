@@ -11,10 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 from asking import ECHO
 from batch.batches import ids, opened, read_lines
 from cli.commands import PATIENCE, Run, interrupt, on_terminal, read_until, run_process, started
+from faults import always, chat, reply, serving
 
 from chatgptt.cli.batch import read_rate
 from chatgptt.cli.batch_progress import showing_progress
@@ -221,6 +224,22 @@ def test_a_quota_leaves_the_site_and_its_rows_for_another_day(
     assert done.code == 1
     assert "not asked: 2 (run it again to go on)" in done.out
     assert f"left {demo.url}: " in done.out
+
+
+@pytest.mark.anyio
+async def test_after_a_429_that_names_no_time_nothing_leaves_before_the_pause_is_over(
+    tmp_path: Path, output: Path
+) -> None:
+    (tmp_path / "in").write_text("Hello\n")
+    async with serving(chat(message=always(reply("Later.", status=429)))) as server:
+        with started(*command(tmp_path / "in", output, "--site", server.url)) as process:
+            with anyio.fail_after(PATIENCE):
+                while not server.counts[1]:  # noqa: ASYNC110 - the site only counts
+                    await anyio.sleep(0.01)
+            code, out, _ = await anyio.to_thread.run_sync(interrupt, process)
+        assert server.counts == (1, 1)
+    assert code == 130
+    assert b"not asked: 1" in out
 
 
 # What is refused

@@ -396,6 +396,19 @@ async def test_a_retry_after_at_the_cap_is_waited_for_and_one_above_is_not() -> 
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("is_message", [False, True])
+async def test_a_429_that_names_no_time_is_not_repeated_where_that_is_not_wanted(is_message: bool) -> None:
+    policy = RetryPolicy(repeats_busy=False)
+    for error, sent in (
+        (RateLimitedError("x"), 1),
+        (RateLimitedError("x", retry_after=0.0), 3),
+        (RateLimitedError("x", retry_after=7.0), 3),
+        (TransportError("x"), 3),
+    ):
+        assert await Waits().run(error, policy, is_message=is_message) == sent
+
+
+@pytest.mark.anyio
 async def test_no_wait_reaches_beyond_the_deadline() -> None:
     waits = Waits(20.0)
     assert (

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import anyio
 
-from chatgptt._client import AsyncClient, StateDir
+from chatgptt._client import AsyncClient, ClientOptions, StateDir
 from chatgptt._errors import InvalidInputError
 from chatgptt.batch.batch import open_batch
 from chatgptt.batch.rows import MAX_LINE_BYTES, Mistake, Reading, Row, guess_form, read_rows, take_beginning
@@ -27,6 +27,7 @@ from chatgptt.cli import terminal
 from chatgptt.cli.batch import BatchOptions
 from chatgptt.cli.batch_progress import showing_progress, summarise
 from chatgptt.cli.target import Target, client_options, with_named_site
+from chatgptt.net.retry import RetryPolicy
 from chatgptt.protocols.urls import origin, page_url
 
 _MOST_FILES = 65_536
@@ -125,7 +126,10 @@ def _allow_many_files() -> None:
 
 def _make_client(target: Target, site: str) -> AsyncClient:
     page = with_named_site(replace(target, site=site, bot=""))
-    return AsyncClient(page.site, **client_options(page, StateDir.DEFAULT))
+    # The schedule waits for a busy site, and for longer than a client would.
+    retry = RetryPolicy(repeats_busy=False)
+    client: ClientOptions = {**client_options(page, StateDir.DEFAULT), "retry": retry}
+    return AsyncClient(page.site, **client)
 
 
 # The input

@@ -48,6 +48,7 @@ class RetryPolicy:
         max_retry_after: the longest Retry-After that is waited for; a site that asks for more is
             reported at once.
         retry_ambiguous: whether a message is repeated even where the site may have answered it already.
+        repeats_busy: whether a 429 that names no time is repeated.
 
     Raises:
         InvalidInputError: for fewer than 1 attempt, and for a wait below 0.
@@ -58,6 +59,7 @@ class RetryPolicy:
     max_wait: float = 10.0
     max_retry_after: float = 60.0
     retry_ambiguous: bool = False
+    repeats_busy: bool = True
 
     def __post_init__(self) -> None:
         check_kind("attempts", self.attempts, int, wanted="a whole number")
@@ -76,6 +78,8 @@ def is_repeatable(error: BaseException, *, is_message: bool, policy: RetryPolicy
     if isinstance(error, ChatGpttError) and (error.retry_after or 0.0) > policy.max_retry_after:
         return False
     match error:
+        case RateLimitedError(retry_after=None):
+            return policy.repeats_busy
         case RateLimitedError() | TransportError(is_sent=False):
             return True
         case StreamInterruptedError():
