@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,16 @@ def test_a_row_that_was_asked_when_its_batch_was_killed_is_ambiguous(path: Path)
     assert line["id"] == "row 2"
     assert isinstance(line["error"], dict)
     assert (line["error"]["code"], line["error"]["ambiguous"]) == ("ambiguous", True)
+
+
+def test_rows_under_way_are_found_without_reading_the_others(path: Path) -> None:
+    with opened(path):
+        pass
+    with closing(sqlite3.connect(f"{path}.journal")) as journal:
+        plan = journal.execute(
+            "EXPLAIN QUERY PLAN SELECT id FROM rows WHERE state = 'asked' ORDER BY number LIMIT 1"
+        ).fetchall()
+    assert "USING INDEX under_way" in str(plan)
 
 
 def test_a_row_whose_answer_was_written_just_before_is_answered(path: Path) -> None:

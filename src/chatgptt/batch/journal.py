@@ -28,6 +28,7 @@ _TABLES = (
     "CREATE TABLE rows (number INTEGER PRIMARY KEY, id TEXT UNIQUE, message TEXT, system TEXT, site TEXT,"
     " origin TEXT, bot TEXT, model TEXT, state TEXT DEFAULT 'new', code TEXT DEFAULT '')",
     "CREATE INDEX by_origin ON rows (origin, number)",
+    "CREATE INDEX under_way ON rows (number) WHERE state = 'asked'",
     "CREATE TABLE batch (digest TEXT, form TEXT)",
 )
 _COLUMNS = "number, id, message, system, site, origin, bot, model"
