@@ -96,6 +96,14 @@ def test_a_column_of_a_table_is_the_message() -> None:
     ]
 
 
+def test_a_field_of_a_table_may_be_as_long_as_a_message() -> None:
+    long = "x" * 199_000
+    assert read(f"message,about\n{long},{'y' * 999_999}\nHello,\n", "csv") == [
+        row(2, "2", long),
+        row(3, "3", "Hello"),
+    ]
+
+
 def test_a_field_behind_the_last_column_is_a_mistake() -> None:
     assert read('id,message\n1,Hello, world\n2,"Hello, world"\n3\n', "csv") == [
         Mistake(number=2, why="it has more fields than the table has columns"),

@@ -145,6 +145,7 @@ def _read_json(text: str) -> object:
 
 
 def _read_csv(texts: Iterator[str], column: str) -> Iterator[tuple[int, object]]:
+    csv.field_size_limit(MAX_LINE_BYTES)  # of the whole process; csv's own is below the longest message
     table = csv.DictReader(texts, restkey=_SURPLUS, strict=True)
     number = 0
     try:
