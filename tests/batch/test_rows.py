@@ -64,7 +64,7 @@ TURNS = [{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}]
 
 
 def test_simple_json_lines_name_what_they_like() -> None:
-    lines = '{"id": "a", "message": "Hi", "system": "S", "site": "shop", "bot": 5, "topic": "x"}\n\n{"message": "Hi"}\n'
+    lines = '{"id": "a", "message": "Hi", "system": "S", "site": "shop", "bot": 5}\n\n{"message": "Hi"}\n'
     assert read(lines) == [
         row(1, "a", "Hi", system="S", site="shop", origin="https://s.example", bot="5"),
         row(3, "3", "Hi"),
@@ -148,6 +148,11 @@ def test_the_form_is_guessed(beginning: bytes, column: str, form: str) -> None:
         ('{"message": "Hi", "site": "nope"}', "unknown site 'nope'"),
         ('{"message": "Hi", "id": [1]}', "its id is no text"),
         ('{"message": "Hi", "bot": true}', "its bot is no text"),
+        (
+            '{"message": "Hi", "sytem": "S", "x": 1}',
+            "its key 'sytem' is unknown; a row has id, message, messages, system, site, bot",
+        ),
+        ('{"message": "Hi", "messages": []}', "it has both message and messages"),
         ('{"custom_id": "a"}', "it has no body"),
         ('{"custom_id": "a", "body": {}}', "it has no message"),
         (

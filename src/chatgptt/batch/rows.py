@@ -30,6 +30,9 @@ InputForm = Literal["json", "text", "csv"]
 MAX_LINE_BYTES = 2_000_000
 """The longest message as JSON, whose escapes take six bytes for one, and some more."""
 
+_KEYS = ("id", "message", "messages", "system", "site", "bot")
+"""Those of a simple row. A key that is misspelt would be lost without a word."""
+
 _SURPLUS = None
 """The key of what a record of a table has behind its last column. No JSON object has such a key."""
 
@@ -180,6 +183,11 @@ def _read_record(number: int, record: object, reading: Reading) -> Row:
         raise InvalidInputError("it has more fields than the table has columns")
     if "custom_id" in record or "body" in record:
         return _read_request(number, record, reading)
+    unknown = [key for key in record if key not in _KEYS]
+    if unknown:
+        raise InvalidInputError(f"its key {unknown[0][:80]!r} is unknown; a row has {', '.join(_KEYS)}")
+    if "message" in record and "messages" in record:
+        raise InvalidInputError("it has both message and messages")
     message = record.get("message", record.get("messages"))
     site = _text(record, "site") or reading.site
     return Row(
