@@ -49,7 +49,7 @@ class Schedule:
         """The sites that were left, by origin, and why."""
 
     def stop(self) -> None:
-        """Lets no further message leave; those under way are finished."""
+        """Takes no further row; those under way are finished, and may still wait for their site."""
         self._stopping.set()
 
     async def run(self) -> None:

@@ -87,7 +87,7 @@ def _make_sender(
 
 
 async def _run(schedule: Schedule, opened: contextlib.AbstractAsyncContextManager[object]) -> bool:
-    """Runs it; whether Ctrl-C ended it. The first lets no more messages leave, the second cancels."""
+    """Runs it; whether Ctrl-C ended it. The first takes no more rows, the second cancels."""
     loop = asyncio.get_running_loop()
     presses = itertools.count(1)
     is_interrupted = False
