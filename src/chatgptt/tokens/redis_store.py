@@ -121,7 +121,7 @@ def check_address(url: object) -> str:
         InvalidInputError: for an address that cannot be one, and where redis-py is not installed.
     """
     try:
-        from redis import Redis
+        from redis import Redis, RedisError
     except ImportError as error:
         raise InvalidInputError("Redis needs redis-py", hint="pip install 'chatgptt[redis]'") from error
     try:
@@ -129,8 +129,10 @@ def check_address(url: object) -> str:
             raise ValueError
         with Redis.from_url(url) as client:
             connection = client.connection_pool.make_connection()
+            if connection.encoder.decode(connection.encoder.encode("a")) != b"a":
+                raise ValueError  # `decode_responses` and `encoding` change what is written and read
             return f"{connection.host}:{connection.port}"
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, LookupError, RedisError):
         # Without the cause: its words may hold a part of the address, and so the password.
         raise InvalidInputError(
             "this is no address of Redis", hint="give it as redis://:password@host:6379/0"
