@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio.from_thread
 import pytest
+import redis as redis_py
 import trustme
 from asking import ECHO
 from celery.result import AsyncResult
@@ -30,6 +36,18 @@ GENERATIONS = ["wpaicg/", "aipkit/"]
 def one_pool(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     with pool("one", tmp_path_factory.mktemp("pools"), redis.url) as running:
         yield running
+
+
+def row_for(demo: DemoSite) -> Row:
+    return Row(number=1, id="1", message="Hello", site=demo.page("wpaicg/"), origin=demo.url)
+
+
+def wait_for(what: Callable[[], bool], batch: subprocess.Popen[bytes] | None = None) -> None:
+    until = time.monotonic() + PATIENCE
+    while not what():
+        assert batch is None or batch.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("path", GENERATIONS)
@@ -80,8 +98,6 @@ async def test_a_row_that_redis_lost_is_sent_again(
     one_pool: Pool, redis: RedisServer, demo: DemoSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "_MISSING", 1.0)
-    page = demo.page("wpaicg/")
-    row = Row(number=1, id="1", message="Hello", site=page, origin=demo.url)
     async with Workers(redis.url, timeout=20.0) as asking, asking.open_origin(demo.url) as ask:
         send = asking._app.send_task
         sent = []
@@ -92,7 +108,7 @@ async def test_a_row_that_redis_lost_is_sent_again(
                 send(*arguments, **options)
 
         monkeypatch.setattr(asking._app, "send_task", lose_the_first)
-        assert isinstance(await ask(row), Reply)
+        assert isinstance(await ask(row_for(demo)), Reply)
     assert len(set(sent)) == 1
     assert len(demo.messages) == 1
 
@@ -143,3 +159,47 @@ def test_a_batch_that_cannot_have_workers_says_so_without_the_password(
     assert words in done.stderr
     assert PASSWORD not in done.stderr
     assert not (tmp_path / "out").exists() or not (tmp_path / "out").read_text()
+
+
+def test_a_row_that_ctrl_c_gave_up_is_not_asked_when_a_worker_comes(
+    redis: RedisServer, demo: DemoSite, tmp_path: Path
+) -> None:
+    broker = redis.url.replace("/0", "/2")
+    (tmp_path / "in.txt").write_text("a\nb\n")
+    command = [sys.executable, "-m", "chatgptt", "batch", "in.txt", "-o", "out", "--rate", "none"]
+    command += ["--site", demo.page("wpaicg/"), "--broker", broker]
+    log = tmp_path / "log"
+    with log.open("wb") as file, redis_py.Redis.from_url(broker) as database:
+        batch = subprocess.Popen(command, cwd=tmp_path, stderr=file)
+        wait_for(lambda: database.llen("chatgptt") == 2, batch)
+        batch.send_signal(signal.SIGINT)
+        wait_for(lambda: "finishing the messages" in log.read_text(), batch)
+        batch.send_signal(signal.SIGINT)
+        assert batch.wait(PATIENCE) == 130, log.read_text()
+    with pool("late", tmp_path, broker) as late:
+        subprocess.run([*command, "--retry-ambiguous"], cwd=tmp_path, check=True, timeout=PATIENCE)
+        words = "begun by its batch, which gave it up: its message is not sent"
+        wait_for(lambda: late.log.read_text().count(words) == 2)
+    assert Counter(seen.message for seen in demo.messages) == {"a": 1, "b": 1}
+
+
+@pytest.mark.anyio
+async def test_a_row_that_is_cancelled_while_it_is_sent_is_kept_from_the_workers(
+    redis: RedisServer, demo: DemoSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+    may_go_on = threading.Event()
+    with anyio.CancelScope() as scope:
+        async with Workers(redis.url, timeout=20.0) as asking, asking.open_origin(demo.url) as ask:
+
+            def send(*arguments: object, **options: object) -> None:
+                sent.append(options["task_id"])
+                anyio.from_thread.run_sync(scope.cancel)
+                may_go_on.wait(PATIENCE)
+
+            monkeypatch.setattr(asking._app, "send_task", send)
+            await ask(row_for(demo))
+    may_go_on.set()
+    (task_id,) = sent
+    with redis_py.Redis.from_url(redis.url) as database:
+        assert database.get(begun_key(str(task_id))) == b"its batch, which gave it up"

@@ -3,6 +3,7 @@
 A row that is under way has a task. One look at Redis shows for all of them whether a worker has begun it, and
 whether it has ended. A row whose worker gives no result for longer than the call may take is ambiguous: the
 worker was killed. While Redis is away nothing is lost: rows wait to be sent, and answers to be fetched.
+A row that is cancelled is written down as begun, so that no worker begins it later.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from celery.exceptions import OperationalError
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._models import Reply
 from chatgptt.batch.documents import ErrorDocument, ReplyDocument, read_document
-from chatgptt.batch.queue import TASK, begun_key, make_app
+from chatgptt.batch.queue import ANSWERS_KEPT, TASK, begun_key, make_app
 from chatgptt.batch.rows import Row
 from chatgptt.batch.schedule import Ask
 
@@ -38,6 +39,9 @@ _GRACE = 30.0
 _MISSING = 150.0
 """Seconds after which a row that is neither begun nor in the queue is sent again: Redis lost its data. Celery
 gives a row of a killed worker back to the queue after one minute."""
+
+_CLEARING = 10.0
+"""Seconds that the end of a batch waits for Redis."""
 
 _DUPLICATES = 600
 """Seconds for which a row that has ended is still known as begun, should Celery run its task again."""
@@ -59,6 +63,7 @@ class Workers:
         self._timeout = timeout
         self._under_way: dict[str, _Row] = {}
         self._ended: list[str] = []
+        self._given_up: list[str] = []
         self._is_away = False
         self._failures: tuple[type[Exception], ...] = (
             *self._app.backend.connection_errors,
@@ -82,10 +87,28 @@ class Workers:
 
     async def __aexit__(self, *error: object) -> None:
         self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
-        clearing = functools.partial(self._look, [], self._ended)
-        with anyio.move_on_after(_GRACE), contextlib.suppress(*self._failures):
-            await anyio.to_thread.run_sync(clearing, abandon_on_cancel=True)
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):  # at Ctrl-C all else is cancelled
+                await self._clear_up()
+
+    async def _clear_up(self) -> None:
+        """Keeps the rows given up from the workers, and forgets those that have ended."""
+        is_done = False
+        with anyio.move_on_after(_CLEARING), contextlib.suppress(*self._failures):
+            await anyio.to_thread.run_sync(self._claim, self._given_up, abandon_on_cancel=True)
+            is_done = True
+            await anyio.to_thread.run_sync(self._look, [], self._ended, abandon_on_cancel=True)
+        if self._given_up and not is_done:
+            _log.warning("Redis cannot be written: workers may still ask the rows that were cancelled")
+
+    def _claim(self, ids: list[str]) -> None:
+        """Writes down that these are begun, where no worker has begun them."""
+        with self._app.backend.client.pipeline(transaction=False) as pipe:
+            for task_id in ids:
+                pipe.set(begun_key(task_id), "its batch, which gave it up", nx=True, ex=ANSWERS_KEPT)
+            pipe.execute()
 
     def open_origin(self, origin: str) -> AbstractAsyncContextManager[Ask]:
         """What asks the rows of an origin."""
@@ -93,12 +116,15 @@ class Workers:
 
     async def _ask(self, row: Row) -> Reply | ChatGpttError:
         task_id, under_way = str(uuid.uuid4()), _Row(row)
-        await self._send(task_id, row)
-        self._under_way[task_id] = under_way
         try:
+            await self._send(task_id, row)
+            self._under_way[task_id] = under_way
             await under_way.has_ended.wait()
+        except BaseException:  # it may be in the queue
+            self._given_up.append(task_id)
+            raise
         finally:
-            del self._under_way[task_id]
+            self._under_way.pop(task_id, None)
         self._ended.append(task_id)
         assert under_way.result is not None
         return under_way.result
