@@ -104,7 +104,7 @@ def test_every_row_ends_once_whatever_breaks_and_no_message_is_doubled(
         one.start()
         batch.wait_for_lines(500)
         redis.stop()
-        batch.wait_for(lambda: "Redis cannot be reached" in batch.log.read_text())
+        batch.wait_for(lambda: "Redis cannot be read" in batch.log.read_text())
         redis.start()
         batch.wait_for_lines(800)
         batch.kill()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio.from_thread
+import anyio.to_thread
 import pytest
 import redis as redis_py
 import trustme
@@ -203,3 +204,68 @@ async def test_a_row_that_is_cancelled_while_it_is_sent_is_kept_from_the_workers
     (task_id,) = sent
     with redis_py.Redis.from_url(redis.url) as database:
         assert database.get(begun_key(str(task_id))) == b"its batch, which gave it up"
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[redis_py.Redis]:
+    """A server that the test may change."""
+    with redis_server(tmp_path) as server, redis_py.Redis.from_url(server.url) as connection:
+        yield connection
+
+
+def url_of(database: redis_py.Redis) -> str:
+    return f"redis://:{PASSWORD}@127.0.0.1:{database.get_connection_kwargs()['port']}/0"
+
+
+async def wait_beside(what: Callable[[], bool]) -> None:
+    await anyio.to_thread.run_sync(wait_for, what)
+
+
+@pytest.mark.anyio
+async def test_a_redis_that_takes_no_rows_is_said_once_and_waited_for(
+    own_redis: redis_py.Redis,
+    demo: DemoSite,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own_redis.config_set("maxmemory", "1000")
+    async with Workers(url_of(own_redis), timeout=20.0) as asking, anyio.create_task_group() as tasks:
+        send, tries = asking._app.send_task, []
+
+        def count(*arguments: object, **options: object) -> None:
+            tries.append(options["task_id"])
+            send(*arguments, **options)
+
+        monkeypatch.setattr(asking._app, "send_task", count)
+        tasks.start_soon(asking._ask, row_for(demo))
+        await wait_beside(lambda: len(tries) >= 4)
+        own_redis.config_set("maxmemory", "0")
+        await wait_beside(lambda: bool(own_redis.llen("chatgptt")))
+        tasks.cancel_scope.cancel()
+    assert caplog.messages == ["Redis cannot take rows, waiting for it: OutOfMemoryError"]
+
+
+@pytest.mark.anyio
+async def test_a_redis_that_refuses_to_be_read_is_waited_for(
+    own_redis: redis_py.Redis, demo: DemoSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Workers(url_of(own_redis), timeout=20.0), anyio.create_task_group() as tasks:
+        own_redis.acl_setuser("default", enabled=True, reset=False, commands=["-llen"])
+        await wait_beside(lambda: "Redis cannot be read" in caplog.text)
+        tasks.cancel_scope.cancel()
+    assert caplog.messages == ["Redis cannot be read, waiting for it: NoPermissionError"]
+
+
+@pytest.mark.anyio
+async def test_rows_that_no_worker_takes_are_warned_of_once(
+    redis: RedisServer, demo: DemoSite, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_IDLE", 0.2)
+    broker = redis.url.replace("/0", "/3")
+    async with Workers(broker, timeout=20.0) as asking, anyio.create_task_group() as tasks:
+        tasks.start_soon(asking._ask, row_for(demo))
+        await wait_beside(lambda: asking._idle > 1.0)
+        tasks.cancel_scope.cancel()
+    assert caplog.messages == [
+        "no worker has taken a row for 0.2 s: start one with celery -A chatgptt.celery worker"
+    ]

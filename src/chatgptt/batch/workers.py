@@ -40,6 +40,9 @@ _MISSING = 150.0
 """Seconds after which a row that is neither begun nor in the queue is sent again: Redis lost its data. Celery
 gives a row of a killed worker back to the queue after one minute."""
 
+_IDLE = 30.0
+"""Seconds without a row begun after which a warning says so."""
+
 _CLEARING = 10.0
 """Seconds that the end of a batch waits for Redis."""
 
@@ -64,9 +67,13 @@ class Workers:
         self._under_way: dict[str, _Row] = {}
         self._ended: list[str] = []
         self._given_up: list[str] = []
-        self._is_away = False
+        self._cannot: set[str] = set()
+        """What Redis refuses at the moment; each is logged once."""
+        self._idle = 0.0
+        """Seconds for which rows have waited in the queue and no worker has begun one."""
         self._failures: tuple[type[Exception], ...] = (
             *self._app.backend.connection_errors,
+            *self._app.backend.channel_errors,
             OperationalError,
             OSError,
         )
@@ -145,9 +152,10 @@ class Workers:
             try:
                 await anyio.to_thread.run_sync(send, abandon_on_cancel=True)
             except self._failures as error:
-                self._note_absence(error)
+                self._note_failure("take rows", error)
                 await anyio.sleep(1.0)
             else:
+                self._cannot.discard("take rows")
                 return
 
     async def _watch(self) -> None:
@@ -161,13 +169,15 @@ class Workers:
             try:
                 is_queue_empty, found = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
             except self._failures as error:
-                self._note_absence(error)
+                self._note_failure("be read", error)
                 self._ended += ended
                 looked_at = time.monotonic()  # the time without Redis counts for no worker
                 continue
-            self._is_away = False
+            self._cannot.discard("be read")
             now = time.monotonic()
             elapsed, looked_at = now - looked_at, now
+            is_idle = bool(found) and not is_queue_empty and not any(begun for begun, _ in found.values())
+            self._note_idle(is_idle, elapsed)
             for task_id, (begun, end) in found.items():
                 if (row := self._under_way.get(task_id)) is not None:
                     row.learn(begun, end, elapsed, self._timeout + _GRACE)
@@ -198,10 +208,19 @@ class Workers:
             for task_id, begun, end in zip(ids, values[::2], values[1::2], strict=True)
         }
 
-    def _note_absence(self, error: Exception) -> None:
-        if not self._is_away:
-            self._is_away = True
-            _log.warning("Redis cannot be reached, waiting for it: %s", type(error).__name__)
+    def _note_failure(self, what: str, error: Exception) -> None:
+        if what not in self._cannot:
+            self._cannot.add(what)
+            why = type(error.__cause__ or error).__name__  # Celery gives the errors of Redis as causes
+            _log.warning("Redis cannot %s, waiting for it: %s", what, why)
+
+    def _note_idle(self, is_idle: bool, elapsed: float) -> None:
+        before = self._idle
+        self._idle = before + elapsed if is_idle else 0.0
+        if before < _IDLE <= self._idle:
+            _log.warning(
+                "no worker has taken a row for %g s: start one with celery -A chatgptt.celery worker", _IDLE
+            )
 
 
 class _End(TypedDict):
