@@ -83,4 +83,4 @@ def _client_of(site: str) -> Client:
     """The client of a site in this process; one that makes room for another closes when it is collected."""
     store = os.environ.get("CHATGPTT_STORE") or str(app.conf.broker_url)
     # Whoever sends the questions waits for a busy site; a worker has others to ask meanwhile.
-    return Client(site, store=store, retry=RetryPolicy(max_retry_after=5.0))
+    return Client(site, store=store, retry=RetryPolicy(max_retry_after=5.0, repeats_busy=False))
