@@ -81,6 +81,7 @@ class Visit(PageListener):
         self._has_changed = anyio.Event()
         self._is_parsed = anyio.Event()
         self._has_next_document = anyio.Event()
+        self._giving_input = anyio.CancelScope()
         self._documents = 0
         self._restless_since: float | None = None
         self._input_ended: float | None = None
@@ -171,7 +172,10 @@ class Visit(PageListener):
         while True:
             document = self._documents
             if self._error_page is None:
-                await self._give_input_once()
+                # The browser may never answer an input to a document that another one replaces.
+                self._giving_input = anyio.CancelScope()
+                with self._giving_input:
+                    await self._give_input_once()
                 self._input_ended = time.monotonic()
             while document == self._documents or document >= _MOST_DOCUMENTS_WITH_INPUT:
                 self._has_next_document = anyio.Event()
@@ -243,6 +247,7 @@ class Visit(PageListener):
         self.observations.page = without_mark(head.url)
         self._is_parsed = anyio.Event()
         self._has_next_document.set()
+        self._giving_input.cancel()
         media_type = head.headers.get("content-type", "").partition(";")[0].strip().lower()
         wall = maybe_wall(head, "")
         if wall is not None and not wall.is_script:
