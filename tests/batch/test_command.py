@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -371,7 +372,11 @@ def test_a_second_ctrl_c_cancels(demo: DemoSite, tmp_path: Path, output: Path) -
 def run_limited(limit: str, *argv: str) -> subprocess.CompletedProcess[str]:
     """The command under a limit of the shell's; one for the size of files stands for a full disk."""
     limited = ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", sys.executable, "-m", "chatgptt", *argv]
-    return subprocess.run(limited, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    # Coverage would write its own files under the limit.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return subprocess.run(
+        limited, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment
+    )
 
 
 def test_an_output_without_room_ends_the_batch_which_goes_on_later(

@@ -165,3 +165,11 @@ async def test_an_acquisition_that_fails_gives_its_lease_back(
     async with client_of(page, store=opened()) as client:
         assert await code_of(client, "Hello") == "http_error"
     assert await opened().lease(origin(page), Wanted(page=page).key, 30.0) is not None
+
+
+def test_the_retry_after_of_a_503_holds_nobody_back_for_long() -> None:
+    """WordPress asks for 600 s whatever its maintenance takes, and a gateway does not know."""
+    policy = RetryPolicy()
+    maintenance = RateLimitedError("maintenance", status=503, retry_after=600.0)
+    assert pause_after(maintenance, 1, policy) == policy.first_wait
+    assert pause_after(RateLimitedError("busy", status=429, retry_after=600.0), 1, policy) == 600.0

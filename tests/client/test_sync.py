@@ -233,6 +233,7 @@ async def answer():
 faulthandler.dump_traceback_later(120, exit=True)
 signal.signal(signal.SIGALRM, interrupt)
 loop, interrupts = LoopThread(), 0
+loop.run(answer)  # its thread has begun
 for _ in range(1500):
     try:
         try:

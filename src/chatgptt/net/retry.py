@@ -103,12 +103,13 @@ def pause_after(error: ChatGpttError, attempts: int, policy: RetryPolicy) -> flo
     """Seconds for which a site wants no message of anybody after an error; 0.0 where it said nothing of it.
 
     A site that names no time gets the longest wait that this attempt's repeat may have, and ten times as
-    much where the visitor's quota is used up.
+    much where the visitor's quota is used up. So does one with a 503: WordPress's maintenance mode asks for
+    600 s whatever it takes (docs/protocols.md C1), and a gateway does not know.
     """
     match error:
         case ChallengeError():  # a person may pass it the next moment
             return 0.0
-        case ChatGpttError() if error.retry_after is not None:
+        case ChatGpttError() if error.retry_after is not None and error.status != 503:
             return error.retry_after
         case RateLimitedError():
             return min(policy.first_wait * 2.0 ** max(attempts - 1, 0), policy.max_wait)
