@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
+from chatgptt.net.connection_server import ConnectionServer
+
 NONCE = "1f2e3d4c5b"
 AJAX = "/wp-admin/admin-ajax.php"
 WPAICG_PAGE = (
@@ -106,8 +108,6 @@ class Server:
 
 @contextlib.asynccontextmanager
 async def serving(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    tasks: set[asyncio.Task[None]] = set()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
         server.connections += 1
@@ -117,29 +117,17 @@ async def serving(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Async
                 server.got.append(got)
                 if not await answer(connection, got):
                     break
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has gone
         finally:
             server.open_connections -= 1
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    listening = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls, backlog=_BACKLOG)
-    port = listening.sockets[0].getsockname()[1]
+    listening = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+    connections = ConnectionServer(listening, serve, tls=tls)
+    port = connections.port
     server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}", port)
     try:
         yield server
     finally:
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await connections.end()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Got | None:

@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, urlsplit
 from faults import Connection, Got, chunk, read_request, reply
 
 from chatgptt.demo import DemoSite
+from chatgptt.net.connection_server import ConnectionServer
 
 Place = Literal["page", "endpoint", "message", "stream"]
 """Where something can go wrong: the page, the request that gets a nonce elsewhere, the message, its answer.
@@ -601,35 +602,20 @@ async def standing_before(
     proxy = FaultProxy(
         site, fault=fault, place=place, carrier=carrier, times=times, seed=seed, name=name, tls=tls
     )
-    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # the client has gone
-                await proxy.serve(reader, writer)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(done)
-
-    def done(task: asyncio.Task[None]) -> None:
-        tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+            await proxy.serve(reader, writer)
+        except (OSError, EOFError):
+            raise  # the client has gone
+        except Exception as error:  # noqa: BLE001 - raised below, in the test's own task
             proxy.broken.append(error)
 
-    listening = await asyncio.start_server(accepted, _HERE, 0)
-    proxy.listens_at(listening.sockets[0].getsockname()[1])
+    server = ConnectionServer(socket.create_server((_HERE, 0)), serve)
+    proxy.listens_at(server.port)
     try:
         yield proxy
     finally:
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.end()
     if proxy.broken:
         raise proxy.broken[0]

@@ -57,6 +57,7 @@ from chatgptt import (
 )
 from chatgptt._errors import ClosedError
 from chatgptt.health.history import FILE_NAME
+from chatgptt.net.connection_server import ConnectionServer
 from chatgptt.net.http import OpenReply
 
 SLACK = 0.5
@@ -107,19 +108,16 @@ def proxy(scheme: str, page: str, serve: Callable[[Connection], Awaitable[None]]
 
     @contextlib.asynccontextmanager
     async def hold_up() -> AsyncIterator[Held]:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             connection = Connection(reader, writer)
-            try:
-                await serve(connection)
-                await connection.until_closed()
-            finally:
-                writer.close()
+            await serve(connection)
+            await connection.until_closed()
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        server = ConnectionServer(socket.create_server(("127.0.0.1", 0)), hold)
         try:
-            yield page, Options(proxy=f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            yield page, Options(proxy=f"{scheme}://127.0.0.1:{server.port}")
         finally:
-            server.close()
+            await server.end()
 
     return hold_up
 

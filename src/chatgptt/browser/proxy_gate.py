@@ -17,6 +17,7 @@ import contextlib
 import hmac
 import logging
 import secrets
+import socket
 from collections.abc import Coroutine
 
 from chatgptt._errors import ChatGpttError
@@ -36,6 +37,7 @@ from chatgptt.browser.upstream import (
     connect,
     connect_through,
 )
+from chatgptt.net.connection_server import ConnectionServer
 from chatgptt.net.httpx_errors import map_connect_error
 from chatgptt.net.lookup import look_up
 from chatgptt.net.proxies import Proxy
@@ -75,19 +77,13 @@ class ProxyGate:
         is_tls = self._upstream is not None and self._upstream.scheme == "https"
         self._tls = tls_context() if is_tls else None
         self._reach: Reach | None = None
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: ConnectionServer | None = None
 
-    async def open(self) -> int:
+    def open(self) -> int:
         """Begins to listen; the port."""
-        # In two steps: a caller that is cancelled in the second one has a server to close.
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, limit=MOST_HEAD_BYTES, start_serving=False
-        )
-        await self._server.start_serving()
-        port = self._server.sockets[0].getsockname()[1]
-        assert isinstance(port, int)
-        return port
+        listening = socket.create_server(("127.0.0.1", 0))
+        self._server = ConnectionServer(listening, self._serve, limit=MOST_HEAD_BYTES)
+        return self._server.port
 
     def admit(self, reach: Reach) -> None:
         """Sets where the tab's site may lead; before, the gate refuses everything."""
@@ -96,16 +92,7 @@ class ProxyGate:
     async def close(self) -> None:
         """Ends every connection."""
         if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            await self._server.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -122,8 +109,6 @@ class ProxyGate:
                 head = await self._serve_requests(head, reader, writer)
         except _ConnectionEnds as error:
             _log.debug("a connection of the browser ended: %r", error)
-        finally:
-            close_writer(writer)
 
     def _has_login(self, head: RequestHead) -> bool:
         given = head.header("proxy-authorization")

@@ -107,7 +107,7 @@ class Tab:
             user_agent=self.options.identity.user_agent,
             accept_downloads=False,
             service_workers="block",
-            proxy={"server": f"http://127.0.0.1:{await self._gate.open()}", "bypass": "<-loopback>"},
+            proxy={"server": f"http://127.0.0.1:{self._gate.open()}", "bypass": "<-loopback>"},
         )
         if self._trace is not None:
             await context.tracing.start(screenshots=True, snapshots=True)

@@ -16,6 +16,7 @@ from functools import partial
 from http import HTTPStatus
 
 from chatgptt.browser.http_heads import read_request_head
+from chatgptt.net.connection_server import ConnectionServer
 from chatgptt.recordings.case import Exchange, Sender
 from chatgptt.recordings.matching import exchange_of
 
@@ -47,37 +48,20 @@ class ReplayServer:
         self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _serve(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
-
-        def accept(host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.ensure_future(self._converse(host, reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        # asyncio's server closes its socket. It gets a duplicate, so that this one stays open.
+        # A server closes its socket. It gets a duplicate, so that this one stays open.
         servers = [
-            await asyncio.start_server(partial(accept, host), sock=listening.dup(), limit=_MAX_HEAD_BYTES)
+            ConnectionServer(listening.dup(), partial(self._converse, host), limit=_MAX_HEAD_BYTES)
             for host, listening in self._sockets.items()
         ]
         await self._stopping.wait()
         for server in servers:
-            server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await server.end()
 
     async def _converse(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Takes one request and sends its reply."""
-        try:
+        """Takes one request and sends its reply. A client that speaks no HTTP gets none."""
+        with contextlib.suppress(ValueError, asyncio.LimitOverrunError):
             request, headers = await _read_request(host, reader)
             await _send(self._answer(request, headers), writer, reader)
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
-            pass  # a client that hangs up, or speaks no HTTP, gets no more
-        finally:
-            if not writer.transport.is_closing():
-                writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
 
 async def _read_request(host: str, reader: asyncio.StreamReader) -> tuple[Exchange, Mapping[str, str]]:
