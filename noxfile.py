@@ -19,6 +19,7 @@ nox.options.default_venv_backend = "virtualenv"  # comes with nox, needs nothing
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = [
     "lint",
+    "docs",
     "examples",
     "wordpress",
     "soak",
@@ -107,6 +108,16 @@ def examples(session: nox.Session) -> None:
     for example in sorted(Path("examples").glob("*.py")):
         with TemporaryDirectory() as state:
             session.run("python", str(example), env={"CHATGPTT_STATE_DIR": state})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation in docs/_site; a warning or a link that leads nowhere fails."""
+    install(session, "docs", extras="celery")
+    shutil.rmtree("docs/_site", ignore_errors=True)
+    strictly = ("--fail-on-warning", "--keep-going", "--quiet", "--fresh-env")
+    session.run("sphinx-build", *strictly, "--doctree-dir", session.create_tmp(), "docs", "docs/_site")
+    session.run("python", "docs/check_links.py", "docs/_site")
 
 
 @nox.session
