@@ -111,7 +111,7 @@ Environment:
     callback=_show_completion,
     help="Show completion for the current shell, to copy it or customize the installation.",
 )
-def _chatgptt() -> None:
+def command() -> None:
     """Ask the chat boxes that the WordPress plugin AI Power puts on web pages."""
 
 
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     streams.fill_closed_streams()
     try:
-        code = _chatgptt.main(argv, prog_name="chatgptt", standalone_mode=False)
+        code = command.main(argv, prog_name="chatgptt", standalone_mode=False)
     except click.ClickException as error:
         _print_usage_error(error)
         return error.exit_code
