@@ -6,6 +6,7 @@ package is built and installed from the tree: what is tested is what a user gets
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
@@ -36,8 +37,26 @@ RELIABILITY = ("tests/network", "tests/hostile", "tests/state")
 APART = ("tests/wordpress", "tests/ecosystem", "tests/scale")
 """What needs other programs, and so has sessions of its own."""
 
+NEEDS_ROOT = 77
+"""How debian.py exits where packages are missing and the user is not root."""
+
+NO_BROWSER = "there is no Chromium, Chrome or Edge; as root: apt-get install chromium"
+
 BROWSERS = ("chromium", "chromium-headless-shell")
 """Debian's packages. They differ in what they need, so the tests run in both."""
+
+WITHOUT_BROWSER = (
+    "--ignore=tests/browser",
+    "--deselect=tests/state/test_secrets.py::test_no_secret_is_in_what_is_logged_of_a_browser_that_works",
+)
+"""Leaves out all tests that run one."""
+
+IS_ROOT = sys.platform != "win32" and os.geteuid() == 0
+MAY_LEAVE_OUT = not IS_ROOT and not os.environ.get("CI")
+"""Whether a session may be skipped for want of Debian's packages, which root alone can install."""
+
+LEFT_OUT: list[str] = []
+"""What was skipped, and what it needs; said once more at the end of the last session."""
 
 SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
 """Two processes, each with whole files of tests: one works while a test in the other one waits."""
@@ -65,10 +84,41 @@ def install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
     session.install(f".[{extras}]", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
+def install_packages(session: nox.Session, *packages: str) -> None:
+    """Install these packages of Debian (none: WordPress and what it needs), or skip where only root could."""
+    codes = [0, NEEDS_ROOT] if MAY_LEAVE_OUT else [0]
+    said = session.run("python", "tests/wordpress/debian.py", *packages, silent=True, success_codes=codes)
+    if said:
+        session.skip(leave_out(session.name, str(said)))
+
+
 def install_browsers(session: nox.Session) -> None:
     """Install both kinds of Chromium on Debian as root; elsewhere the project's command finds or gets one."""
-    session.run("python", "tests/wordpress/debian.py", *BROWSERS, success_codes=[0, 1])
-    session.run("chatgptt", "install-browser")
+    session.run("python", "tests/wordpress/debian.py", *BROWSERS, success_codes=[0, 1, NEEDS_ROOT])
+    session.run("chatgptt", "install-browser", success_codes=[0, 1] if MAY_LEAVE_OUT else [0])
+
+
+def lacks_browser(session: nox.Session, *, needs_window: bool = False) -> bool:
+    """Whether there is no browser, and it may be done without."""
+    code = f"print(maybe_browser(needs_window={needs_window}))"
+    found = session.run(
+        "python", "-c", f"from chatgptt.browser.installed import maybe_browser; {code}", silent=True
+    )
+    return MAY_LEAVE_OUT and str(found).strip() == "None"
+
+
+def without_browser(session: nox.Session) -> tuple[str, ...]:
+    """Options of pytest that leave out what runs a browser, where there is none."""
+    if not lacks_browser(session):
+        return ()
+    leave_out(f"the browser in {session.name}", NO_BROWSER)
+    return WITHOUT_BROWSER
+
+
+def leave_out(what: str, why: str) -> str:
+    """Note what is skipped, to be said at the end; gives the words."""
+    LEFT_OUT.append(f"NOT TESTED: {what}: {why.strip()}")
+    return LEFT_OUT[-1]
 
 
 def install_apart(session: nox.Session, name: str, *packages: str) -> str:
@@ -125,12 +175,17 @@ def tests(session: nox.Session) -> None:
     """Test the built package, browser included, with branch coverage; `-- -k retry` runs some, without."""
     install(session, "test", extras="demo,serve,socks")
     install_browsers(session)
+    left = without_browser(session)
+    coverage = [] if left else ["--cov", "--cov-report=term"]  # its bound holds for all tests
     session.run(
         "pytest",
         *(f"--ignore={folder}" for folder in (*APART, *RELIABILITY)),
-        *(session.posargs or ["--cov", "--cov-report=term", *SIDE_BY_SIDE]),
+        *left,
+        *(session.posargs or [*coverage, *SIDE_BY_SIDE]),
         env=ORDER,
     )
+    for words in LEFT_OUT:
+        session.warn(words)
 
 
 @nox.session
@@ -138,14 +193,14 @@ def reliability(session: nox.Session) -> None:
     """Break the network, the disk and every reply, and see what is promised in docs/reliability.md."""
     install(session, "test", extras="demo,socks")
     install_browsers(session)
-    session.run("pytest", *(session.posargs or RELIABILITY))
+    session.run("pytest", *without_browser(session), *(session.posargs or RELIABILITY))
 
 
 @nox.session
 def scale(session: nox.Session) -> None:
     """Ask from many processes that share a Redis of Debian; installs it where it is root."""
     install(session, "test", extras="demo,celery")
-    session.run("python", "tests/wordpress/debian.py", "redis-server")
+    install_packages(session, "redis-server")
     session.run("pytest", "--scale", *(session.posargs or ["tests/scale"]))
 
 
@@ -154,6 +209,8 @@ def browser(session: nox.Session) -> None:
     """Test the browser rung in a whole Chromium; `tests` uses a headless shell where there is one."""
     install(session, "test", extras="demo,socks")
     install_browsers(session)
+    if lacks_browser(session, needs_window=True):
+        session.skip(leave_out(session.name, NO_BROWSER))
     session.run(
         "pytest", "--whole-browser", *(session.posargs or ["tests/browser", *SIDE_BY_SIDE]), env=ORDER
     )
@@ -201,7 +258,7 @@ def fixtures(session: nox.Session) -> None:
 def wordpress(session: nox.Session) -> None:
     """Ask a real WordPress, of Debian's packages, on loopback; installs what is missing where it is root."""
     install(session, "test")
-    session.run("python", "tests/wordpress/debian.py")
+    install_packages(session)
     session.run("pytest", "--wordpress", *(session.posargs or ["tests/wordpress"]))
 
 

@@ -1,4 +1,6 @@
-"""Sees to it that the Debian packages are there which the tests of this folder start; exits with 1 where it can't.
+"""Sees to it that the Debian packages are there which the tests of this folder start.
+
+Exits with 77 where they are missing and only root, or another system, could have them, and with 1 where it fails.
 
 Other tests name the packages that they start: `python tests/wordpress/debian.py chromium`.
 
@@ -27,6 +29,8 @@ PACKAGES = (
     "wordpress",
     "wordpress-theme-twentytwentythree",
 )
+NEEDS_ROOT = 77
+"""The exit code that test runners know as "skipped"."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -56,17 +60,19 @@ def no_service_started() -> Iterator[None]:
         POLICY.unlink()
 
 
-def main(packages: Sequence[str]) -> str | None:
-    """What is wrong; None for nothing."""
+def main(packages: Sequence[str]) -> str | int:
+    """What failed, as `sys.exit` takes it; 0 for nothing."""
     try:
         missing = find_missing(packages)
     except FileNotFoundError:
-        return "these tests need Debian's packages, and dpkg to look for them"
+        print("it needs Debian's packages, and dpkg to look for them")
+        return NEEDS_ROOT
     if not missing:
-        return None
+        return 0
     install = ["apt-get", "install", "--yes", "-qq", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
-        return f"these tests need some packages; as root: {' '.join(install)}"
+        print(f"it needs root: apt-get install {' '.join(missing)}")
+        return NEEDS_ROOT
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with no_service_started():
         for step in (["apt-get", "update", "-qq"], install):
@@ -74,7 +80,7 @@ def main(packages: Sequence[str]) -> str | None:
             if done.returncode != 0:
                 return f"{' '.join(step)} failed with {done.returncode}:\n{done.stdout}"
     still = find_missing(packages)
-    return f"still not installed: {', '.join(still)}" if still else None
+    return f"still not installed: {', '.join(still)}" if still else 0
 
 
 if __name__ == "__main__":
