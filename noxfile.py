@@ -28,6 +28,7 @@ nox.options.sessions = [
     "scale",
     "browser",
     "ecosystem",
+    "container",
     "tests",  # whose summary is read last
 ]
 
@@ -37,8 +38,8 @@ RELIABILITY = ("tests/network", "tests/hostile", "tests/state")
 APART = ("tests/wordpress", "tests/ecosystem", "tests/scale")
 """What needs other programs, and so has sessions of its own."""
 
-NEEDS_ROOT = 77
-"""How debian.py exits where packages are missing and the user is not root."""
+SKIPPED = 77
+"""How debian.py and build_image.py exit where the machine, or the user's rights, are not enough."""
 
 NO_BROWSER = "there is no Chromium, Chrome or Edge; as root: apt-get install chromium"
 
@@ -86,7 +87,7 @@ def install(session: nox.Session, *groups: str, extras: str = "demo") -> None:
 
 def install_packages(session: nox.Session, *packages: str) -> None:
     """Install these packages of Debian (none: WordPress and what it needs), or skip where only root could."""
-    codes = [0, NEEDS_ROOT] if MAY_LEAVE_OUT else [0]
+    codes = [0, SKIPPED] if MAY_LEAVE_OUT else [0]
     said = session.run("python", "tests/wordpress/debian.py", *packages, silent=True, success_codes=codes)
     if said:
         session.skip(leave_out(session.name, str(said)))
@@ -94,7 +95,7 @@ def install_packages(session: nox.Session, *packages: str) -> None:
 
 def install_browsers(session: nox.Session) -> None:
     """Install both kinds of Chromium on Debian as root; elsewhere the project's command finds or gets one."""
-    session.run("python", "tests/wordpress/debian.py", *BROWSERS, success_codes=[0, 1, NEEDS_ROOT])
+    session.run("python", "tests/wordpress/debian.py", *BROWSERS, success_codes=[0, 1, SKIPPED])
     session.run("chatgptt", "install-browser", success_codes=[0, 1] if MAY_LEAVE_OUT else [0])
 
 
@@ -226,6 +227,14 @@ def ecosystem(session: nox.Session) -> None:
     }
     node = {"CHATGPTT_NODE_FOLDER": install_node(session)} if shutil.which("npm") else {}
     session.run("pytest", "--ecosystem", *(session.posargs or ["tests/ecosystem"]), env=pythons | node)
+
+
+@nox.session(venv_backend="none")
+def container(session: nox.Session) -> None:
+    """Build the Containerfile and ask in it, where podman, docker or buildah works."""
+    said = session.run(sys.executable, "tests/build_image.py", silent=True, success_codes=[0, SKIPPED])
+    if str(said).startswith("no image"):
+        session.skip(leave_out(session.name, str(said)))
 
 
 @nox.session
