@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from ecosystem.processes import endpoint, environment
+from pages.blocks import texts_of
 
 from chatgptt.demo import DemoSite
 
-DOCS = Path(__file__).parents[2] / "docs"
 PAGE = "https://site.example/chat"
-
-
-def snippets(page: str, kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", (DOCS / page).read_text(), re.M | re.S)
-
-
-LLM_COMMANDS = [line for snippet in snippets("llm.md", "sh") for line in snippet.splitlines()]
+LLM_COMMANDS = [line for snippet in texts_of("llm.md", "sh") for line in snippet.splitlines()]
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ def test_the_commands_for_llm_work(llm_environment: dict[str, str], demo: DemoSi
         assert done.stdout.strip(), command
 
 
-@pytest.mark.parametrize("program", snippets("llm.md", "python"))
+@pytest.mark.parametrize("program", texts_of("llm.md", "python"))
 def test_the_programs_for_llm_work(program: str, llm_python: Path, llm_environment: dict[str, str]) -> None:
     done = subprocess.run(
         [llm_python, "-c", program],
@@ -65,7 +58,7 @@ def test_the_programs_for_llm_work(program: str, llm_python: Path, llm_environme
     assert "made up by the demo" in done.stdout
 
 
-@pytest.mark.parametrize("program", snippets("serve.md", "python"))
+@pytest.mark.parametrize("program", texts_of("serve.md", "python"))
 def test_the_programs_of_python_for_the_endpoint_work(
     program: str, demo: DemoSite, tmp_path: Path, openai_python: Path
 ) -> None:
@@ -75,7 +68,7 @@ def test_the_programs_of_python_for_the_endpoint_work(
 def test_the_program_of_node_for_the_endpoint_works(
     demo: DemoSite, tmp_path: Path, node_folder: Path
 ) -> None:
-    (program,) = snippets("serve.md", "js")
+    (program,) = texts_of("serve.md", "js")
     asks_the_demo(["node", "--input-type=module", "-e", program], demo, tmp_path, node_folder)
 
 

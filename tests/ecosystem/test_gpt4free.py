@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,12 +15,12 @@ import anyio.to_thread
 import pytest
 from asking import ECHO
 from ecosystem.processes import PATIENCE, environment, read_until
+from pages.blocks import texts_of
 from proxies import http_proxy
 
 from chatgptt.demo import DemoSite
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs" / "gpt4free.md"
 EXAMPLE = ROOT / "examples" / "gpt4free.py"
 PAGE = "https://site.example/chat"
 
@@ -368,11 +367,7 @@ def test_the_example_works(g4f: G4f) -> None:
     assert done.stdout.splitlines() == [f"{ECHO}Hello", f"MyChat: {ECHO}Hello"]
 
 
-def snippets(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", DOCS.read_text(), re.M | re.S)
-
-
-COMMANDS = [line for snippet in snippets("sh") for line in snippet.splitlines()]
+COMMANDS = [line for text in texts_of("gpt4free.md", "sh") for line in text.splitlines()]
 
 
 def test_the_documented_commands_work(demo: DemoSite, g4f: G4f) -> None:
@@ -391,7 +386,7 @@ def test_the_documented_commands_work(demo: DemoSite, g4f: G4f) -> None:
         assert done.returncode == 0, (command, done)
 
 
-@pytest.mark.parametrize("snippet", snippets("python"))
+@pytest.mark.parametrize("snippet", texts_of("gpt4free.md", "python"))
 def test_a_documented_program_works(snippet: str, page: str, g4f: G4f) -> None:
     quiet = "import g4f.debug; g4f.debug.version_check = False\n"
     done = subprocess.run(

@@ -14,19 +14,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pages.blocks import texts_of
 from scale.redis_server import RedisServer
 from scale.workers import PATIENCE
 
 from chatgptt.demo import DemoSite
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/scale.md").read_text()
 URL = re.compile(r"rediss?://:password@redis\.example:6379/0")
-
-
-def blocks(language: str) -> list[str]:
-    found: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
-    return found
 
 
 @pytest.fixture
@@ -68,7 +63,7 @@ def test_the_commands_and_programs_work_in_their_order(
 ) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     ran = []
-    for line in adapted("".join(blocks("sh")), demo, redis).splitlines():
+    for line in adapted("".join(texts_of("scale.md", "sh")), demo, redis).splitlines():
         words = [
             word.strip("\"'") for word in re.findall(r"""'[^']*'|"[^"]*"|\S+""", line.partition("  #")[0])
         ]
@@ -86,8 +81,8 @@ def test_the_commands_and_programs_work_in_their_order(
     assert {"export", "pip", "celery", "chatgptt"} <= set(ran)
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert {answer["custom_id"] for answer in answers} == {"a", "b"}
-    assert blocks("python")
-    for program in blocks("python"):
+    assert texts_of("scale.md", "python")
+    for program in texts_of("scale.md", "python"):
         script = adapted(program, demo, redis)
         subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=PATIENCE)
     example = [sys.executable, str(ROOT / "examples/scale/ask_workers.py"), demo.page("aipkit/")]
