@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from chatgptt.tokens.redis_store import RedisStore
     from chatgptt.tokens.store import MemoryStore, Store
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DEFAULT_SITE",
