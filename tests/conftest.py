@@ -60,6 +60,6 @@ def running_demo() -> Iterator[DemoSite]:
 
 @pytest.fixture
 def demo(running_demo: DemoSite) -> DemoSite:
-    """The session's demo site, with nothing remembered. Whoever moves its clock starts one of their own."""
+    """The session's demo site, with nothing remembered. A test that moves its clock starts its own."""
     running_demo.clear()
     return running_demo

@@ -296,8 +296,8 @@ class AsyncClient:
     async def prepare(self, *, timeout: float | None = None) -> ChatBox:
         """The chat box that the next message goes to; its tokens are there when it is sent.
 
-        A page that cannot be asked is told here, before a message is at stake. Tokens that are kept from
-        earlier need no request.
+        A page that cannot be asked raises its error here, before a message is sent. Tokens that are kept
+        need no request.
 
         Args:
             timeout: seconds for this call instead of the client's.

@@ -50,7 +50,7 @@ class AsyncConversation:
 
         Args:
             message: a text.
-            answer: a text; of an answer that was cut short, what came.
+            answer: a text; of an answer that was cut short, the part that came.
 
         Raises:
             InvalidInputError: for what is no text, and for a message that is empty or too long.

@@ -148,7 +148,7 @@ class Conversation:
     """Messages that know the earlier ones; made by `Client.conversation`. See AsyncConversation."""
 
     def __init__(self, client: Client, loop: LoopThread, conversation: AsyncConversation) -> None:
-        self._client = client  # whose loop ends when nobody holds it any more
+        self._client = client  # keeps it alive: its loop ends with it
         self._loop = loop
         self._conversation = conversation
 

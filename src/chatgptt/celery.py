@@ -82,5 +82,5 @@ def _begin(task: Task) -> None:
 def _client_of(site: str) -> Client:
     """The client of a site in this process; one that makes room for another closes when it is collected."""
     store = os.environ.get("CHATGPTT_STORE") or str(app.conf.broker_url)
-    # Whoever sends the questions waits for a busy site; a worker has others to ask meanwhile.
+    # The batch waits for a busy site. A worker does not: it has other sites to ask.
     return Client(site, store=store, retry=RetryPolicy(max_retry_after=5.0, repeats_busy=False))

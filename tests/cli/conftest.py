@@ -17,7 +17,7 @@ def site() -> Iterator[DemoSite]:
 
 @pytest.fixture(autouse=True)
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the environment of whoever runs it."""
+    """No test sees the environment that it is run in."""
     for name in ("CHATGPTT_SITE", "CHATGPTT_LOG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path / "state"))

@@ -72,7 +72,7 @@ def test_a_strangers_link_in_a_shared_folder_is_not_followed(
         path = of_a_stranger(shared / "file", mine / "file")
     done = write_to(kind, path, run, demo)
     assert done.code in (1, 2, 3)
-    assert "belongs to somebody else" in done.err
+    assert "belongs to another user" in done.err
     assert demo.requests == []
     assert list(mine.iterdir()) == []
 

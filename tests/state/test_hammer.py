@@ -198,7 +198,7 @@ async def test_nothing_is_lost_or_torn_or_left_by_fifty_processes_that_may_die_a
     assert seen.lines > SLOTS
     assert seen.warnings == []
     assert seen.torn == []
-    # Whoever was told an id for a site was told the same as all others, and it is there to stay.
+    # Every process got the same id for a site, and the id stays.
     records = records_in(folder)
     assert seen.visitors == {site: {records[site].visitor} for site in SITES}
     # What was kept is there, or what the same slot kept when it died before it could say so.

@@ -74,7 +74,7 @@ class Output:
             raise
 
     def lines(self) -> Iterator[Line]:
-        """What each line says, in the order of the file; a line that is none of ours has the id ""."""
+        """What each line says, in the order of the file. The id is "" where another program wrote it."""
         offset = 0
         with self._path.open("rb") as file:
             for line in file:

@@ -24,7 +24,7 @@ class PageListener:
         """The page itself goes to a document, the first or another one. Its body is still to come."""
 
     def observe_error_page(self, head: ReplyHead, body: str) -> None:
-        """The body of an error page is there. Of a page that went on at once there is none."""
+        """The body of an error page is there. A page that went on at once has no body."""
 
     def note_script_error(self, message: str) -> None:
         """A script of the page threw an exception."""

@@ -46,10 +46,10 @@ _COMPLETE_TIMEOUT = 1.0
 """Seconds that the end of a recorded visit waits for replies under way; some pages always have one."""
 
 _SCREENSHOT_TIMEOUT = 10.0
-"""Seconds. A busy machine takes some to draw a page that nobody has looked at yet."""
+"""Seconds. A busy machine takes some to draw a page for the first time."""
 
 _HAS_NO_BODY = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
-"""What a whole Chromium calls an error page without a body; it shows one of its own in that place."""
+"""The name that a whole Chromium has for an error page without a body. It shows its own page instead."""
 
 _TOGGLES = ".wpaicg_toggle, .wpaicg-chatbox-toggle, .aipkit_popup_trigger, .aipkit_chat_popup_trigger"
 _PRESS = """selector => {

@@ -26,13 +26,13 @@ def print_answer(
     is_plain: bool = False,
     pieces: list[str] | None = None,
 ) -> Reply:
-    """Prints an answer to stdout and gives it; what came before a failure is printed too.
+    """Prints an answer to stdout and gives it; the part that came before a failure is printed too.
 
     Args:
         answer: the answer, which is not open yet.
         is_streamed: whether it is printed as it arrives, and not at its end.
         is_plain: whether a terminal gets the text as it came, too.
-        pieces: gets the pieces, for a caller who wants what came before an interrupt.
+        pieces: gets the pieces, for a caller who wants the part before an interrupt.
     """
     pieces = [] if pieces is None else pieces
     with writing(is_plain=is_plain) as write:

@@ -143,7 +143,7 @@ def _open_input(source: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        file = open(source, "rb")  # noqa: SIM115 - an error of the block is none of the input
+        file = open(source, "rb")  # noqa: SIM115 - an error in the block is no error of the input
     except OSError as error:
         raise InvalidInputError(
             f"cannot read {source!r}: {error.strerror}", hint="name the file of the messages, or - for stdin"

@@ -48,7 +48,7 @@ Ctrl-X Ctrl-E   opens an editor
 _WORDS = tuple(re.findall(r"^(/\w+)", _HELP, re.M))
 
 _COMMAND = re.compile(r"(/[A-Za-z?]+)(?:\s+(.*))?", re.S)
-"""A word after a slash; a path such as /etc/hosts is none."""
+"""A word after a slash; a path such as /etc/hosts does not match."""
 
 
 class TerminalChat:
@@ -143,7 +143,7 @@ class TerminalChat:
         return True
 
     def _keep_part(self, message: str, pieces: list[str]) -> bool:
-        """Keeps what came of an answer. False where nothing came."""
+        """Keeps the part of an answer that came. False without any."""
         if pieces:
             self._talk.keep(message, "".join(pieces), is_whole=False)
             _say("what came is part of the conversation")

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Talk:
-    """What was said so far, `transcript`, and the conversation that goes on with it.
+    """The exchanges so far, `transcript`, and the conversation that goes on with them.
 
     Args:
         client: the client of the transcript's page.
-        transcript: what was said.
+        transcript: the exchanges so far.
         log: where it is kept, None for nowhere.
     """
 
@@ -42,7 +42,7 @@ class Talk:
 
     @property
     def is_logged(self) -> bool:
-        """Whether what is said is kept."""
+        """Whether the conversation is kept."""
         return self._log is not None
 
     def go_on_with(self, transcript: Transcript) -> None:
@@ -67,7 +67,7 @@ class Talk:
         self._replaces_last = True
 
     def stream(self, message: str) -> ReplyStream:
-        """The answer to the next message. Whoever has it calls `keep`."""
+        """The answer to the next message. The caller hands it to `keep`."""
         return self._conversation.stream(message)
 
     def ask(self, message: str) -> Reply:

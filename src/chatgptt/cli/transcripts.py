@@ -11,7 +11,7 @@ from chatgptt.state.files import read_file
 from chatgptt.state.transcript import Exchange, Transcript
 
 _MOST_BYTES = 50_000_000
-"""Of a file that is read: more than anybody types."""
+"""The limit of a file that is read; no typed conversation is as large."""
 
 
 def as_markdown(transcript: Transcript) -> str:

@@ -69,7 +69,7 @@ class Page:
         return self.name or self.slug.replace("-", " ").capitalize() or "Front page"
 
     def ajax_url(self, home: str) -> str:
-        """Where it tells messages to go."""
+        """The address that it names for messages."""
         return ELSEWHERE if self.has_foreign_ajax_url else f"{home}/{AJAX}"
 
 

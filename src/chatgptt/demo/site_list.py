@@ -55,7 +55,7 @@ _OF_2X = (
     Setup("scripted-aipkit", _2X, (_SCRIPTED_2X,), about="boxes come by script"),
 )
 _BUSY = Setup("status/503", _1X, (_FRONT,), about="503 with Retry-After: 1 twice")
-_SLOW = Setup("slow", _1X, (_FRONT,), about="waits as many ?seconds= as told")
+_SLOW = Setup("slow", _1X, (_FRONT,), about="waits for the seconds in ?seconds=")
 _HUGE = Setup("huge-with-box", _1X, (_FRONT,), about="256 MB follow the box")
 
 

@@ -100,7 +100,7 @@ def is_ambiguous(error: BaseException) -> bool:
 
 
 def pause_after(error: ChatGpttError, attempts: int, policy: RetryPolicy) -> float:
-    """Seconds for which a site wants no message of anybody after an error; 0.0 where it said nothing of it.
+    """Seconds after an error for which a site wants no message from any client; 0.0 where it set no pause.
 
     A site that names no time gets the longest wait that this attempt's repeat may have, and ten times as
     much where the visitor's quota is used up. So does one with a 503: WordPress's maintenance mode asks for

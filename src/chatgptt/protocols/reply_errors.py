@@ -172,7 +172,7 @@ def _endpoint_failed(head: ReplyHead, body: str) -> PageError:
 
 
 def _redirected(head: ReplyHead) -> PageError:
-    """A message is not sent elsewhere. The target tells why: another spelling, or a page to log in."""
+    """A message is not sent elsewhere. The target shows why: another spelling, or a page to log in."""
     location = head.headers.get("location", "").strip()
     try:
         target = urlsplit(urljoin(head.url, location))

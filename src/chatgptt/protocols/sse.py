@@ -57,7 +57,7 @@ class EventDecoder:
 
     @property
     def stray_bytes(self) -> int:
-        """Their size: it tells whether there are new ones to search."""
+        """Their size: it changes when there are new ones to search."""
         return len(self._stray)
 
     def receive(self, data: bytes) -> Iterator[Event]:

@@ -91,7 +91,7 @@ def lines_of(text: str) -> Iterator[str]:
 
 
 def loads(text: str) -> object:
-    """The JSON value of `text`, or None where it is none (nested too deep included)."""
+    """The JSON value of `text`, or None where it is no JSON, or nested too deep."""
     return _cleaned(loads_frame(text), text)
 
 

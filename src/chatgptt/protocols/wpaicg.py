@@ -306,7 +306,7 @@ _BEGINNING_BYTES = 4096
 def _begins_stream(body: bytearray) -> bool:
     """Whether a reply is an event stream: by what it holds, whatever page or headers say (W5).
 
-    A warning of PHP or a provider's raw error may precede it. A whole web page is none.
+    A warning of PHP or a provider's raw error may precede it. A whole web page is no stream.
     """
     start = bytes(body[:_BEGINNING_BYTES])
     if start.lstrip(BEGINNING).startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
@@ -472,7 +472,7 @@ class _StreamReader:
 
     A failed AI service is typed out as bare deltas under `event: message` and closed by a bare finish
     frame without `[DONE]` (W5). Genuine chunks carry an id or a model and name no event. So bare deltas
-    under that name are held back until something genuine, or the stream's end, tells what they were.
+    under that name are held back until something genuine, or the stream's end, shows what they were.
     """
 
     def __init__(self, head: ReplyHead) -> None:

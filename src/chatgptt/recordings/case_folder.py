@@ -1,6 +1,6 @@
 """A case on disk: a folder with `case.toml` and the bodies of the replies (see case_file.py).
 
-A case may come from somebody else, so only regular files in the folder are read, up to a limit. Writing is
+A case may come from another person, so only regular files in the folder are read, up to a limit. Writing is
 whole or not at all: the new folder is made beside its place and then moved there. Of the case that it
 replaces, only the files that the case names are deleted.
 """

@@ -1,12 +1,12 @@
 """Replay: a case on loopback, which gives the recorded replies to the recorded requests.
 
 Any other request is a miss. Its reply has status 501 and names the recorded requests, and the site notes it,
-so that a test can fail for it. Only `/` leads to the recorded page, for people who look around.
+so that a test can fail for it. Only `/` leads to the recorded page, for a person with a browser.
 
 A page in a browser may load from other hosts too. Each of those is a port under the name `localhost`, while
 the page's own site is `127.0.0.1`: so a browser takes them for different sites, as they were.
 
-A case may come from somebody else, and its scripts run in a browser. Each reply names the ports of the case,
+A case may come from another person, and its scripts run in a browser. Each reply names the ports of the case,
 and a client of this package connects to no others.
 """
 

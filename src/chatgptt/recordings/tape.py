@@ -182,7 +182,7 @@ class _CopiedBody(httpx.AsyncByteStream):
 
 async def _fault_response(fault: Exchange) -> httpx.Response:
     if fault.ending == "nothing":
-        raise httpx.RemoteProtocolError("the hand-written reply is none")
+        raise httpx.RemoteProtocolError("the hand-written reply is a closed connection")
     frame = ("transfer-encoding", "chunked") if fault.framing == "chunked" else ("content-length", "0")
     return httpx.Response(fault.status, headers=[*fault.headers, frame], content=_pieces_of(fault))
 

@@ -36,7 +36,7 @@ class Guard:
 
 
 def failure_response(failure: Failure) -> Response:
-    """The response that tells a failure."""
+    """The response for a failure."""
     return Response(failure.body, failure.status, failure.headers)
 
 
@@ -82,5 +82,5 @@ def _forbidden(message: str) -> Failure:
 
 
 def _digest(text: str) -> bytes:
-    """Of one length for all keys, so that the comparison's time tells nothing about the key."""
+    """Of one length for all keys, so that the comparison's time says nothing about the key."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

@@ -120,7 +120,7 @@ class Answer:
         self._writing = anyio.Lock(fast_acquire=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Asks, and sends the answer as it comes. Cancelled by the end of the endpoint, it tells that."""
+        """Asks, and sends the answer as it comes. When the endpoint ends, it is cancelled and says so."""
         try:
             await self._answer(scope, receive, send)
         except asyncio.CancelledError:  # a client that is gone does not come here

@@ -16,7 +16,7 @@ _ORIGIN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What a server is told at its start.
+    """How a server is to run.
 
     Attributes:
         host: the address to listen on.

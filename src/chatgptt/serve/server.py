@@ -20,9 +20,9 @@ _BACKLOG = 2048
 _KEEP_ALIVE = 75
 """Seconds that an idle connection stays open. Clients close theirs earlier: none posts into a closed one."""
 _ENDING = 5
-"""Seconds that answers under way get once the server is told to end."""
+"""Seconds that answers under way get after the server got the signal to end."""
 _TELLING = 2.0
-"""Seconds for the answers that are cancelled then to tell so to their clients."""
+"""Seconds in which the answers that are cancelled then say so to their clients."""
 _MAX_HEAD_BYTES = 32_768
 """Of a request's headers; as much as nginx takes."""
 

@@ -26,7 +26,7 @@ _PATIENCE = 5.0
 
 
 def check_addition(site: NamedSite, file: Path | None = None) -> None:
-    """Raises what `add_site` would, as far as that can be told without writing."""
+    """Raises what `add_site` would, as far as that shows without writing."""
     _with_site(site, sites_path(file))
 
 

@@ -1,7 +1,7 @@
 """The conversations that were held at a terminal, in an SQLite file of the state folder.
 
 They hold what was said, to which page, and when: no nonce, no cookie, no visitor id. A conversation belongs
-to its page, so whoever goes on with one has to ask that page.
+to its page, so a program that goes on with one has to ask that page.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Conversations:
         """Keeps the last exchange, of a new conversation all of them; the transcript with its id.
 
         Args:
-            transcript: what was said.
+            transcript: the conversation.
             replaces_last: whether the last exchange takes the place of the one that is kept as the last.
         """
 

@@ -159,7 +159,7 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise _NotOurs("it is no file")
     if not is_trusted(found.st_uid):
-        raise _NotOurs("it belongs to somebody else")
+        raise _NotOurs("it belongs to another user")
 
 
 def _put_aside(path: Path, name: str) -> bool:

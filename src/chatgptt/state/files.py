@@ -37,7 +37,7 @@ def find_place(path: Path) -> Path:
     """The absolute path that `path` leads to, without links; what does not exist yet is kept as it is.
 
     Raises:
-        OSError: for a link that belongs to somebody else, and for a path that cannot be walked.
+        OSError: for a link that belongs to another user, and for a path that cannot be walked.
     """
     place, parts, links = Path(), deque((path if path.is_absolute() else Path.cwd() / path).parts), 0
     while parts:
@@ -55,7 +55,7 @@ def find_place(path: Path) -> Path:
             place = step
             continue
         if not is_trusted(found.st_uid):
-            raise PermissionError(errno.EACCES, f"the link {step} belongs to somebody else")
+            raise PermissionError(errno.EACCES, f"the link {step} belongs to another user")
         links += 1
         if links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -159,7 +159,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a regular file that somebody else may have made; no link is followed.
+    """The bytes of a regular file that another person may have made; no link is followed.
 
     Raises:
         OSError: where it cannot be opened.

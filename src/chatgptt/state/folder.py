@@ -96,7 +96,7 @@ def check_owner(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise OSError("it is no folder")
     if not is_trusted(found.st_uid):
-        raise OSError("it belongs to somebody else")
+        raise OSError("it belongs to another user")
 
 
 @contextlib.contextmanager
@@ -108,7 +108,7 @@ def locked(folder: Path, patience: float) -> Iterator[None]:
         patience: seconds to wait for a process that holds the lock and does not write.
 
     Raises:
-        BusyError: where the wait was in vain.
+        BusyError: where the lock was not free in time.
         OSError: where the folder cannot be used.
     """
     check_owner(folder)
@@ -164,7 +164,7 @@ def read_own_file(path: Path, most_bytes: int) -> bytes | None:
     is_file = stat.S_ISREG(found.st_mode)
     if not is_file or not is_trusted(found.st_uid):
         os.close(descriptor)
-        raise NotOursError("belongs to somebody else" if is_file else "is no file")
+        raise NotOursError("belongs to another user" if is_file else "is no file")
     with open(descriptor, "rb") as file:
         data = file.read(most_bytes + 1)
     return data if len(data) <= most_bytes else None

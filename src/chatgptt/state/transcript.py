@@ -1,4 +1,4 @@
-"""What was said in a conversation with a page, as a value: for the log, and for a file."""
+"""A conversation with a page as a value: for the log, and for a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A message and its answer; of one that was cut short, what came."""
+    """A message and its answer, or the part of it that came."""
 
     message: str
     answer: str
@@ -18,7 +18,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """What was said to a page.
+    """A conversation with a page.
 
     `id` is None for one that is not kept yet. `name` is that of a named site, and `bot` the one that was
     asked for; each is "" for none.

@@ -38,7 +38,7 @@ MAX_LOCK_WAIT = 2.0
 for some milliseconds; one that holds it so long was stopped."""
 
 _SHORT_LOCK_WAIT = 0.1
-"""The same after a wait that was in vain, since each call would wait again."""
+"""The same after a wait that did not get the lock, since each call would wait again."""
 
 _FileState = tuple[int, int, int]
 """A file's number, time and size. A change replaces the file, so that one of them differs."""

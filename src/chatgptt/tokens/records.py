@@ -37,7 +37,7 @@ _MAX_LEASE = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Who acquires tokens, and until when nobody else does, in Unix time."""
+    """Which process acquires tokens, and until when no other one does, in Unix time."""
 
     holder: str
     until: float
@@ -62,8 +62,8 @@ class SiteRecord:
 class Change:
     """What a call does to a site's record.
 
-    A `needs_browser` of None is forgotten. A lease is taken where nobody else has it; one that is over gives
-    the holder's back.
+    A `needs_browser` of None is forgotten. A lease is taken where no other process has it; one that is
+    over gives the holder's back.
     """
 
     added: Mapping[str, Tokens] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The memory of sites: who we are to each, its tokens, and when it wants no message.
 
-A site here is an origin, as for a browser's storage. It counts its quota by the visitor's ids: whoever writes
-them first decides them for all others.
+A site here is an origin, as for a browser's storage. It counts its quota by the visitor's ids: the first
+process that writes them decides them for all others.
 
 Stores differ in one method alone, `exchange`, which reads and writes a site's record where it is shared. All
 else works on the record in memory. So where the place of sharing fails, memory serves, and nothing changes
