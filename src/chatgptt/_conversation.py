@@ -42,7 +42,7 @@ class AsyncConversation:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """The messages and answers so far, as `[{"role": ..., "content": ...}]`."""
+        """The messages and answers so far, in the form that `AsyncClient.ask` takes."""
         return [{"role": turn.role, "content": turn.content} for turn in self._history]
 
     def add(self, message: str, answer: str) -> None:

@@ -61,7 +61,12 @@ RefusalReason = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one rung of the ladder saw instead of tokens."""
+    """What one rung of the ladder saw instead of tokens.
+
+    Attributes:
+        rung: its name, such as `html`.
+        saw: a phrase for people.
+    """
 
     rung: str
     saw: str

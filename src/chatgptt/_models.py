@@ -39,8 +39,27 @@ A content may be a list of text parts, or None for a message that holds nothing.
 class ChatBox:
     """One chat box on a page, read from its own element.
 
-    `nonce` is None where the page shows none that is plausible (10 hex digits, no placeholder).
-    `name` is the bot's name where the page tells it, else "".
+    Attributes:
+        protocol: the generation of the plugin, `wpaicg` (1.x) or `aipkit` (2.x).
+        kind: how it sits on the page; `shortcode` and `widget` are 1.x, `inline` and `popup` 2.x.
+        bot_id: the bot's number at its site.
+        post_id: the number of the post that shows it, None where the page names none.
+        ajax_url: where messages go.
+        nonce: WordPress's token; None where the page shows none that is plausible (10 hex digits, no
+            placeholder).
+        found_by: the rung that found it.
+        name: the bot's name, "" where the page does not tell it.
+        page_url: 1.x `data-url`, which is sent back as the field `url`.
+        is_streaming: whether the page expects its answers as a stream; only a hint (docs/protocols.md W5).
+        memory_limit: 1.x, the number of history entries (not pairs) that the site wants at most.
+        consent: 2.x, the question that a visitor must agree to before the first message; "" where none is
+            asked.
+        origin: 2.x, the site's origin as it names it itself; it refuses any other as Origin
+            (docs/protocols.md A3).
+        ajax_guesses: where the message endpoint may be, `ajax_url` the first of them; empty where the page
+            names it.
+        image_triggers: 2.x, words that make a message an image command instead of chat.
+        plugin_version: as the page tells it, "" where it does not.
     """
 
     protocol: PluginGeneration
@@ -52,21 +71,13 @@ class ChatBox:
     found_by: Rung
     name: str = ""
     page_url: str = ""
-    """1.x `data-url`: sent back as the field `url`."""
     is_streaming: bool = True
-    """Whether the page expects its answers as a stream; only a hint (docs/protocols.md W5)."""
     memory_limit: int = 100
-    """1.x: the number of history entries (not pairs) that the site wants at most."""
     consent: str = ""
-    """2.x: the question that a visitor must agree to before the first message, "" where none is asked."""
     origin: str = ""
-    """2.x: the site's origin as it names it itself; it refuses any other as Origin (docs/protocols.md A3)."""
     ajax_guesses: tuple[str, ...] = field(default=(), compare=False)
-    """Where the message endpoint may be, `ajax_url` the first of them; empty where the page names it."""
     image_triggers: tuple[str, ...] = ()
-    """2.x: words that make a message an image command instead of chat."""
     plugin_version: str = ""
-    """As the page tells it, "" where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +180,22 @@ class ReplyEnding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A finished answer and how it came about.
+    """A finished answer and how it came about. `str(reply)` is its text.
 
-    `elapsed` and `first_text` are seconds since the call began. `attempts` counts how often the
-    message was sent, `page_requests` the requests that acquiring the tokens took (0 from the cache).
+    Attributes:
+        text: the answer.
+        site: the site's origin and path prefix.
+        page: the page's URL after redirects, without credentials.
+        protocol: the generation of the plugin, `wpaicg` (1.x) or `aipkit` (2.x).
+        bot_id: the bot's number at its site.
+        tokens_from: the rung that gave the tokens.
+        is_streamed: whether the answer came in pieces.
+        attempts: how often the message was sent.
+        page_requests: the requests that acquiring the tokens took, 0 from the cache.
+        elapsed: seconds from the beginning of the call to the end of the answer.
+        first_text: seconds from the beginning of the call to the first text.
+        conversation_id: the name of the conversation at a 2.x site.
+        thread_id: 1.x, the name of an assistant bot's thread, "" elsewhere.
     """
 
     text: str
@@ -211,11 +234,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Bounds in seconds. `total` covers the whole call, retries and waits included.
+    """Bounds in seconds.
 
-    `connect` bounds reaching a server, `page` one page request, `silence` the time without any byte
-    of a reply. The default of `silence` is above the 120 s to 200 s that sites themselves wait for
-    their AI service (docs/protocols.md C5).
+    Attributes:
+        total: the whole call, retries and waits included.
+        connect: reaching a server.
+        page: one page request.
+        silence: the time without any byte of a reply. The default is above the 120 s to 200 s that sites
+            themselves wait for their AI service (docs/protocols.md C5).
     """
 
     total: float = 240.0

@@ -49,7 +49,6 @@ def ask(
     """Asks a site's chat box; arguments and result are JSON.
 
     Args:
-        self: the task.
         message: see AsyncClient.ask.
         site: the page's address, or the name of a site in this worker's file of sites.
         bot: see AsyncClient.
@@ -57,7 +56,7 @@ def ask(
         timeout: seconds for the call.
 
     Returns:
-        `Reply.as_dict()`, or what `as_document` makes of the error, which alone has a `code`.
+        `Reply.as_dict()`, or the error with `ambiguous` and `blocked`, which alone has a `code`.
     """
     _begin(self)
     try:

@@ -53,7 +53,7 @@ class ChatGptt:
     working = _Working()
     """Whether the last full health check on this machine found `url` working; False before any."""
     live: ClassVar[int] = 0
-    """gpt4free counts here: one up for a call with an answer, one down for a failure."""
+    """Counted by gpt4free, one up for a call with an answer, one down for a failure."""
     needs_auth: ClassVar[bool] = False
     supports_stream: ClassVar[bool] = True
     supports_system_message: ClassVar[bool] = True

@@ -1,7 +1,7 @@
 """Runs what a page shows, in its order, as a reader would: in one folder, with one environment, against the demo site.
 
-A page names `https://site.example/chat`; the demo's page takes its place, and the output is compared with the names of
-the page. Commands that serve are started on a free port and run until the page ends. Nothing reaches another machine.
+A page names `https://site.example/chat`; the demo's page takes its place. Commands that serve are started on a free port
+and run until the page ends. Nothing reaches another machine.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _SERVING = re.compile(r"(\w+=\S+ )*chatgptt (serve|demo|replay)\b")
 
 _NOT_HERE = {
     r"(\.venv/bin/)?pip |pipx |uv |git |npm |python3? -m venv ": "it installs something",
+    r"\. \.venv/bin/activate": "the tests run in an environment",
     r"docker |podman |systemctl |sudo |apt(-get)? ": "it changes this machine",
     r"(\.venv/bin/)?nox\b": "it runs these tests",
     r"chatgptt install-browser(?! --check)": "it may download a browser",
@@ -81,6 +82,7 @@ class Session:
             "https://site.example/about": demo.page("wpaicg/nochat/"),
             "https://site.example": demo.url,
             "https://ping.example": demo.url,
+            "http://127.0.0.1:8765": demo.url,
             "/var/lib/node_exporter": str(folder),
             ".venv/bin/": "",
         }
@@ -110,12 +112,6 @@ class Session:
         """Text of a page with the addresses of this session."""
         wanted = sorted(self._places, key=len, reverse=True)
         return re.sub("|".join(map(re.escape, wanted)), lambda found: self._places[found[0]], text)
-
-    def there(self, text: str) -> str:
-        """Output of this session with the addresses of the pages."""
-        for name, own in self._places.items():
-            text = text.replace(own, name) if own else text
-        return text
 
     def run(self, block: Block) -> None:
         """Runs a block as its language and its comments say."""
@@ -218,8 +214,8 @@ class Session:
         self._code, self._printed = 0, done.stdout
 
     def _compare(self, block: Block, shown: str) -> None:
-        printed = self.there(self._printed)
-        assert is_like(printed, shown), f"{block.place} shows\n{shown}\nand this is printed:\n{printed}"
+        shown = self.here(shown)
+        assert is_like(self._printed, shown), f"{block.place} shows\n{shown}\nand prints:\n{self._printed}"
 
 
 def is_like(printed: str, shown: str) -> bool:

@@ -36,10 +36,16 @@ _BY_WEIGHT: tuple[Verdict, ...] = ("ok", "warning", "unknown", "critical")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One step; `code` is None unless it warns or fails.
+    """One step of a check.
 
-    `elapsed` is in seconds, None where nothing was measured. The time to the first text counts from sending
-    the message, as `message` does; all others follow one another.
+    Attributes:
+        name: one of the nine phases.
+        status: `pass`, `warn`, `fail`, or `skip` for a phase that was not reached.
+        elapsed: seconds, None where nothing was measured. The time to the first text counts from sending the
+            message, as `message` does; all others follow one another.
+        detail: what was seen, for people.
+        code: an error's code, or what only a check notices; None unless the phase warns or fails.
+        hint: what to do next, possibly empty.
     """
 
     name: PhaseName
@@ -124,7 +130,7 @@ class HealthReport:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a monitoring plugin: 0 ok, 1 warning, 2 critical, 3 unknown."""
+        """0 for ok, 1 warning, 2 critical, 3 unknown, as monitoring plugins have them."""
         return EXIT_CODES[self.verdict]
 
     @property

@@ -33,7 +33,12 @@ class CaseError(ChatGpttError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """Some bytes of a body. `delay` is the seconds before they came."""
+    """Some bytes of a body.
+
+    Attributes:
+        size_bytes: how many.
+        delay: seconds before they came.
+    """
 
     size_bytes: int
     delay: float = 0.0
@@ -41,11 +46,22 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One request and its reply.
+    """One request and its reply. `path`, `query` and `fields` distinguish requests.
 
-    `path`, `query` and `fields` distinguish requests. `status` is 0 where no reply came. `by` is the sender:
-    the client, or the page in the browser. `host` is "" for the page's own site. `is_written` marks a reply
-    that a person wrote in place of the site's.
+    Attributes:
+        by: the sender, which is the client, or the page in the `browser`.
+        method: `GET` or `POST`.
+        host: the host that was asked, "" for the page's own site.
+        path: the path without the query.
+        query: names and values of the query.
+        fields: names and values of the body.
+        status: of the reply, 0 where none came.
+        headers: names in lower case, and values; only those that the client or a browser acts on.
+        body: of the reply, decoded.
+        framing: how the reply marked the end of its body.
+        ending: how the reply ended.
+        chunks: where the body was cut; empty for one piece.
+        is_written: whether a person wrote the reply in place of the site's.
     """
 
     by: Sender = "client"
@@ -79,10 +95,16 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One call and its outcome. A call without a message looks for the page's boxes.
+    """One call and its outcome.
 
-    `text` is the answer, or the part of it that came before a failure. `attempts` counts how often the
-    message was sent.
+    Attributes:
+        message: what was asked; None for a call that looked for the page's boxes.
+        outcome: `answered`, `found`, or an error's code.
+        reason: of a refusal, else "".
+        rung: what gave the tokens, None where nothing did.
+        text: the answer, or the part of it that came before a failure.
+        is_streamed: whether it came in pieces.
+        attempts: how often the message was sent.
     """
 
     message: str | None
@@ -98,10 +120,18 @@ class Ask:
 class Case:
     """A recorded visit, scrubbed.
 
-    `page` is the page's address on the stand-in host `site.example`. `boxes` are those of the page as the
-    site sent it. Where a browser ran the page, `rendered` is its document at the end, and `rendered_boxes`
-    are the boxes in that document. A box in a frame or in a shadow root is not among them: the document does
-    not show it.
+    Attributes:
+        recorded: the day.
+        page: the page's address on the stand-in host `site.example`.
+        asks: the calls, in order.
+        exchanges: the requests and replies, in order.
+        boxes: those of the page as the site sent it.
+        bot: the wanted bot, "" for the page's own choice.
+        strategy: that of the client.
+        note: a sentence on what the case is about.
+        rendered: where a browser ran the page, its document at the end.
+        rendered_boxes: the boxes in that document. One in a frame or in a shadow root is not among them,
+            because the document does not show it.
     """
 
     recorded: datetime.date
@@ -137,7 +167,7 @@ class Case:
 
     @property
     def served(self) -> Exchange | None:
-        """The reply that holds the page: the first good one, else the last; None without a page request."""
+        """The reply with the page, the first good one, else the last; None without a page request."""
         path = re.sub(r"^https?://[^/]*", "", self.page)
         pages = [
             exchange

@@ -32,7 +32,12 @@ MAX_CASE_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A case, and the report of its scrubbing."""
+    """A case, and the report of its scrubbing.
+
+    Attributes:
+        case: the case.
+        report: the counts of what was replaced and left out.
+    """
 
     case: Case
     report: ScrubReport
