@@ -16,6 +16,7 @@ from asking import client_of
 from faults import (
     AIPKIT_PAGE,
     ANSWER,
+    BEGINNING,
     NONCE,
     WPAICG_PAGE,
     Answer,
@@ -24,6 +25,7 @@ from faults import (
     Server,
     always,
     chat,
+    chunk,
     closed_port,
     reply,
     serving,
@@ -253,6 +255,49 @@ async def test_what_comes_behind_an_answer_is_never_the_next_one(
             await anyio.sleep(2 * PAUSE)
         assert server.connections == (len(server.got) if when == "with each answer" else 3)
         assert server.count("POST") == 3
+
+
+CHUNKED_HEAD = b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n%b\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Transfer-Encoding: chunked",
+        b"transfer-encoding:  Chunked",
+        b"Connection: close\r\nTransfer-Encoding: chunked",
+    ],
+)
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        ["{head}{body}0\r\n\r\n{leftover}"],
+        ["{head}{body}", "0\r\n\r\n{leftover}"],
+        ["{head}{body}0", "\r\n\r\n{leftover}"],
+        ["{head}{body}00", "0 \r\n\r\n{leftover}"],
+        ["{head}{body}0\r", "\n\r\n{leftover}"],
+        ["{head}{body}0\r\nTrailer: 1", "\r\n\r", "\n{leftover}"],
+        ["{head}{body}0;extension=1", "\r\n\r\n{leftover}"],
+        ["{head}", "{body}", "0", "\r\n\r\n{leftover}"],
+    ],
+)
+async def test_nor_is_what_comes_behind_a_chunked_answer(arrivals: list[str], header: bytes) -> None:
+    parts = {"head": CHUNKED_HEAD % header, "body": chunk(ANSWER), "leftover": stream_reply(BEGINNING)}
+
+    async def answer(connection: Connection, got: Got) -> bool:
+        if not got.is_message:
+            await connection.send(reply(WPAICG_PAGE.format(nonce=NONCE)))
+            return True
+        for arrival in arrivals:
+            await connection.send(arrival.format(**{k: v.decode() for k, v in parts.items()}).encode())
+            await asyncio.sleep(0.02)  # so that it arrives by itself
+        return True
+
+    async with serving(answer) as server, client_of(server.url) as client:
+        for _ in range(3):
+            assert (await client.ask("Hello")).text == "Hi there"
+        assert server.count("POST") == 3
+        assert server.connections == 3  # the first one brought the page too
 
 
 async def test_a_connection_with_something_behind_its_answer_is_closed_at_once() -> None:

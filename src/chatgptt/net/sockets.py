@@ -10,6 +10,7 @@ This backend
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -24,6 +25,9 @@ _Value = TypeVar("_Value")
 
 _HEAD_START = 0.25
 """Seconds that one address has before the next one is tried beside it (RFC 8305, section 5)."""
+
+_LAST_CHUNK = re.compile(rb"(?:^|\n)0+[ \t]*(?:[;\r]|$)")
+"""Where the last chunk of a body begins, or may begin if the line goes on in the next arrival."""
 
 _backend = httpcore.AnyIOBackend()
 
@@ -89,6 +93,8 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     An answer's last bytes and what the server sent behind them may arrive together. So the last byte of each
     arrival is given out by itself. If httpcore does not ask for it, the answer was complete before it.
+    Two reads for an arrival take half as long again as one. So it is given out whole where the connection
+    ends with the answer, and where the answer is chunked and its last chunk has not begun.
 
     httpcore writes the head of a request, its body, and an empty end. They are sent together.
     """
@@ -102,6 +108,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._tls = inner.get_extra_info("ssl_object")
         self._unsent = bytearray()
         self._is_http = False
+        self._is_head_due = False
+        self._is_last_answer = False
+        self._is_amid_chunks = False
         self._last_byte = b""
         self._may_hold_more = False
 
@@ -114,9 +123,25 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._may_hold_more = len(data) == max_bytes
         # The answers of a SOCKS proxy are read whole.
         self._is_http = self._is_http or data.startswith(b"HTTP/")
-        if self._is_http and len(data) > 1:
+        self._note_framing(data)
+        if self._is_http and len(data) > 1 and not (self._is_last_answer or self._is_amid_chunks):
             data, self._last_byte = data[:-1], data[-1:]
         return data
+
+    def _note_framing(self, data: bytes) -> None:
+        """Notes what the head of an answer says of its end, and where a chunked one may come to it.
+
+        A head in several arrivals, or in another spelling than that of nearly all servers, says nothing here.
+        """
+        if self._is_head_due:
+            self._is_head_due = False
+            head, end, _ = data.partition(b"\r\n\r\n")
+            headers = head.lower() + b"\r\n"
+            is_whole = bool(end) and head.startswith(b"HTTP/1.1 200 ")
+            self._is_last_answer = is_whole and b"\r\nconnection: close\r\n" in headers
+            self._is_amid_chunks = is_whole and b"\r\ntransfer-encoding: chunked\r\n" in headers
+        if self._is_amid_chunks and _LAST_CHUNK.search(data):
+            self._is_amid_chunks = False
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._unsent += buffer
@@ -127,6 +152,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         if self._unsent:
             data = bytes(self._unsent)
             self._unsent.clear()
+            self._is_head_due = True
             await self._inner.write(data, timeout)
 
     async def aclose(self) -> None:
