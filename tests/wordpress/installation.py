@@ -17,21 +17,18 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wordpress.processes import run, start, wait_until
 from wordpress.traffic import Traffic
 
 _HERE = Path(__file__).parent
 _CORE = Path("/usr/share/wordpress")
 _MODULES = Path("/usr/lib/nginx/modules")
-_PATIENCE = 60.0
-"""Seconds within which each server has to be up; they take one or two."""
 
 Generation = Literal["wpaicg", "aipkit", "none"]
 Site = Literal[
@@ -129,6 +126,10 @@ class WordPress:
         tables = _server(site).tables
         return self.url(site, f"/?page_id={self.chat_pages[tables]}" if tables == "plain" else "/chat/")
 
+    def page(self, name: Literal["members", "consent", "checked"], site: Site = "pretty") -> str:
+        """A page with the chat that a guest does not get (walls.php)."""
+        return self.url(site, f"/{name}/")
+
     def ajax(self, site: Site = "pretty") -> str:
         return self.url(site, "/wp-admin/admin-ajax.php")
 
@@ -157,6 +158,10 @@ class WordPress:
         (self._folder / "wordpress/.maintenance").unlink(missing_ok=True)
         (self._folder / "wordpress/wp-content/maintenance.php").unlink(missing_ok=True)
 
+    def end_sessions(self, login: str) -> None:
+        """Makes a member log in again, wherever the login was."""
+        _run_php(self._folder, "pretty", "end_sessions.php", login)
+
     def php_errors(self) -> str:
         """What PHP has logged since the site was cleared."""
         return (self._folder / "php-errors").read_text()
@@ -166,7 +171,7 @@ class WordPress:
         master = int((self._folder / "nginx.pid").read_text())
         before = _children(master)
         os.kill(master, signal.SIGHUP)
-        _wait(lambda: not set(before) & set(_children(master)), "nginx has not replaced its worker")
+        wait_until(lambda: not set(before) & set(_children(master)), "nginx has not replaced its worker")
 
 
 @contextlib.contextmanager
@@ -215,7 +220,7 @@ def _lay_out(folder: Path) -> None:
 
 def _start_mariadb(folder: Path, stack: contextlib.ExitStack) -> None:
     data = folder / "mariadb"
-    _run(
+    run(
         "mariadb-install-db",
         "--no-defaults",
         f"--datadir={data}",
@@ -230,7 +235,7 @@ def _start_mariadb(folder: Path, stack: contextlib.ExitStack) -> None:
         "CREATE DATABASE wordpress;\nCREATE USER wordpress@localhost;\n"
         "GRANT ALL ON wordpress.* TO wordpress@localhost;\n"
     )
-    process = _start(
+    process = start(
         stack,
         folder,
         "mariadbd",
@@ -248,12 +253,17 @@ def _start_mariadb(folder: Path, stack: contextlib.ExitStack) -> None:
         *(["--user=root"] if os.geteuid() == 0 else []),
     )
     log = folder / "mariadb-errors"
-    _wait(lambda: _listens(str(folder / "mariadb.sock")), "MariaDB did not start", log, process)
+    wait_until(lambda: _listens(str(folder / "mariadb.sock")), "MariaDB did not start", log, process)
 
 
 def _install(folder: Path, tables: Literal["pretty", "plain"]) -> int:
     """Fills the tables of one installation; the id of its chat page."""
     permalinks = "/%postname%/" if tables == "pretty" else ""
+    return int(_run_php(folder, tables, "install.php", permalinks))
+
+
+def _run_php(folder: Path, tables: Literal["pretty", "plain"], script: str, argument: str) -> str:
+    """What a script of ours prints, which loads WordPress by itself."""
     environment = {
         "CHAT_BOXES_FOLDER": str(folder),
         "CHAT_BOXES_TABLES": tables,
@@ -261,27 +271,17 @@ def _install(folder: Path, tables: Literal["pretty", "plain"]) -> int:
         "HTTP_HOST": "127.0.0.1",
         "PATH": os.environ["PATH"],
     }
-    script = str(_HERE / "site/install.php")
-    printed = _run(
-        "php",
-        "-c",
-        f"{folder}/php.ini",
-        script,
-        str(folder / "wordpress"),
-        permalinks,
-        folder=folder,
-        env=environment,
-    )
-    return int(printed)
+    command = ("php", "-c", f"{folder}/php.ini", str(_HERE / "site" / script))
+    return run(*command, str(folder / "wordpress"), argument, folder=folder, env=environment)
 
 
 def _start_php(folder: Path, stack: contextlib.ExitStack) -> None:
     environment = {"PHP_FCGI_CHILDREN": "4", "PHP_FCGI_MAX_REQUESTS": "0", "PATH": os.environ["PATH"]}
-    process = _start(
+    process = start(
         stack, folder, "php-cgi", "-c", f"{folder}/php.ini", "-b", f"{folder}/php.sock", env=environment
     )
     log = folder / "php-cgi-output"
-    _wait(lambda: _listens(str(folder / "php.sock")), "PHP did not start", log, process)
+    wait_until(lambda: _listens(str(folder / "php.sock")), "PHP did not start", log, process)
 
 
 def _start_nginx(folder: Path, stack: contextlib.ExitStack) -> dict[Site, int]:
@@ -304,15 +304,15 @@ def _start_nginx_on(ports: dict[Site, int], folder: Path, stack: contextlib.Exit
         text = text.replace(f"{{{{{name}}}}}", value)
     (folder / "nginx.conf").write_text(text)
     log = folder / "nginx-errors"
-    process = _start(stack, folder, "nginx", "-e", str(log), "-c", f"{folder}/nginx.conf")
-    _wait(lambda: all(_listens(port) for port in ports.values()), "nginx did not start", log, process)
+    process = start(stack, folder, "nginx", "-e", str(log), "-c", f"{folder}/nginx.conf")
+    wait_until(lambda: all(_listens(port) for port in ports.values()), "nginx did not start", log, process)
     return ports
 
 
 def _start_varnish(folder: Path, stack: contextlib.ExitStack, behind: int) -> int:
     """The port of Varnish in front of one of nginx's; it caches nothing."""
     port = _free_ports()["pretty"]
-    process = _start(
+    process = start(
         stack,
         folder,
         "varnishd",
@@ -328,7 +328,7 @@ def _start_varnish(folder: Path, stack: contextlib.ExitStack, behind: int) -> in
         env={"PATH": f"{os.environ['PATH']}:/usr/sbin"},
     )
     log = folder / "varnishd-output"
-    _wait(lambda: _listens(port), "Varnish did not start", log, process)
+    wait_until(lambda: _listens(port), "Varnish did not start", log, process)
     return port
 
 
@@ -385,55 +385,6 @@ def _describe(folder: Path, site: Site, port: int) -> str:
             proxy_buffering off;
         }}
     }}"""
-
-
-# Processes
-
-
-def _start(
-    stack: contextlib.ExitStack, folder: Path, *command: str, env: dict[str, str] | None = None
-) -> subprocess.Popen[bytes]:
-    """Starts a server that ends with the stack, and with this process."""
-    with (folder / f"{command[0]}-output").open("wb") as output:
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "--", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=env,
-        )
-    stack.callback(_stop, process)
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _run(*command: str, folder: Path, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=env)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done.stdout
-
-
-def _wait(
-    is_done: Callable[[], bool],
-    complaint: str,
-    log: Path | None = None,
-    process: subprocess.Popen[bytes] | None = None,
-) -> None:
-    give_up = time.monotonic() + _PATIENCE
-    while not is_done():
-        if time.monotonic() > give_up or (process is not None and process.poll() is not None):
-            raise RuntimeError(f"{complaint}\n{log.read_text() if log and log.exists() else ''}")
-        time.sleep(0.02)
 
 
 def _listens(address: int | str) -> bool:

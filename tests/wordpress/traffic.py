@@ -30,6 +30,8 @@ class Seen:
     cache: str
     encoding: str
     referer: str
+    cookies: str
+    agent: str
 
     @property
     def is_ajax(self) -> bool:
@@ -118,4 +120,6 @@ def _read(record: dict[str, str]) -> Seen:
         cache=record["cache"],
         encoding=record["encoding"],
         referer=record["referer"],
+        cookies=record["cookies"],
+        agent=record["agent"],
     )

@@ -68,6 +68,7 @@ function words( string $text ): array {
 
 require __DIR__ . '/faults.php';
 require __DIR__ . '/language.php';
+require __DIR__ . '/walls.php';
 
 add_filter( 'nonce_life', fn() => condition( 'nonce_life' ) );
 

@@ -21,12 +21,18 @@ switch_theme( 'twentytwentythree' );
 $GLOBALS['wp_rewrite']->set_permalink_structure( $argv[2] );
 $GLOBALS['wp_rewrite']->flush_rules( false );
 
-echo wp_insert_post(
-	array(
-		'post_type'    => 'page',
-		'post_status'  => 'publish',
-		'post_title'   => 'Chat',
-		'post_name'    => 'chat',
-		'post_content' => "Ask us.\n\n[wpaicg_chatgpt][aipkit_chatbot id=5]\n\nOr write a letter.",
-	)
-);
+/** Puts a page up that shows the chat; its id. */
+function add_page( string $name ): int {
+	return wp_insert_post(
+		array(
+			'post_type'    => 'page',
+			'post_status'  => 'publish',
+			'post_title'   => ucfirst( $name ),
+			'post_name'    => $name,
+			'post_content' => "Ask us.\n\n[wpaicg_chatgpt][aipkit_chatbot id=5]\n\nOr write a letter.",
+		)
+	);
+}
+
+echo add_page( 'chat' );
+array_map( 'add_page', array( 'members', 'consent', 'checked' ) ); // walls.php stands before them
