@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PACKAGES = (
+    "chromium",
     "libnginx-mod-http-brotli-filter",
     "mariadb-server-core",
     "nginx",
@@ -28,6 +29,8 @@ PACKAGES = (
     "varnish",
     "wordpress",
     "wordpress-theme-twentytwentythree",
+    "xdotool",
+    "xvfb",
 )
 NEEDS_ROOT = 77
 """The exit code that test runners know as "skipped"."""
