@@ -6,7 +6,6 @@ The ladder gets the tokens, a stream sends the question and reads the answer.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import os
 import time
@@ -16,7 +15,6 @@ from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, get_args
-from urllib.parse import unquote, urlsplit
 
 import anyio
 
@@ -39,7 +37,7 @@ from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
 from chatgptt.net.loops import running_loop
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
-from chatgptt.protocols.urls import page_url, without_credentials
+from chatgptt.protocols.urls import origin, page_url, without_credentials, without_login
 from chatgptt.sites import DEFAULT_SITE
 from chatgptt.sites.file import find_site
 from chatgptt.sites.named import NamedSite
@@ -51,6 +49,8 @@ from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.pages import PageReader
 from chatgptt.tokens.static import HtmlRung, ScriptRung
 from chatgptt.tokens.store import MemoryStore, Store
+from chatgptt.visits.current import CurrentVisit
+from chatgptt.visits.kept import read_visit
 
 if TYPE_CHECKING:
     import httpx
@@ -85,6 +85,7 @@ class ClientOptions(TypedDict, total=False):
     store: Store | str | None
     http_client: httpx.AsyncClient | None
     browser: BrowserOptions | None
+    visit: str | os.PathLike[str] | bool | None
 
 
 class AsyncClient:
@@ -110,6 +111,9 @@ class AsyncClient:
             where no `state_dir` is named.
         http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
         browser: how a browser is run where a page needs one; None takes the defaults of `BrowserOptions`.
+        visit: the person's visit that the requests belong to. None takes the one that `chatgptt login` keeps
+            for the page's site in `state_dir`, False takes none. A path names a `storage_state.json` of
+            Playwright or a Netscape `cookies.txt`, which is only read. See docs/login.md.
 
     Raises:
         InvalidInputError: for arguments that cannot work.
@@ -131,17 +135,27 @@ class AsyncClient:
         store: Store | str | None = None,
         http_client: httpx.AsyncClient | None = None,
         browser: BrowserOptions | None = None,
+        visit: str | os.PathLike[str] | bool | None = None,
     ) -> None:
         _check_options(site, ajax_url, bot, strategy, proxy, retry, user_agent, state_dir, store, browser)
+        _check_visit(visit, http_client)
         named = self._named = find_site(site) or NamedSite(url=site)
-        self.page, auth = _without_login(page_url(named.url))
-        self._ajax_url, endpoint_auth = _without_login(page_url(ajax_url)) if ajax_url else ("", None)
+        self.page, auth = without_login(page_url(named.url))
+        self._ajax_url, endpoint_auth = without_login(page_url(ajax_url)) if ajax_url else ("", None)
         self._bot = (named.bot if bot is None else str(bot)) or None
         self._timeouts = _read_timeouts(named.timeout if timeout is None else timeout)
         proxy = proxy or named.proxy or None
-        user_agent = user_agent or DEFAULT_USER_AGENT
         own_headers = check_headers(headers)
         self._clients = _make_clients(http_client, proxy, self.page, own_headers)
+        self._folder = _folder(state_dir)
+        login = _login_digest(headers or {}, auth, http_client)
+        self._visit = _take_visit(visit, self.page, self._clients, self._folder, login)
+        # A browser's user agent belongs to its visit: a site may have let that browser in.
+        given_agent, user_agent = user_agent, user_agent or DEFAULT_USER_AGENT
+
+        def agent_of_visit() -> str:
+            return "" if given_agent else self._visit.user_agent
+
         transport = Transport(
             self._clients,
             home=self.page,
@@ -152,19 +166,30 @@ class AsyncClient:
             clock=time.time,
             endpoint=self._ajax_url,
             endpoint_auth=endpoint_auth,
+            agent_of_visit=agent_of_visit,
         )
         policy = retry or RetryPolicy()
-        self._folder = _folder(state_dir)
         self._history: History | None = None
-        identity = _identities(user_agent, headers, auth, proxy)
-        self._browser = _make_browser(browser, identity, self._folder, transport, policy)
+
+        def identity(page: str) -> VisitorIdentity:
+            return identity_for(
+                page,
+                user_agent=agent_of_visit() or user_agent,
+                headers=check_headers(headers),
+                auth=auth,
+                proxy=proxy,
+                visit=self._visit,
+            )
+
+        self._browser = _make_browser(browser, identity, self._folder, transport, policy, self._visit)
         strategy = strategy or named.strategy or "auto"
         if store is None and isinstance(state_dir, StateDir):
             store = os.environ.get("CHATGPTT_STORE")
         self._own_store = _open_store(store or None, self._folder)
         kept = store if isinstance(store, Store) else self._own_store
-        self._context = _make_context(transport, policy, self._timeouts, kept, self._browser, strategy)
-        self._identity = _login_digest(headers or {}, auth, http_client)
+        self._context = _make_context(
+            transport, policy, self._timeouts, kept, self._browser, strategy, self._visit
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -323,7 +348,7 @@ class AsyncClient:
             ChatGpttError: where there is no page to look at.
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
-        wanted = Wanted(page=self.page, ajax_url=self._ajax_url)
+        wanted = dataclasses.replace(self._wanted(None), bot=None)
         return await self._context.ladder.find_boxes(wanted, deadline)
 
     async def health_check(
@@ -372,16 +397,9 @@ class AsyncClient:
         return Wanted(
             page=self.page,
             bot=self._bot if bot is None or bot == "" else str(bot),
-            identity=self._identity,
+            identity=self._visit.identify(),
             ajax_url=self._ajax_url,
         )
-
-
-def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
-    """An address to store and show, and the user and password that were in it."""
-    parts = urlsplit(url)
-    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return without_credentials(url), login
 
 
 def _check_options(
@@ -421,13 +439,29 @@ def _make_clients(
     return OwnClients(Proxies(proxy), home=home, cookies=headers.pop("cookie", ""))
 
 
-def _identities(
-    user_agent: str, headers: Mapping[str, str] | None, auth: tuple[str, str] | None, proxy: str | None
-) -> Callable[[str], VisitorIdentity]:
-    """The visitor of a page in a browser, by the page's URL."""
-    return functools.partial(
-        identity_for, user_agent=user_agent, headers=check_headers(headers), auth=auth, proxy=proxy
-    )
+def _check_visit(visit: object, http_client: httpx.AsyncClient | None) -> None:
+    check_kind("visit", visit, str, os.PathLike, bool, None, wanted="the path of a file, False or None")
+    if visit and http_client is not None:
+        raise InvalidInputError(
+            "a visit cannot be used with an http_client, which has cookies of its own",
+            hint="leave one of them out",
+        )
+
+
+def _take_visit(
+    visit: str | os.PathLike[str] | bool | None,
+    page: str,
+    clients: OwnClients | HandedInClient,
+    folder: Path | None,
+    login: str,
+) -> CurrentVisit:
+    """The visit that is kept, the one in a file, or none. An http_client has cookies of its own."""
+    if isinstance(clients, HandedInClient) or visit is False:
+        return CurrentVisit(page, login=login)
+    if visit is None or visit is True:
+        return CurrentVisit(page, clients, folder=folder, login=login)
+    named = read_visit(check_folder("visit", visit), origin(page), made_at=time.time())
+    return CurrentVisit(page, clients, visit=named, login=login)
 
 
 def _make_browser(
@@ -436,6 +470,7 @@ def _make_browser(
     folder: Path | None,
     transport: Transport,
     policy: RetryPolicy,
+    visit: CurrentVisit,
 ) -> BrowserOnDemand:
     setup = BrowserSetup(
         options=options,
@@ -446,6 +481,7 @@ def _make_browser(
         reach_of=lambda page: transport.reach,
         clock=time.time,
         sleep=anyio.sleep,
+        visit=visit,
     )
     return BrowserOnDemand(setup)
 
@@ -457,13 +493,15 @@ def _make_context(
     store: Store,
     browser: BrowserOnDemand,
     strategy: Strategy,
+    visit: CurrentVisit,
 ) -> Context:
-    reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep)
+    reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep, visit=visit)
     rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), browser)
     return Context(
         transport=transport,
-        ladder=Ladder(rungs, store, strategy, prepare_browser=browser.prepare),
+        ladder=Ladder(rungs, store, strategy, prepare_browser=browser.prepare, visit=visit),
         store=store,
+        visit=visit,
         policy=policy,
         timeouts=timeouts,
         sleep=anyio.sleep,

@@ -82,13 +82,28 @@ class ChatBox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCookie:
-    """A cookie that came with the tokens and must go out with them."""
+    """A cookie that is kept. `domain` begins with a dot where the cookie is for the hosts below it too.
+
+    `expires` is a Unix time, None for a cookie that ends with the browser's session.
+    """
 
     name: str
     value: str = field(repr=False)
     domain: str
     path: str
     is_secure: bool
+    is_http_only: bool = False
+    expires: float | None = None
+
+    @property
+    def is_sane(self) -> bool:
+        """Whether the fields, which may be a file's, have their types."""
+        texts = (self.name, self.value, self.domain, self.path)
+        is_end = self.expires is None or (
+            isinstance(self.expires, int | float) and 0 <= self.expires < 2**53  # JSON knows longer ones
+        )
+        are_marks = isinstance(self.is_secure, bool) and isinstance(self.is_http_only, bool)
+        return is_end and are_marks and all(isinstance(text, str) for text in texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import random
 import string
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -40,6 +40,7 @@ from chatgptt.tokens.acquisition import Acquired, Wanted
 from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.renewal import MessageTokens
 from chatgptt.tokens.store import Store
+from chatgptt.visits.current import CurrentVisit
 
 _log = logging.getLogger("chatgptt.client")
 _progress = logging.getLogger("chatgptt.progress")
@@ -61,6 +62,7 @@ class Context:
     transport: Transport
     ladder: Ladder
     store: Store
+    visit: CurrentVisit
     policy: RetryPolicy
     timeouts: Timeouts
     sleep: Callable[[float], Awaitable[None]]
@@ -204,7 +206,7 @@ class AsyncReplyStream:
             return await self._take_next()
         except ChatGpttError as error:
             error.is_ambiguous = is_ambiguous(error)
-            raise
+            raise self._explain(error) from error.__cause__
         finally:
             self._is_busy = False
 
@@ -244,6 +246,7 @@ class AsyncReplyStream:
     async def _start(self) -> None:
         """Opens the answer, with other tokens where the site does not accept the first ones."""
         context, page = self._context, self._wanted.page
+        self._wanted = replace(self._wanted, identity=context.visit.identify())
         if self._turns is not None and self._loop is not None:
             await self._turns.take(self._loop, self._deadline, page)
             self._has_turn = True
@@ -319,16 +322,22 @@ class AsyncReplyStream:
         except ChatGpttError as error:
             error.is_ambiguous = is_ambiguous(error)
             await self._cool(error)  # at once, since this call may wait for long before its next attempt
-            raise
+            raise self._explain(error) from error.__cause__
+
+    def _explain(self, error: ChatGpttError) -> ChatGpttError:
+        return self._context.visit.explain(error, is_page=False)
 
     async def _try_once(self, tokens: Tokens, question: Question, visitor: VisitorIds) -> None:
         await self._close()
         self._unread_bytes = 0
         self._is_handed_in = False
-        protocol = PROTOCOLS[tokens.box.protocol]
+        box = tokens.box
+        if box.consent and self._context.visit.has_agreed(box):
+            box = replace(box, consent="")
+        protocol = PROTOCOLS[box.protocol]
         step = protocol.first_step(
             Message(
-                box=tokens.box,
+                box=box,
                 nonce=tokens.nonce,
                 question=question,
                 visitor=visitor,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chatgptt._models import StoredCookie
+from chatgptt.net.cookies import jar_domain
 
 if TYPE_CHECKING:
     from playwright.async_api import Cookie
@@ -30,9 +31,11 @@ def stored_cookies(cookies: Iterable[Cookie | Mapping[str, object]]) -> tuple[St
         StoredCookie(
             name=str(cookie.get("name", "")),
             value=str(cookie.get("value", "")),
-            domain=_jar_domain(str(cookie.get("domain", ""))),
+            domain=jar_domain(str(cookie.get("domain", ""))),
             path=str(cookie.get("path", "/")),
             is_secure=cookie.get("secure") is True,
+            is_http_only=cookie.get("httpOnly") is True,
+            expires=_maybe_time(cookie.get("expires")),
         )
         for cookie in cookies
     )
@@ -46,12 +49,13 @@ def _fields_of(cookie: StoredCookie) -> dict[str, object]:
         "domain": cookie.domain.removesuffix(".local") if is_bare else cookie.domain,
         "path": cookie.path,
         "secure": cookie.is_secure,
+        "httpOnly": cookie.is_http_only,
     }
 
 
-def _jar_domain(domain: str) -> str:
-    """Python's cookie jar calls a host without a dot `.local`."""
-    return domain if "." in domain else f"{domain}.local"
+def _maybe_time(expires: object) -> float | None:
+    """A browser's time of expiry, which is -1 for a cookie of the session."""
+    return float(expires) if isinstance(expires, int | float) and expires >= 0 else None
 
 
 def _places_of(site: str) -> list[dict[str, object]]:

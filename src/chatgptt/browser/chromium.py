@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import weakref
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -62,8 +63,16 @@ _FLAGS = (
 class Chromium:
     """One running browser. From the folder `cache` Playwright's driver starts faster the next time."""
 
-    def __init__(self, found: Found, *, is_headed: bool = False, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        found: Found,
+        *,
+        is_headed: bool = False,
+        cache: Path | None = None,
+        flags: Sequence[str] = _FLAGS,
+    ) -> None:
         self._found = found
+        self._flags = flags
         self._is_headed = is_headed
         self._driver_cache = cache
         self._reaper: Reaper | None = None
@@ -119,7 +128,7 @@ class Chromium:
             return await playwright.chromium.launch(
                 executable_path=self._found.path,
                 headless=not self._is_headed,
-                args=_FLAGS,
+                args=self._flags,
                 chromium_sandbox=is_sandboxed,
                 timeout=_START_TIMEOUT * 1000,
                 handle_sigint=False,  # Ctrl-C is the caller's, who then closes the browser
@@ -131,17 +140,22 @@ class Chromium:
             _warn_of_no_sandbox("this system allows none")
             return await self._launch(playwright, folder, is_sandboxed=False)
 
+    @property
+    def browser(self) -> Browser:
+        """The browser in Playwright's terms, once it is started."""
+        assert self._browser is not None, "the browser is not started"
+        return self._browser
+
     async def open_tab(self, options: TabOptions) -> Tab:
         """An empty tab.
 
         Raises:
             BrowserError: where the browser fails.
         """
-        assert self._browser is not None, "the browser is not started"
         tab = Tab(options, self._gone)
         self._tabs.add(tab)
         try:
-            opening = tab.open(self._browser, binding=self._binding, script=self._script)
+            opening = tab.open(self.browser, binding=self._binding, script=self._script)
             async with asyncio.timeout(_START_TIMEOUT):
                 await unless_gone(self._gone, opening)
         except BaseException as error:

@@ -7,7 +7,7 @@ have their tokens in the markup.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.reach import Reach
 from chatgptt.net.retry import RetryPolicy
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
+from chatgptt.visits.current import CurrentVisit
 
 if TYPE_CHECKING:
     from chatgptt.browser.rung import BrowserRung
@@ -35,6 +36,7 @@ class BrowserSetup:
         reach_of: where a page's site may lead.
         clock: Unix time in seconds.
         sleep: waits that many seconds.
+        visit: whose cookies those that the browser gets are.
     """
 
     identity_for: Callable[[str], VisitorIdentity]
@@ -45,6 +47,7 @@ class BrowserSetup:
     sleep: Callable[[float], Awaitable[None]]
     options: BrowserOptions | None = None
     folder: Path | None = None
+    visit: CurrentVisit = field(default_factory=CurrentVisit)
 
 
 class BrowserOnDemand:

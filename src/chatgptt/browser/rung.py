@@ -104,14 +104,21 @@ class BrowserRung:
             if candidate is not None:
                 return Outcome(facts=known, tokens=await self._make_tokens(tab, candidate, visit))
             acquisition.on_progress(self.name, known)
-            outcome = await _explain(visit, known, page)
+            outcome = await self._explain(visit, known, page)
             candidate = visit.observations.least_bad_candidate()
             if candidate is not None:
                 outcome = replace(outcome, doubtful=await self._make_tokens(tab, candidate, visit))
             await tab.write_evidence()
             return outcome
 
-        return await self.browser.visit(self._setup.identity_for(page), visit_in)
+        self._setup.visit.refuse_ended()
+        outcome = await self.browser.visit(self._setup.identity_for(page), visit_in)
+        tokens, doubtful = outcome.tokens, outcome.doubtful
+        return replace(
+            outcome,
+            tokens=tokens and await self._setup.visit.settle(tokens),
+            doubtful=doubtful and await self._setup.visit.settle(doubtful),
+        )
 
     async def _make_tokens(self, tab: Tab, candidate: Candidate, visit: Visit) -> Tokens:
         cookies = await tab.cookies(candidate.page, candidate.box.ajax_url)
@@ -123,6 +130,35 @@ class BrowserRung:
             acquired_at=self._setup.clock(),
             user_agent=tab.options.identity.user_agent,
             cookies=_for_whole_site(cookies, candidate.page) if visit.has_gone_on else cookies,
+        )
+
+    async def _explain(self, visit: Visit, facts: PageFacts, page: str) -> Outcome:
+        """What was there instead of tokens.
+
+        Raises:
+            ChallengeError: where the page ended as a bot protection's.
+            RefusedError: where the chat waits for the visitor's consent, and where a login has ended.
+        """
+        content = await visit.final_content()
+        advice = ""
+        if not visit.observations.boxes:
+            shown = Page(content.encode("utf-8", "replace"), visit.observations.page)
+            advice = self._setup.visit.advice_for(shown)
+        if waits_for_consent(content):
+            raise RefusedError(
+                "the page's chat starts only after the visitor has agreed to something",
+                reason="consent_required",
+                hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
+                url=page,
+            )
+        elsewhere = visit.observations.foreign_pages + visit.observations.foreign_sites
+        missing = _why_missing(visit, facts, elsewhere, page)
+        if missing is not None and advice:
+            missing = replace(missing, hint=f"{advice}; {missing.hint}")
+        findings = [foreign_box("browser", place) for place in elsewhere[:_MOST_PLACES]]
+        return Outcome(
+            facts=replace(facts, missing=missing),
+            findings=(*findings, browser_finding(_summary_of(visit))),
         )
 
 
@@ -151,29 +187,6 @@ def _facts_after(visit: Visit, facts: PageFacts) -> PageFacts:
     """What is known of the page after the visit."""
     boxes = tuple(replace(box, found_by="browser") for box in visit.observations.boxes)
     return replace(facts, boxes=boxes or facts.boxes, box=visit.observations.box or facts.box)
-
-
-async def _explain(visit: Visit, facts: PageFacts, page: str) -> Outcome:
-    """What was there instead of tokens.
-
-    Raises:
-        ChallengeError: where the page ended as a bot protection's.
-        RefusedError: where the chat waits for the visitor's consent.
-    """
-    content = await visit.final_content()
-    if waits_for_consent(content):
-        raise RefusedError(
-            "the page's chat starts only after the visitor has agreed to something",
-            reason="consent_required",
-            hint="agree in a browser if you want to; this client agrees to nothing on your behalf",
-            url=page,
-        )
-    elsewhere = visit.observations.foreign_pages + visit.observations.foreign_sites
-    findings = [foreign_box("browser", place) for place in elsewhere[:_MOST_PLACES]]
-    return Outcome(
-        facts=replace(facts, missing=_why_missing(visit, facts, elsewhere, page)),
-        findings=(*findings, browser_finding(_summary_of(visit))),
-    )
 
 
 def _why_missing(visit: Visit, facts: PageFacts, elsewhere: tuple[str, ...], page: str) -> MissingBox | None:

@@ -34,9 +34,18 @@ from chatgptt.net.reach import Reach
 from chatgptt.protocols.reply_errors import no_web_page
 from chatgptt.protocols.urls import origin, without_credentials
 from chatgptt.state.files import find_place, replacing
+from chatgptt.visits.visit import StorageItem
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Request, Response
+    from playwright.async_api import (
+        Browser,
+        BrowserContext,
+        CDPSession,
+        Page,
+        Request,
+        Response,
+        StorageState,
+    )
 
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
@@ -107,6 +116,7 @@ class Tab:
             user_agent=self.options.identity.user_agent,
             accept_downloads=False,
             service_workers="block",
+            storage_state=_storage_state(self.options.identity.storage),
             proxy={"server": f"http://127.0.0.1:{self._gate.open()}", "bypass": "<-loopback>"},
         )
         if self._trace is not None:
@@ -369,6 +379,24 @@ class Tab:
             )
         finally:
             await session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
+
+
+def _storage_state(storage: tuple[StorageItem, ...]) -> StorageState | None:
+    """What Playwright opens a context with. Cookies are set later, bound to their site's port."""
+    if not storage:
+        return None
+    return {
+        "cookies": [],
+        "origins": [
+            {
+                "origin": site,
+                "localStorage": [
+                    {"name": item.name, "value": item.value} for item in storage if item.origin == site
+                ],
+            }
+            for site in dict.fromkeys(item.origin for item in storage)
+        ],
+    }
 
 
 def _write_picture(target: Path, picture: bytes) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chatgptt.net.proxies import Proxies, Proxy
+from chatgptt.visits.current import CurrentVisit
+from chatgptt.visits.visit import StorageItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +19,13 @@ class VisitorIdentity:
         headers: more headers, with lower-case names. They go to the page's own origin only, since they may
             hold credentials.
         proxy: what the connections go through.
+        storage: the local storage of origins.
     """
 
     user_agent: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     proxy: Proxy | None = None
+    storage: tuple[StorageItem, ...] = field(default=(), repr=False)
 
     @property
     def cookies(self) -> list[tuple[str, str]]:
@@ -38,8 +42,9 @@ def identity_for(
     headers: Mapping[str, str],
     auth: tuple[str, str] | None,
     proxy: str | None,
+    visit: CurrentVisit,
 ) -> VisitorIdentity:
-    """The visitor of `page`: with the client's own headers and login, and the proxy that httpx would use.
+    """The visitor of `page`: with the client's own headers, login and visit, and httpx's proxy.
 
     The headers have lower-case names; a user agent among them counts. A proxy of None heeds the environment.
     """
@@ -50,5 +55,8 @@ def identity_for(
         own.setdefault("authorization", basic_credentials(*auth))
     agent = own.pop("user-agent", user_agent)
     return VisitorIdentity(
-        user_agent=agent, headers=tuple(sorted(own.items())), proxy=Proxies(proxy).find(page)
+        user_agent=agent,
+        headers=tuple(sorted(own.items())),
+        proxy=Proxies(proxy).find(page),
+        storage=visit.storage,
     )

@@ -25,6 +25,8 @@ class _Commands(click.Group):
         "inspect",
         "health-check",
         "sites",
+        "login",
+        "logout",
         "record",
         "replay",
         "install-browser",

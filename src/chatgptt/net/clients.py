@@ -36,9 +36,29 @@ class OwnClients:
         proxies.check()
         self.is_closed = False
         self._proxies = proxies
-        self._hooks = [_adds_cookies(cookies, home)] if cookies else []
+        self._on_request = [_adds_cookies(cookies, home)] if cookies else []
+        self._on_reply: list[Callable[[httpx.Response], Awaitable[None]]] = []
         self._cookies = VisitorsCookies(CookieRules())
         self._opened = PerLoop(self._open)
+
+    @property
+    def cookies(self) -> VisitorsCookies:
+        """The visitor's jar."""
+        self._cookies = self._cookies.of_this_process()
+        return self._cookies
+
+    def add_rules(
+        self, choose: Callable[[str, list[str]], list[str]], note: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Rules for the cookies of the jar, for the clients that are opened from now on.
+
+        Args:
+            choose: gives those, as `name=value`, that a request to an address carries. It may raise an error
+                of ours in place of the request.
+            note: is called with a reply's address where the reply set cookies.
+        """
+        self._on_request.insert(0, _chooses_cookies(choose))
+        self._on_reply.append(_notes_cookies(note))
 
     def get(self) -> httpx.AsyncClient:
         """The client of the event loop that is running.
@@ -69,9 +89,12 @@ class OwnClients:
     def _open(self) -> _Opened:
         from chatgptt.net.pool import Pool  # here: it loads httpcore, which not every client needs
 
-        self._cookies = self._cookies.of_this_process()
         pool = Pool(self._proxies)
-        http = httpx.AsyncClient(transport=pool, cookies=self._cookies, event_hooks={"request": self._hooks})
+        hooks: dict[str, list[Callable[..., object]]] = {
+            "request": [*self._on_request],
+            "response": [*self._on_reply],
+        }
+        http = httpx.AsyncClient(transport=pool, cookies=self.cookies, event_hooks=hooks)
         return _Opened(http, pool)
 
 
@@ -137,6 +160,26 @@ _loops: weakref.WeakKeyDictionary[httpx.AsyncClient, Loop] = weakref.WeakKeyDict
 def client_is_closed() -> ClosedError:
     """The error of a call on a closed client."""
     return ClosedError("the client is closed", hint="make a new one; close it after the last call")
+
+
+def _chooses_cookies(
+    choose: Callable[[str, list[str]], list[str]],
+) -> Callable[[httpx.Request], Awaitable[None]]:
+    async def edit(request: httpx.Request) -> None:
+        pairs = request.headers.pop("cookie", "").split("; ")
+        chosen = choose(str(request.url), [pair for pair in pairs if pair])
+        if chosen:
+            request.headers["cookie"] = "; ".join(chosen)
+
+    return edit
+
+
+def _notes_cookies(note: Callable[[str], Awaitable[None]]) -> Callable[[httpx.Response], Awaitable[None]]:
+    async def look(response: httpx.Response) -> None:
+        if "set-cookie" in response.headers:
+            await note(str(response.url))
+
+    return look
 
 
 def _adds_cookies(named: str, home: str) -> Callable[[httpx.Request], Awaitable[None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import urllib.request
@@ -43,6 +44,11 @@ class VisitorsCookies(CookieJar):
         with self._cookies_lock:  # type: ignore[attr-defined]
             return iter(tuple(super().__iter__()))
 
+    def discard(self, domain: str, path: str, name: str) -> None:
+        """Removes a cookie, where there is one."""
+        with contextlib.suppress(KeyError):
+            self.clear(domain, path, name)
+
     def of_this_process(self) -> VisitorsCookies:
         """The jar; in a forked child a copy, since the lock of this one may be locked there for ever."""
         if self._process == os.getpid():
@@ -55,6 +61,25 @@ class VisitorsCookies(CookieJar):
 
 _MAX_COOKIE_CHARACTERS = 4096
 """RFC 6265, section 6.1."""
+
+
+def jar_domain(domain: str) -> str:
+    """Python's cookie jar calls a host without a dot `.local`."""
+    return domain if "." in domain else f"{domain}.local"
+
+
+def read_cookie(cookie: Cookie) -> StoredCookie:
+    """A cookie of Python's jar in the form that is kept."""
+    is_http_only = any(map(cookie.has_nonstandard_attr, ("HttpOnly", "httponly", "HTTPOnly")))
+    return StoredCookie(
+        name=cookie.name,
+        value=cookie.value or "",
+        domain=cookie.domain,
+        path=cookie.path,
+        is_secure=cookie.secure,
+        is_http_only=is_http_only,
+        expires=cookie.expires,
+    )
 
 
 def make_cookie(cookie: StoredCookie) -> Cookie:
@@ -72,9 +97,9 @@ def make_cookie(cookie: StoredCookie) -> Cookie:
         path=cookie.path,
         path_specified=True,
         secure=cookie.is_secure,
-        expires=None,
-        discard=True,
+        expires=None if cookie.expires is None else int(cookie.expires),
+        discard=cookie.expires is None,
         comment=None,
         comment_url=None,
-        rest={},
+        rest={"HttpOnly": ""} if cookie.is_http_only else {},
     )

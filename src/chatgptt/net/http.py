@@ -22,7 +22,7 @@ from chatgptt._errors import InvalidInputError
 from chatgptt._models import ReplyHead, Request, StoredCookie, Timeouts
 from chatgptt.net.bodies import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyError
 from chatgptt.net.clients import HandedInClient, OwnClients, Trace
-from chatgptt.net.cookies import drop_cookies, make_cookie
+from chatgptt.net.cookies import drop_cookies, make_cookie, read_cookie
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.httpx_errors import FOREIGN_ERRORS, error_of_call, refused_by, undecodable
 from chatgptt.net.reach import Destination, OutOfReachError, Reach
@@ -196,7 +196,9 @@ class Transport:
         clock: Callable[[], float],
         endpoint: str = "",
         endpoint_auth: tuple[str, str] | None = None,
+        agent_of_visit: Callable[[], str] = str,
     ) -> None:
+        self._agent_of_visit = agent_of_visit
         self._clients = clients
         self._home = home
         named = [host_and_port(endpoint)[0]] if endpoint else []
@@ -254,15 +256,10 @@ class Transport:
             return ()
         host = httpx.URL(url).host
         return tuple(
-            StoredCookie(
-                name=cookie.name,
-                value=cookie.value or "",
-                domain=cookie.domain,
-                path=cookie.path,
-                is_secure=cookie.secure,
-            )
+            read_cookie(cookie)
             for cookie in self._clients.get().cookies.jar
             if f".{host}".endswith(f".{cookie.domain.lstrip('.').removesuffix('.local')}")
+            and not cookie.is_expired(int(self._clock()))
         )
 
     def add_cookies(self, cookies: Iterable[StoredCookie]) -> None:
@@ -279,7 +276,7 @@ class Transport:
         limits = self._timeouts
         left = max(deadline.remaining(), 0.001)
         own = {
-            "user-agent": self._user_agent,
+            "user-agent": self._agent_of_visit() or self._user_agent,
             "accept-encoding": ACCEPT_ENCODING,
             "accept": request.accept,
             **headers,

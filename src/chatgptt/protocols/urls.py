@@ -8,7 +8,7 @@ Another port is another site, unless each is the default port of its scheme.
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from chatgptt._errors import InvalidInputError
 from chatgptt.protocols.address_spaces import is_address
@@ -92,6 +92,13 @@ def without_credentials(address: str) -> str:
     if not end and ":" not in rest:
         return address
     return address[:start] + (rest[end:] if end else f"{rest.partition(':')[0]}:***")
+
+
+def without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """An address to store and show, and the user and password that were in it."""
+    parts = urlsplit(url)
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return without_credentials(url), login
 
 
 _LEAD = re.compile(r"(?:\s*[a-zA-Z][a-zA-Z0-9+.-]*:[/\\]+)?[\s/\\]*")

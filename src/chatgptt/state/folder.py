@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import logging
 import os
 import random
+import re
 import stat
 import sys
 import time
@@ -18,6 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chatgptt.state.files import is_trusted
+
+_log = logging.getLogger("chatgptt.store")
+
+FileState = tuple[int, int, int]
+"""A file's number, time and size. A change replaces the file, so that one of them differs."""
 
 UNUSABLE = (
     "the state folder %s cannot be used, working on without it: %s "
@@ -144,8 +152,26 @@ def _take_lock(descriptor: int, folder: Path, patience: float) -> None:
         pause = min(1.5 * pause, 0.05)  # after a long wait there are many waiters, who slow the writers down
 
 
-def read_own_file(path: Path, most_bytes: int) -> bytes | None:
+def file_name(site: str, ending: str) -> str:
+    """The name of a site's file in the state folder."""
+    readable = re.sub(r"[^a-z0-9.]+", "-", site.partition("://")[2].lower()).strip("-.")[:60]
+    return f"{readable}-{hashlib.sha256(site.encode()).hexdigest()[:12]}{ending}"
+
+
+def maybe_state(path: Path) -> FileState | None:
+    """A file's state; None where there is no file."""
+    try:
+        found = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def read_own_file(path: Path, most_bytes: int, *, is_login: bool = False) -> bytes | None:
     """The bytes of a file in the state folder; None where there is none, or a larger one.
+
+    A file with `is_login` that others can read is made the owner's alone again. One that others can write is
+    not read: they may have put another login there.
 
     Raises:
         NotOursError: where the file is to be left alone.
@@ -165,9 +191,27 @@ def read_own_file(path: Path, most_bytes: int) -> bytes | None:
     if not is_file or not is_trusted(found.st_uid):
         os.close(descriptor)
         raise NotOursError("belongs to another user" if is_file else "is no file")
+    try:
+        if is_login:
+            _make_private(path, descriptor, found.st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
     with open(descriptor, "rb") as file:
         data = file.read(most_bytes + 1)
     return data if len(data) <= most_bytes else None
+
+
+def _make_private(path: Path, descriptor: int, mode: int) -> None:
+    if sys.platform == "win32" or not mode & 0o077:
+        return
+    if mode & 0o022:
+        raise NotOursError("can be written by others")
+    try:
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        raise NotOursError("can be read by others") from error
+    _log.warning("others could read %s, which holds a login; it is its owner's alone again", path)
 
 
 def replace_own_file(path: Path, data: bytes) -> None:

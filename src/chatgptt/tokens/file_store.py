@@ -7,10 +7,8 @@ written, memory serves for all sites. Either is logged once, and the files that 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +20,12 @@ from chatgptt.net.loops import ThreadLock
 from chatgptt.state.folder import (
     UNUSABLE,
     BusyError,
+    FileState,
     NotOursError,
     check_owner,
+    file_name,
     locked,
+    maybe_state,
     read_own_file,
     replace_own_file,
 )
@@ -39,9 +40,6 @@ for some milliseconds; one that holds it so long was stopped."""
 
 _SHORT_LOCK_WAIT = 0.1
 """The same after a wait that did not get the lock, since each call would wait again."""
-
-_FileState = tuple[int, int, int]
-"""A file's number, time and size. A change replaces the file, so that one of them differs."""
 
 _changing = ThreadLock()
 
@@ -64,16 +62,16 @@ class FileStore(Store):
         self._left_alone: set[str] = set()
         """Sites whose file is not ours to touch."""
         self._patience = MAX_LOCK_WAIT
-        self._merged: dict[str, _FileState] = {}
+        self._merged: dict[str, FileState] = {}
         """The state of each site's file when what it says was merged into what this process knows."""
 
     async def exchange(self, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
         """What is known of a site after a look at the disk; the change is written there if it can be."""
-        path = self._folder / _file_name(site)
+        path = self._folder / file_name(site, ".json")
         merged = self._merged.get(site) if change.is_empty else None
 
-        def exchange() -> tuple[SiteRecord, _FileState | None]:
-            state = _maybe_state(path)
+        def exchange() -> tuple[SiteRecord, FileState | None]:
+            state = maybe_state(path)
             if merged is not None and state == merged:
                 return ours, state
             record, is_whole = self._exchange(self._folder, path, site, ours, change)
@@ -134,16 +132,3 @@ def _read(folder: Path, path: Path, site: str) -> SiteRecord | None:
     check_owner(folder)
     data = read_own_file(path, MAX_RECORD_BYTES)
     return None if data is None else decode(data, site)
-
-
-def _maybe_state(path: Path) -> _FileState | None:
-    try:
-        found = path.stat(follow_symlinks=False)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _file_name(site: str) -> str:
-    readable = re.sub(r"[^a-z0-9.]+", "-", site.partition("://")[2].lower()).strip("-.")[:60]
-    return f"{readable}-{hashlib.sha256(site.encode()).hexdigest()[:12]}.json"

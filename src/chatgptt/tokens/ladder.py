@@ -35,6 +35,7 @@ from chatgptt.protocols.urls import origin
 from chatgptt.tokens.acquisition import Acquired, Acquisition, Outcome, PageFacts, RungOfLadder, Wanted
 from chatgptt.tokens.pages import without_mark
 from chatgptt.tokens.store import Store
+from chatgptt.visits.current import CurrentVisit
 
 _log = logging.getLogger("chatgptt.tokens")
 _progress = logging.getLogger("chatgptt.progress")
@@ -78,6 +79,7 @@ class Ladder:
         strategy: which rungs may be used for tokens. Boxes are listed by those without a browser, too.
         prepare_browser: starts the browser in the background. It is called before the other rungs are tried
             for a page that needed a browser before.
+        visit: whose requests these are.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Ladder:
         strategy: Strategy = "auto",
         *,
         prepare_browser: Callable[[], None] = lambda: None,
+        visit: CurrentVisit | None = None,
     ) -> None:
+        self._visit = visit or CurrentVisit()
         self._rungs = {rung.name: rung for rung in rungs}
         self._names = tuple(name for name in self._rungs if _is_allowed(name, strategy))
         self._store = store
@@ -204,8 +208,9 @@ class Ladder:
             if tokens is not None:
                 # A page needs the browser only if it was read and gave no tokens.
                 is_lesson = name != "browser" or collected.facts.page is not None
-                keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
-                await _in_store(keeping, wanted, acquisition.deadline)
+                if self._visit.is_still(wanted.identity):
+                    keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
+                    await _in_store(keeping, wanted, acquisition.deadline)
                 return Acquired(
                     tokens=tokens, requests=acquisition.requests, findings=tuple(collected.findings)
                 )
@@ -229,7 +234,10 @@ class Ladder:
             error.findings = tuple(collected.findings)
             if isinstance(error, BrowserError):
                 collected.note([Finding(rung=name, saw=error.message)])
-            raise
+            explained = self._visit.explain(error, is_page=True)
+            if explained is error:
+                raise
+            raise explained from error
         acquisition.on_progress(name, outcome.facts)
         return collected.take(name, outcome)
 

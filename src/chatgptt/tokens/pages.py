@@ -30,6 +30,7 @@ from chatgptt.protocols.reply_errors import (
 )
 from chatgptt.protocols.text import is_html
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
+from chatgptt.visits.current import CurrentVisit
 
 _Value = TypeVar("_Value")
 
@@ -42,7 +43,10 @@ _MAX_DELAY = 5.0
 
 
 class PageReader:
-    """Reads the pages of a site, with repeats as the policy allows. `clock` gives Unix time in seconds."""
+    """Reads the pages of a site, with repeats as the policy allows. `clock` gives Unix time in seconds.
+
+    A `visit` that has ended is told from a page without a box.
+    """
 
     def __init__(
         self,
@@ -51,7 +55,9 @@ class PageReader:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        visit: CurrentVisit | None = None,
     ) -> None:
+        self._visit = visit or CurrentVisit()
         self.transport = transport
         self._policy = policy
         self._clock = clock
@@ -63,6 +69,7 @@ class PageReader:
         Raises:
             ChallengeError: where a bot protection's page stands in for the site's.
             PageError: where a block does.
+            RefusedError: where the login of a visit has ended.
         """
         page, head, boxes, leads_on = await self._follow(acquisition)
         wanted = acquisition.wanted
@@ -75,7 +82,7 @@ class PageReader:
         except ChatBoxNotFoundError as error:
             missing = MissingBox.of(error, head.status)
         if not (boxes or foreign):
-            missing = _explained(missing, leads_on)
+            missing = _explained(missing, leads_on, self._visit.advice_for(page))
         return replace(facts, missing=missing)
 
     async def _follow(self, acquisition: Acquisition) -> tuple[Page, ReplyHead, tuple[ChatBox, ...], str]:
@@ -182,15 +189,16 @@ class PageReader:
             page=facts.page.url,
             rung=rung,
             acquired_at=self._clock(),
-            cookies=self.transport.cookies_for(acquisition.wanted.page),
+            # Those of a visit are in its own file.
+            cookies=() if self._visit.is_in_use else self.transport.cookies_for(acquisition.wanted.page),
         )
 
 
-def _explained(missing: MissingBox, leads_on: str) -> MissingBox:
-    """With where the page leads, and with what a browser might still find."""
+def _explained(missing: MissingBox, leads_on: str, advice: str) -> MissingBox:
+    """With where the page leads, and with what a person or a browser might still find."""
     hint = 'if scripts make its chat box: --strategy browser, in Python strategy="browser"'
     message = f"{missing.message}; {leads_on}" if leads_on else missing.message
-    return replace(missing, message=message, hint=f"{missing.hint}; {hint}")
+    return replace(missing, message=message, hint="; ".join(filter(None, (advice, missing.hint, hint))))
 
 
 async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[bytes, ReplyHead]:

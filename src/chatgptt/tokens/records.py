@@ -214,11 +214,7 @@ def _maybe_tokens(record: object) -> Tokens | None:
         and _is_time(tokens.acquired_at)
         and isinstance(tokens.user_agent, str)
         and all(isinstance(word, str) for word in box.image_triggers)
-        and all(
-            isinstance(value, bool if name == "is_secure" else str)
-            for cookie in cookies
-            for name, value in _fields_of(cookie).items()
-        )
+        and all(cookie.is_sane for cookie in cookies)
         and is_same_site(box.ajax_url, tokens.page)
         and all(isinstance(url, str) and is_same_site(url, tokens.page) for url in box.ajax_guesses)
         and maybe_nonce(tokens.nonce) is not None

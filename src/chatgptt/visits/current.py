@@ -1,0 +1,319 @@
+"""The visit that a client's requests belong to: its cookies in the client's jar, and what becomes of them.
+
+The file of a kept visit is looked at before each call, so a login, a logout and cookies that another process
+was given hold for a client that is open. Cookies that the site renews are written to the file, unless it is
+another visit's by now.
+
+A visit's cookies go to the hosts that a browser would send them to, and never to a site that a page leads to.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+
+from chatgptt._errors import ChallengeError, ChatGpttError, PageError, RefusedError, TokenRejectedError
+from chatgptt._models import ChatBox, StoredCookie, Tokens
+from chatgptt.net.cookies import make_cookie, read_cookie
+from chatgptt.net.loops import ThreadLock
+from chatgptt.protocols.page import Page
+from chatgptt.protocols.urls import may_carry_credentials, origin
+from chatgptt.state.folder import BusyError, FileState, NotOursError, maybe_state
+from chatgptt.visits.kept import change_visit, find_visit, path_of_visit
+from chatgptt.visits.visit import (
+    CookieChanges,
+    StorageItem,
+    Visit,
+    changes_between,
+    cookies_of,
+    has_ended,
+    is_carried,
+)
+
+if TYPE_CHECKING:
+    from chatgptt.net.clients import OwnClients
+
+_log = logging.getLogger("chatgptt.visit")
+
+_changing = ThreadLock()
+
+_CONSENT = "aipkit_chatbot_consent_given_"
+"""The entry of local storage that says `true` once a visitor has agreed; a bot's number follows (A7)."""
+
+_LOGIN_PAGE = "/wp-login.php"
+
+_WAYS = {
+    "challenge": "pass it {times} in a browser window",
+    "consent": "agree {times} in a browser window",
+    "login": "log in {times} in a browser window",
+}
+
+
+class CurrentVisit:
+    """The visit of a client to its page's site; without arguments there is none, and never will be.
+
+    Args:
+        page: the client's.
+        clients: they send its cookies.
+        folder: of the kept visit; None where only `visit` counts.
+        visit: one that is not kept.
+        login: tells the caller's own login from others; "" is none.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        page: str = "",
+        clients: OwnClients | None = None,
+        *,
+        folder: Path | None = None,
+        visit: Visit | None = None,
+        login: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._page = page
+        self._site = origin(page)
+        self._clients = clients
+        self._folder = folder
+        self._login = login
+        self._clock = clock
+        self._state: FileState | None = None
+        self._visit: Visit | None = None
+        self._can_write = True
+        if clients is not None:
+            clients.add_rules(self._choose, self._note_reply)
+            self._take(visit)
+            self.refresh()
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether there is a visit."""
+        return self._visit is not None
+
+    @property
+    def user_agent(self) -> str:
+        """The user agent of the visit's browser; "" where there is none."""
+        return "" if self._visit is None else self._visit.user_agent
+
+    @property
+    def storage(self) -> tuple[StorageItem, ...]:
+        """The local storage of the site."""
+        return () if self._visit is None else self._visit.storage
+
+    def has_agreed(self, box: ChatBox) -> bool:
+        """Whether the person has agreed to what a box asks for (docs/protocols.md A7)."""
+        wanted = f"{_CONSENT}{box.bot_id}"
+        return any(item.name == wanted and item.value == "true" for item in self.storage)
+
+    # Whose requests these are
+
+    def identify(self) -> str:
+        """The visitor who sends the next call: a name that tokens are kept under, "" for a guest."""
+        self.refresh()
+        return self._name
+
+    def is_still(self, name: str) -> bool:
+        """Whether a call that was sent under `name` is still of the same visitor."""
+        return self._clients is None or name == self._name
+
+    @property
+    def _name(self) -> str:
+        if self._visit is None:
+            return self._login
+        return hashlib.sha256(f"{self._login} {self._visit.id}".encode()).hexdigest()[:16]
+
+    def refresh(self) -> None:
+        """Takes what is kept of the site by now."""
+        if self._folder is None:
+            return
+        state = maybe_state(path_of_visit(self._folder, self._site))
+        if state != self._state:
+            self._state = state
+            self._take(None if state is None else self._find_kept())
+
+    def _find_kept(self) -> Visit | None:
+        assert self._folder is not None
+        try:
+            return find_visit(self._folder, self._site)
+        except (NotOursError, OSError) as error:
+            place = path_of_visit(self._folder, self._site)
+            _log.warning("the visit in %s is not used: %s (chatgptt logout removes it)", place, error)
+            return None
+
+    def _take(self, visit: Visit | None) -> None:
+        """Puts the cookies of a visit into the jar, those of another one out of it."""
+        assert self._clients is not None
+        jar = self._clients.cookies
+        with _changing:
+            old, self._visit = self._visit, visit
+            if (old and old.id) != (visit and visit.id):
+                jar.clear()
+            elif old is not None and visit is not None:
+                for domain, path, name in changes_between(old.cookies, visit.cookies).removed:
+                    jar.discard(domain, path, name)
+            for cookie in visit.cookies if visit is not None else ():
+                jar.set_cookie(make_cookie(cookie))
+
+    # What is sent, and what comes back
+
+    def _choose(self, url: str, pairs: list[str]) -> list[str]:
+        """The cookies of a request that a browser would send as well.
+
+        Raises:
+            RefusedError: where the login has ended: the request would be a guest's.
+        """
+        if self._visit is None:
+            return pairs
+        self.refuse_ended()
+        if not may_carry_credentials(url, self._page):
+            return []
+        carried = {f"{cookie.name}={cookie.value}" for cookie in self._cookies() if is_carried(cookie, url)}
+        return [pair for pair in pairs if pair in carried]
+
+    async def _note_reply(self, url: str) -> None:
+        if may_carry_credentials(url, self._page):
+            await self.keep_cookies()
+
+    def _cookies(self) -> list[StoredCookie]:
+        assert self._clients is not None
+        return [read_cookie(cookie) for cookie in self._clients.cookies]
+
+    async def keep_cookies(self) -> None:
+        """Keeps what the site has changed of the visit's cookies."""
+        visit = self._visit
+        if visit is None:
+            return
+        changes = changes_between(visit.cookies, cookies_of(self._site, self._cookies()))
+        if not changes:
+            return
+        self._visit = replace(visit, cookies=changes.apply(visit.cookies))
+        if self._folder is not None and self._can_write:
+            await anyio.to_thread.run_sync(functools.partial(self._write, self._folder, visit, changes))
+
+    def _write(self, folder: Path, visit: Visit, changes: CookieChanges) -> None:
+        try:
+            change_visit(folder, visit, changes)
+        except (NotOursError, BusyError, OSError) as error:
+            self._can_write = False
+            why = str(error) or "another process holds the lock"
+            _log.warning("what %s renewed of the visit is not kept in %s: %s", self._site, folder, why)
+
+    async def settle(self, tokens: Tokens) -> Tokens:
+        """Tokens that a browser got. With a visit, their cookies are kept with it, and nowhere else."""
+        if self._visit is None or self._clients is None:
+            return tokens
+        for cookie in tokens.cookies:
+            self._clients.cookies.set_cookie(make_cookie(cookie))
+        await self.keep_cookies()
+        return replace(tokens, cookies=())
+
+    # What a person can do
+
+    @property
+    def _command(self) -> str:
+        return f"chatgptt login --site {shlex.quote(self._page)}"
+
+    @property
+    def _may_help(self) -> bool:
+        return self._visit is not None or self._folder is not None
+
+    def hint(self, way: str) -> str:
+        """What a person can do about a challenge, a question for consent or a login; "" for nothing."""
+        if not self._may_help:
+            return ""
+        times = "once" if self._visit is None else "again"
+        return f"{_WAYS[way].format(times=times)}: {self._command}"
+
+    def explain(self, error: ChatGpttError, *, is_page: bool) -> ChatGpttError:
+        """The error with the hint that a person's visit would help, or the error of a login that has ended.
+
+        `is_page` says that the page was asked for, and not the message endpoint.
+        """
+        if "chatgptt login" in error.hint:
+            return error
+        way = _way_past(error, is_page=is_page)
+        if self._is_member and _may_be_ended(error, is_page=is_page):
+            return self._ended(f"the site refuses the visitor of the kept login: {error.message}", error)
+        if isinstance(error, TokenRejectedError) and self._is_member:
+            way = "login"
+        hint = self.hint(way) if way else ""
+        error.hint = "; or ".join(filter(None, (error.hint, hint)))
+        return error
+
+    def advice_for(self, page: Page) -> str:
+        """The hint for a page without a chat box: how to log in, where it asks for that.
+
+        Raises:
+            RefusedError: where the login has ended.
+        """
+        if self._is_member and (asks_for_login(page) or _is_of_guest(page)):
+            raise self._ended(f"the site shows {page.url} as to a visitor who is not logged in")
+        return self.hint("login") if asks_for_login(page) else ""
+
+    def refuse_ended(self) -> None:
+        """Refuses to go on as a guest.
+
+        Raises:
+            RefusedError: where there was a login, and its time is over or the site took it back.
+        """
+        if self._visit is not None and has_ended(self._visit, self._clock()):
+            raise self._ended(f"the login that is kept for {self._site} has ended; nothing was sent")
+
+    @property
+    def _is_member(self) -> bool:
+        return self._visit is not None and self._visit.is_member
+
+    def _ended(self, message: str, cause: ChatGpttError | None = None) -> RefusedError:
+        error = RefusedError(message, reason="guests_disabled", is_certain=True, hint=self.hint("login"))
+        error.url = self._page
+        if cause is not None:
+            error.url, error.status, error.findings = cause.url, cause.status, cause.findings
+        return error
+
+
+def asks_for_login(page: Page) -> bool:
+    """Whether a page is WordPress's login, or shows a form of it."""
+    path = urlsplit(page.url).path
+    return path.endswith(_LOGIN_PAGE) or bool(page.select(f'form[action*="{_LOGIN_PAGE}"], form#loginform'))
+
+
+def _is_of_guest(page: Page) -> bool:
+    """Whether WordPress made a page for a guest: the body has its classes, without `logged-in`."""
+    for body in page.select("body"):
+        classes = (body.attributes.get("class") or "").split()
+        is_named = any(name.startswith(("page-id-", "postid-")) or name == "error404" for name in classes)
+        return is_named and "logged-in" not in classes
+    return False
+
+
+def _way_past(error: ChatGpttError, *, is_page: bool) -> str:
+    match error:
+        case ChallengeError():
+            return "challenge"
+        case RefusedError(reason="consent_required"):
+            return "consent"
+        case RefusedError(reason="guests_disabled"):
+            return "login"
+        case PageError(status=401 | 403, is_block=False) if is_page or error.status == 403:
+            return "login"
+        case _:
+            return ""
+
+
+def _may_be_ended(error: ChatGpttError, *, is_page: bool) -> bool:
+    """Whether a reply is what WordPress and its plugins give to visitors who are not logged in."""
+    if not isinstance(error, PageError) or error.is_block or error.status is None:
+        return False
+    return (is_page and error.status in (401, 403)) or (
+        300 <= error.status < 400 and _LOGIN_PAGE in error.message
+    )
