@@ -18,7 +18,7 @@ PAGE = Path(__file__).with_name("chatgptt.1")
 
 FILES = {
     "~/.config/chatgptt/sites.toml": "The named sites.",
-    "~/.local/state/chatgptt/": "Tokens, visitor ids, conversations and the history of health checks.",
+    "~/.local/state/chatgptt/": "Tokens, ids, visits, conversations and the history of health checks.",
 }
 """Where Linux keeps them; `XDG_CONFIG_HOME` and `XDG_STATE_HOME` move them."""
 

@@ -218,6 +218,19 @@ def test_errors_of_serve(demo: DemoSite) -> None:
             check("serve-error", response.json())
 
 
+def test_login_and_logout(demo: DemoSite, printed: Printed, tmp_path: Path) -> None:
+    page = ("--site", demo.page("wpaicg/"))
+    check("login-check", printed("login", "--check", *page))
+    for name, value in (("a", "b"), ("wordpress_logged_in_1f2e", "ada%7C2000000000%7Ct%7Ch")):
+        file = tmp_path / "cookies.txt"
+        file.write_text(f"127.0.0.1\tFALSE\t/\tFALSE\t0\t{name}\t{value}\n")
+        check("login", printed("login", "--import", str(file), *page))
+        check("login-check", printed("login", "--check", *page))
+    check("error", printed("login", "--check", "--site", demo.page("wpaicg/nochat/"), code=1))
+    for _ in range(2):
+        check("logout", printed("logout", *page))
+
+
 def test_install_browser(printed: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check("error", printed("install-browser", "--check", code=1))
     browser = tmp_path / "chromium"
