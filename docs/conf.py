@@ -28,7 +28,7 @@ release = version = chatgptt.__version__
 extensions = ["command_reference", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_site"]
 
-smartquotes = False  # `--json` and "" mean what they are
+smartquotes_action = "D"  # dashes; quotation marks stay as they were typed
 
 myst_heading_anchors = 4
 
