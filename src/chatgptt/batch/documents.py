@@ -53,7 +53,7 @@ class ErrorDocument(TypedDict):
 
 
 def as_document(error: ChatGpttError) -> dict[str, object]:
-    """An error as JSON, with all by which a batch decides how to go on."""
+    """An error as JSON, with everything that a batch needs to decide how to go on."""
     is_block = isinstance(error, PageError) and error.is_block
     return {**output.as_document(error), "blocked": is_block}
 

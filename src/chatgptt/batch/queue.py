@@ -1,4 +1,4 @@
-"""The queue of questions in Redis, as a Celery application: what those who ask and the workers agree on."""
+"""The queue of questions in Redis, as a Celery application that the batch and the workers share."""
 
 from __future__ import annotations
 

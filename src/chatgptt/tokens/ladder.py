@@ -387,7 +387,7 @@ def _is_allowed(rung: Rung, strategy: Strategy) -> bool:
 
 
 def _is_for_lack_of_time(error: ChatGpttError, shared: _Shared, deadline: Deadline) -> bool:
-    """Whether time ran out for the call that ran it, which says nothing to a call that has more of it."""
+    """Whether the call that ran it was out of time; a call with more time may succeed."""
     is_about_time = isinstance(error, RateLimitedError) or error.code == "timeout"
     return is_about_time and deadline.remaining() > shared.deadline.remaining() + _MUCH_MORE
 

@@ -1,6 +1,6 @@
 """The files of visits: Playwright's `storage_state.json`, Netscape's `cookies.txt`, and our own. Pure.
 
-Somebody else may have made a file, so each value in it is checked. No error quotes one: it may be a cookie.
+Another person may have made a file, so each value in it is checked. No error quotes one: it may be a cookie.
 """
 
 from __future__ import annotations
