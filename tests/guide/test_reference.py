@@ -28,3 +28,13 @@ def test_the_configuration_has_every_variable_once() -> None:
     listed = re.findall(r"^\| `(CHATGPTT_\w+)` \|", text, re.M)
     used = {name for source in SOURCES for name in re.findall(r"[\"`](CHATGPTT_[A-Z_]+)[\"`]", source)}
     assert sorted(listed) == sorted(used)
+
+
+def test_the_files_have_every_file_of_the_state_folder() -> None:
+    text = (DOCS / "reference/files.md").read_text(encoding="utf-8")
+    names = [name for source in SOURCES for name in re.findall(r'^FILE_NAME = "(.+)"$', source, re.M)]
+    endings = [name for source in SOURCES for name in re.findall(r'file_name\(\w+, "(\.\w+)"\)', source)]
+    listed = re.findall(r"^\| `(\S+)`", text, re.M)
+    assert names
+    assert endings
+    assert {*names, *(f"HOST-DIGEST{ending}" for ending in endings)} <= set(listed)
