@@ -287,6 +287,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the pictures of docs/pictures from the real commands; `-- ask` makes one."""
+    install(session, "test")
+    install_browsers(session)
+    session.run("python", "docs/pictures/make.py", *session.posargs)
+
+
+@nox.session
 def recordings(session: nox.Session) -> None:
     """Read recorded pages and replies of real sites: `nox -s recordings -- FOLDER`."""
     if not session.posargs:
