@@ -41,6 +41,8 @@ python_display_short_literal_types = True
 python_maximum_signature_line_length = 80
 
 html_theme = "furo"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_title = f"chatgptt {release}"
 html_show_sourcelink = False
 html_copy_source = False
