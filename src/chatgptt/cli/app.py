@@ -6,6 +6,9 @@ imports the library in its body. So the help appears at once, and a question loa
 
 from __future__ import annotations
 
+import itertools
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -117,16 +120,23 @@ def command() -> None:
     """Ask the chat boxes that the WordPress plugin AI Power puts on web pages."""
 
 
-def _print_usage_error(error: click.ClickException) -> None:
-    """Prints it in the form of all other errors."""
-    from chatgptt.cli.terminal import on_one_line, write_diagnosis
+def _report_usage_error(error: click.ClickException, argv: Sequence[str]) -> int:
+    """Prints it in the form of all other errors, and gives the exit code."""
+    from chatgptt._errors import InvalidInputError
+    from chatgptt.cli.ending import run_reporting
 
-    lines = [f"error: {error.format_message()}"]
     context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = ""
     if context is not None:
         usage = " ".join(context.get_usage().split())
-        lines.append(f"hint: {usage}; more: {context.command_path} --help")
-    write_diagnosis("\n".join(map(on_one_line, lines)) + "\n")
+        hint = f"{usage}; more: {context.command_path} --help"
+
+    def fail() -> None:
+        raise InvalidInputError(error.format_message(), hint=hint)
+
+    options = itertools.takewhile(lambda word: word != "--", argv)
+    run_reporting(fail, verbose=0, as_json="--json" in options, needs_stdout=False)
+    return error.exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -137,10 +147,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     streams.fill_closed_streams()
     try:
-        code = command.main(argv, prog_name="chatgptt", standalone_mode=False)
-    except click.ClickException as error:
-        _print_usage_error(error)
-        return error.exit_code
+        code = _run(sys.argv[1:] if argv is None else argv)
     except click.Abort:
         raise KeyboardInterrupt from None
     except SystemExit as done:  # of a request for completions
@@ -151,3 +158,10 @@ def main(argv: list[str] | None = None) -> int:
         print_failure(error)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _run(argv: list[str]) -> object:
+    try:
+        return command.main(argv, prog_name="chatgptt", standalone_mode=False)
+    except click.ClickException as error:
+        return _report_usage_error(error, argv)

@@ -81,7 +81,7 @@ def _check_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> fl
 @click.option(
     "--concurrency",
     metavar="COUNT",
-    type=click.IntRange(1),
+    type=options.whole(least=1),
     default=2,
     show_default=True,
     help="Messages that a site has to answer at once.",

@@ -11,7 +11,7 @@ from chatgptt.cli import options, terminal
 
 @click.command("demo", epilog=options.examples("chatgptt demo --port 8765"))
 @options.port(8765)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@options.host
 @options.reporting()
 def command(port: int, host: str, as_json: bool) -> None:
     """Run a chat site on this machine; Ctrl-C ends it."""

@@ -95,14 +95,18 @@ class _MonitorCommand(click.Command):
 @options.screenshot
 @click.option(
     "--days",
-    type=float,
+    type=options.as_number,
     default=30.0,
-    show_default=True,
     metavar="DAYS",
-    help="How far back history and report go.",
+    help="How far back history and report go. [30]",
 )
 @options.number("--watch", "SECONDS", "Check again every so often, until stopped.")
-@click.option("--failures", type=int, metavar="N", help="Critical after N in a row. [2 with --watch, else 1]")
+@click.option(
+    "--failures",
+    type=options.whole(),
+    metavar="N",
+    help="Critical after N in a row. [2 with --watch, else 1]",
+)
 @click.option(
     "--ping-url",
     default="",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
     from chatgptt.state.transcript import Transcript
 
 _limit = click.option(
-    "-n", "most", type=click.IntRange(min=1), default=20, show_default=True, metavar="COUNT", help="At most."
+    "-n",
+    "most",
+    type=options.whole(least=1),
+    default=20,
+    show_default=True,
+    metavar="COUNT",
+    help="How many at most.",
 )
-_numbers = click.argument("numbers", nargs=-1, type=int, metavar="[ID]...")
+_numbers = click.argument("numbers", nargs=-1, type=options.whole(), metavar="[ID]...")
 
 
 @click.group(
@@ -44,6 +51,14 @@ def command(most: int, as_json: bool) -> None:
         context.default_map = {context.invoked_subcommand: given}
 
 
+@command.command("list")
+@_limit
+@options.reporting()
+def _list(most: int, as_json: bool) -> None:
+    """List the conversations, the newest first; the same as `chatgptt log`."""
+    _print_list(_conversations().recent(most), as_json=as_json)
+
+
 @command.command("search")
 @click.argument("words")
 @_limit
@@ -58,7 +73,7 @@ def _search(words: str, most: int, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("number", type=int, required=False, metavar="[ID]")
+@click.argument("number", type=options.whole(), required=False, metavar="[ID]")
 @options.plain
 @options.reporting()
 def _show(number: int | None, is_plain: bool, as_json: bool) -> None:
@@ -66,7 +81,7 @@ def _show(number: int | None, is_plain: bool, as_json: bool) -> None:
     from chatgptt.cli.answers import writing
     from chatgptt.cli.transcripts import as_dict, as_markdown
 
-    (transcript,) = _read([] if number is None else [number])
+    (transcript,) = read_kept([] if number is None else [number])
     if as_json:
         terminal.print_json(as_dict(transcript))
     else:
@@ -93,7 +108,7 @@ def _export(numbers: Sequence[int], form: str, output: Path | None, as_json: boo
     from chatgptt.cli.transcripts import as_dict, as_markdown
     from chatgptt.state.files import replace_file
 
-    transcripts = _read(numbers)
+    transcripts = read_kept(numbers)
     documents = [as_dict(transcript) for transcript in transcripts]
     if as_json or form == "json":
         text = json.dumps(documents if len(documents) > 1 else documents[0], indent=2) + "\n"
@@ -107,7 +122,7 @@ def _export(numbers: Sequence[int], form: str, output: Path | None, as_json: boo
 
 @command.command("remove")
 @_numbers
-@click.option("--all", "is_all", is_flag=True, help="Remove all of them.")
+@click.option("--all", "is_all", is_flag=True, help="Remove all of them, and what was typed in chat.")
 @options.reporting()
 def _remove(numbers: Sequence[int], is_all: bool, as_json: bool) -> None:
     """Remove conversations from the log."""
@@ -116,8 +131,13 @@ def _remove(numbers: Sequence[int], is_all: bool, as_json: bool) -> None:
             "either the ids or --all say what is removed", hint="chatgptt log lists the ids"
         )
     if numbers:
-        _read(numbers)
+        read_kept(numbers)
     count = _conversations().remove(None if is_all else numbers)
+    if is_all:
+        from chatgptt.state.folder import default_folder
+        from chatgptt.state.typed import remove_typed
+
+        remove_typed(default_folder())
     if as_json:
         terminal.print_json({"removed": count})
     else:
@@ -128,37 +148,51 @@ def _conversations() -> Conversations:
     from chatgptt.state.conversations import Conversations
     from chatgptt.state.folder import default_folder
 
-    return Conversations(default_folder())
+    return Conversations(default_folder(), is_needed=True)
 
 
-def _read(numbers: Sequence[int]) -> list[Transcript]:
+def read_kept(numbers: Sequence[int]) -> list[Transcript]:
     """The conversations of these ids, without any the last one.
 
     Raises:
-        InvalidInputError: for an id that is not there.
+        InvalidInputError: for an id that is not there, and for a log that cannot be read.
     """
     kept = _conversations()
     found = [kept.read(number) for number in numbers] if numbers else [kept.latest()]
     transcripts = [transcript for transcript in found if transcript is not None]
     if len(transcripts) < len(found):
         which = " ".join(str(number) for number, one in zip(numbers, found, strict=False) if one is None)
-        raise InvalidInputError(
-            f"there is no conversation {which}".strip(), hint="chatgptt log lists what is kept"
-        )
+        if kept.latest() is None:
+            raise InvalidInputError(_NONE, hint="what is asked at a terminal is kept from then on")
+        raise InvalidInputError(f"there is no conversation {which}", hint="chatgptt log lists what is kept")
     return transcripts
 
 
-def _print_list(
-    transcripts: Sequence[Transcript], *, as_json: bool, none: str = "no conversation is kept"
-) -> None:
+_NONE = "no conversation is kept"
+
+
+def _print_list(transcripts: Sequence[Transcript], *, as_json: bool, none: str = _NONE) -> None:
     if as_json:
         from chatgptt.cli.transcripts import as_dict
 
         terminal.print_json([as_dict(transcript) for transcript in transcripts])
     elif transcripts:
-        terminal.write_text(terminal.table([_cells(transcript) for transcript in transcripts]), sys.stdout)
+        terminal.write_text(_table(transcripts), sys.stdout)
     else:
         terminal.write_diagnosis(f"{none}\n")
+
+
+def _table(transcripts: Sequence[Transcript]) -> str:
+    """A line for each; at a terminal no longer than its width."""
+    rows = [_cells(transcript) for transcript in transcripts]
+    if not sys.stdout.isatty():
+        return terminal.table(rows)
+    width = shutil.get_terminal_size().columns
+    rows = [
+        (*row[:2], terminal.cropped(row[2].partition("://")[2] or row[2], width // 4), *row[3:])
+        for row in rows
+    ]
+    return "".join(f"{terminal.cropped(line, width)}\n" for line in terminal.table(rows).splitlines())
 
 
 def _cells(transcript: Transcript) -> tuple[str, ...]:

@@ -23,6 +23,31 @@ def examples(*lines: str) -> str:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
+def as_number(text: str | float) -> float:
+    """The number that an option was given. click's own types speak of floats and ranges."""
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number") from None
+
+
+def whole(*, least: int | None = None, most: int | None = None) -> Callable[[str | int], int]:
+    """What reads a whole number within bounds; see `as_number`."""
+
+    def as_whole(text: str | int) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is no whole number") from None
+        if least is not None and number < least:
+            raise click.BadParameter(f"{number} is less than {least}")
+        if most is not None and number > most:
+            raise click.BadParameter(f"{number} is more than {most}")
+        return number
+
+    return as_whole
+
+
 def path(*names: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as click has it
     """An option that names a file or a folder."""
     return click.option(*names, type=click.Path(path_type=Path), metavar=metavar, help=help)
@@ -30,17 +55,16 @@ def path(*names: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as 
 
 def number(name: str, metavar: str, help: str) -> Decorator:  # noqa: A002 - as click has it
     """An option that is a number; None where it is not given."""
-    return click.option(name, type=float, metavar=metavar, help=help)
+    return click.option(name, type=as_number, metavar=metavar, help=help)
 
 
 def timeout(seconds: float) -> Decorator:
     """`--timeout`; its default holds where a named site's table has none."""
     return click.option(
         "--timeout",
-        type=float,
-        show_default=f"{seconds:g}",
+        type=as_number,
         metavar="SECONDS",
-        help="Limit for each message, waits included.",
+        help=f"Limit for each message, waits included.  [default: {seconds:g}]",
     )
 
 
@@ -48,7 +72,7 @@ def port(number: int) -> Decorator:
     """`--port` of a server, with its default."""
     return click.option(
         "--port",
-        type=click.IntRange(0, 65535),
+        type=whole(least=0, most=65535),
         default=number,
         show_default=True,
         metavar="PORT",
@@ -69,6 +93,9 @@ sites = path("--sites", "sites_file", metavar="FILE", help="Look for names in th
 bot = click.option(
     "--bot", default="", metavar="BOT", help="A bot of the page by number, name or kind of box."
 )
+host = click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen on."
+)
 proxy = click.option(
     "--proxy",
     default="",
@@ -78,8 +105,7 @@ proxy = click.option(
 strategy = click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),
-    show_default="auto",
-    help="Which ways to the page's tokens may be tried.",
+    help="Which ways to the page's tokens may be tried.  [default: auto]",
 )
 demo = click.option(
     "--demo", "is_demo", is_flag=True, help="Ask a demo site that is started for it on this machine."

@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 @click.command("serve", epilog=options.examples("chatgptt serve --site https://site.example/chat"))
 @options.target(240.0)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@options.host
 @options.port(8780)
 @click.option(
     "--api-key",
@@ -40,7 +40,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--concurrency",
-    type=click.IntRange(1),
+    type=options.whole(least=1),
     default=4,
     show_default=True,
     metavar="N",
@@ -48,7 +48,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--queue",
-    type=click.IntRange(0),
+    type=options.whole(least=0),
     default=32,
     show_default=True,
     metavar="N",

@@ -8,6 +8,7 @@ in is UTF-8 whatever the locale says, since that is what pipes and terminals spe
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,11 @@ def as_utf8(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def is_dumb() -> bool:
+    """Whether the terminal can only print, as those of some editors."""
+    return os.environ.get("TERM") in ("dumb", "unknown")
+
+
 def in_options(hint: str) -> str:
     """A hint of the library in the words of the command line, whose option for `proxy=` is `--proxy`."""
     return re.sub(r"\b(proxy|timeout|bot)=(?![\w\"])", r"--\1", hint).replace("is_headed", "--headed")
@@ -70,6 +76,13 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)
+
+
+def cropped(line: str, width: int) -> str:
+    """A line that takes at most `width` cells of a terminal; some characters take two."""
+    from rich.cells import cell_len, set_cell_size
+
+    return line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…"
 
 
 def check_stdout() -> None:

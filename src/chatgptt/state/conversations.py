@@ -45,10 +45,12 @@ class Conversations:
 
     Args:
         folder: the state folder; None keeps nothing.
+        is_needed: whether a file that cannot be used is an InvalidInputError of each method.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._database = Database(folder / FILE_NAME if folder is not None else None, _SCHEMA)
+    def __init__(self, folder: Path | None, *, is_needed: bool = False) -> None:
+        path = folder / FILE_NAME if folder is not None else None
+        self._database = Database(path, _SCHEMA, is_needed=is_needed)
 
     def keep(self, transcript: Transcript, *, replaces_last: bool = False) -> Transcript:
         """Keeps the last exchange, of a new conversation all of them; the transcript with its id.
@@ -114,7 +116,7 @@ class Conversations:
     def remove(self, numbers: Sequence[int] | None) -> int:
         """Removes conversations by their ids, None all of them; how many there were.
 
-        What they held is overwritten in the file.
+        What they held is overwritten in the file. With all of them, a copy of a damaged file goes too.
         """
 
         def write(database: sqlite3.Connection) -> int:
@@ -125,8 +127,13 @@ class Conversations:
                 count += database.execute("DELETE FROM conversations WHERE id = ?", (number,)).rowcount
             return count
 
+        if numbers is None:
+            self._database.remove_damaged()
         return self._database.use(write, 0, is_writing=True)
 
+
+_MOST_ID = 2**63 - 1
+"""SQLite takes no larger number."""
 
 _DELETE_LAST = """
 DELETE FROM exchanges WHERE id = (SELECT max(id) FROM exchanges WHERE conversation = ?)
@@ -151,7 +158,7 @@ def _all(database: sqlite3.Connection) -> list[int]:
 
 def _read(database: sqlite3.Connection, number: int) -> Transcript | None:
     row = database.execute(
-        "SELECT page, name, bot, system FROM conversations WHERE id = ?", (number,)
+        "SELECT page, name, bot, system FROM conversations WHERE id = ?", (min(number, _MOST_ID),)
     ).fetchone()
     if row is None:
         return None

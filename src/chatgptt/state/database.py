@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from chatgptt._errors import InvalidInputError
 from chatgptt.net.loops import ThreadLock
 from chatgptt.state.files import is_trusted
 from chatgptt.state.folder import UNUSABLE, check_owner
@@ -53,16 +54,22 @@ class Database:
     Args:
         path: the file; None keeps nothing.
         schema: what it holds.
+        is_needed: whether the work cannot go on without it; then a file that cannot be used is an error.
     """
 
-    def __init__(self, path: Path | None, schema: Schema) -> None:
+    def __init__(self, path: Path | None, schema: Schema, *, is_needed: bool = False) -> None:
         self._path = path
         self._schema = schema
+        self._is_needed = is_needed
 
     def use(
         self, work: Callable[[sqlite3.Connection], _Value], otherwise: _Value, *, is_writing: bool = False
     ) -> _Value:
-        """The result of `work` in one transaction; `otherwise`, where there is no file that can be used."""
+        """The result of `work` in one transaction; `otherwise`, where there is no file that can be used.
+
+        Raises:
+            InvalidInputError: where it cannot be used, and is needed.
+        """
         path, name = self._path, self._schema.name
         if path is None:
             return otherwise
@@ -80,14 +87,30 @@ class Database:
                 is_damaged = "malformed" in str(error) or "not a database" in str(error)
                 if is_damaged and _put_aside(path, name):
                     continue
+                self._check_need(path, error)
                 _log.warning(_UNUSABLE, name, path, error)
             except _NotOurs as error:
+                self._check_need(path, error)
                 _log.warning(_UNUSABLE, name, path, error)
             except OSError as error:
+                self._check_need(path, error.strerror or error)
                 _log.warning(UNUSABLE, path.parent, error.strerror or error)
             break
         self._path = None
         return otherwise
+
+    def _check_need(self, path: Path, why: object) -> None:
+        if self._is_needed:
+            raise InvalidInputError(
+                f"{self._schema.name} {str(path)!r} cannot be used: {why}",
+                hint="mend that, or name another folder with CHATGPTT_STATE_DIR",
+            )
+
+    def remove_damaged(self) -> None:
+        """Removes the file that was damaged and renamed, if there is one."""
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                _aside(self._path).unlink(missing_ok=True)
 
 
 _UNUSABLE = "%s %s cannot be used, working on without it: %s"
@@ -162,8 +185,12 @@ def _check_file(path: Path) -> None:
         raise _NotOurs("it belongs to another user")
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")
+
+
 def _put_aside(path: Path, name: str) -> bool:
-    aside = path.with_name(f"{path.name}.damaged")
+    aside = _aside(path)
     try:
         os.replace(path, aside)
         # SQLite would apply the journal of the damaged file to the new one.
