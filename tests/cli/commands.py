@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -9,8 +10,10 @@ import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -112,14 +115,30 @@ def interrupt(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
 class Terminal:
     """A command on a pseudo-terminal, and what its screen has shown so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes], controller: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], controller: int, name: str) -> None:
         self.process = process
         self._controller = controller
+        self._name = name
         self.seen = ""
         self._read_up_to = 0
 
     def type(self, keys: str) -> None:
         os.write(self._controller, keys.encode())
+
+    def wait_for_unread_keys(self, count: int) -> None:
+        """Waits until so many bytes are there that the command has not read. For one that reads no lines."""
+        end = time.monotonic() + PATIENCE
+        with open(self._name, "rb") as side:
+            while (unread := _unread(side)) < count:
+                assert time.monotonic() < end, f"{unread} of {count} bytes are there"
+                self._read(0.05)
+
+    @property
+    def modes(self) -> tuple[bool, bool]:
+        """Whether the terminal shows what is typed, and whether it gives whole lines."""
+        with open(self._name, "rb") as side:
+            flags = termios.tcgetattr(side)[3]
+        return bool(flags & termios.ECHO), bool(flags & termios.ICANON)
 
     def wait_for(self, pattern: str) -> str:
         """What was shown since the last wait, up to and with `pattern`."""
@@ -154,6 +173,11 @@ class Terminal:
         return bool(data)
 
 
+def _unread(side: IO[bytes]) -> int:
+    (count,) = struct.unpack("i", fcntl.ioctl(side, termios.FIONREAD, b"\0" * 4))
+    return int(count)
+
+
 _WITH_CTRL_C = (
     sys.executable,
     "-c",
@@ -163,10 +187,13 @@ _WITH_CTRL_C = (
 
 
 @contextmanager
-def on_terminal(*argv: str, command: tuple[str, ...] = COMMAND) -> Iterator[Terminal]:
+def on_terminal(
+    *argv: str, command: tuple[str, ...] = COMMAND, term: str = "xterm", columns: int = 100
+) -> Iterator[Terminal]:
     """The command on a terminal of its own; killed if the block leaves it running."""
     controller, side = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    name = os.ttyname(side)
+    env = {**os.environ, "TERM": term, "COLUMNS": str(columns), "LINES": "40"}
     try:
         process = subprocess.Popen(
             [*_WITH_CTRL_C, *command, *argv],
@@ -180,7 +207,7 @@ def on_terminal(*argv: str, command: tuple[str, ...] = COMMAND) -> Iterator[Term
         os.close(side)
     with process:
         try:
-            yield Terminal(process, controller)
+            yield Terminal(process, controller, name)
         finally:
             process.kill()
             os.close(controller)

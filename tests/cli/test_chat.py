@@ -71,7 +71,7 @@ def test_nothing_said_is_nothing_asked(run: Run, site: DemoSite) -> None:
 
 # At a terminal
 
-PROMPT = r"\x1b\[\?2004h[^\n]*?> "
+PROMPT = r"\x1b\[\?2004h[^\n]*?>[ \x08]"
 """From then on a paste is told from typing; the prompt is drawn again with each line that is typed."""
 
 
@@ -89,6 +89,13 @@ def say(terminal: Terminal, keys: str, answer: str = "") -> str:
     """Types, and what is shown up to the next prompt; `answer` has to be in it."""
     terminal.type(keys + "\r")
     return (terminal.wait_for(answer) if answer else "") + terminal.wait_for(PROMPT)
+
+
+def save(file: Path, page: str, message: str, answer: str) -> Path:
+    """A conversation in a file, for /load."""
+    messages = [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
+    file.write_text(json.dumps({"page": page, "messages": messages}))
+    return file
 
 
 def asked(site: DemoSite) -> list[str]:
@@ -194,9 +201,10 @@ def test_an_unknown_word_with_a_slash_is_never_sent(site: DemoSite) -> None:
     assert asked(site) == ["/etc/hosts is what?", "/imagine"]
 
 
-def test_help_lists_every_command(site: DemoSite, tmp_path: Path) -> None:
+def test_help_lists_every_command_in_short_lines(site: DemoSite, tmp_path: Path) -> None:
     with chat(site) as terminal:
         shown = say(terminal, "/help")
+        assert all(len(line) < 80 for line in shown[shown.index("this list") :].splitlines())
         for word in re.findall(r"/[a-z]+", shown):
             assert (
                 "there is no command" not in say(terminal, f"{word} {tmp_path}/x")
@@ -227,11 +235,32 @@ def test_retry_asks_the_last_message_again_and_replaces_its_answer(site: DemoSit
     assert shown.count("Message") == 3
 
 
-def test_system_changes_the_instructions(site: DemoSite) -> None:
+@pytest.mark.parametrize("message", ["DROP", "SLOWWORDS 0.2" + " word" * 200])
+def test_a_retry_that_breaks_off_leaves_the_answer_before(
+    site: DemoSite, tmp_path: Path, message: str
+) -> None:
+    saved = save(tmp_path / "talk.json", site.page("wpaicg/"), message, "the old answer")
+    with chat(site) as terminal:
+        say(terminal, f"/load {saved}", "the old answer.*going on after 1 message")
+        terminal.type("/retry\r")
+        if message != "DROP":
+            terminal.wait_for("made up")
+            terminal.type("\x03")
+        assert "what came is part" not in terminal.wait_for("the answer before stays")
+        terminal.wait_for(PROMPT)
+        assert "the old answer" in say(terminal, "/show")
+    assert asked(site) == [message]
+
+
+def test_system_shows_and_changes_and_clears_the_instructions(site: DemoSite) -> None:
     with chat(site, "--system", "Be long.") as terminal:
         say(terminal, "one")
+        say(terminal, "/system", r"Be long\.\r\n")
         say(terminal, "/system Be brief.", "these instructions")
         say(terminal, "two")
+        say(terminal, "/system -", "no instructions")
+        say(terminal, "three")
+    assert asked(site)[2] == "three"
     assert "Be long." in asked(site)[0]
     assert "Be brief." in asked(site)[1]
     assert "Be long." not in asked(site)[1]
@@ -251,6 +280,7 @@ def test_another_site_gets_nothing_of_the_conversation(site: DemoSite) -> None:
 def test_another_bot_of_the_page_begins_anew(site: DemoSite) -> None:
     with chat(site, page="wpaicg/many/") as terminal:
         say(terminal, "I am Ada.")
+        assert re.search(r"\* \d+  shortcode\r\n.*  0  widget\r\n", say(terminal, "/bot"), re.S)
         say(terminal, "/bot widget", "bot")
         assert "Ada" not in say(terminal, "HISTORY")
         say(terminal, "/bot 77", "the page has no bot")
@@ -261,12 +291,12 @@ def test_save_and_load(site: DemoSite, tmp_path: Path) -> None:
     with chat(site) as terminal:
         say(terminal, "/save", "needs the name of a file")
         say(terminal, "I am Ada.")
-        say(terminal, f"/save {saved}", "saved")
+        say(terminal, f'/save "{saved}"', "saved")
         say(terminal, f"/save {text}", "saved")
         say(terminal, "/reset")
         say(terminal, f"/load {text}", "is no saved conversation")
         say(terminal, f"/load {tmp_path / 'none.json'}", "cannot read")
-        say(terminal, f"/load {saved}", "going on")
+        say(terminal, f"/load '{saved}'", "going on")
         assert "Ada" in say(terminal, "HISTORY")
         say(terminal, f"/site {site.page('aipkit/')}")
         say(terminal, f"/load {saved}", "error: .*was held with")
@@ -307,17 +337,28 @@ def test_what_acts_on_a_terminal_is_shown_instead(site: DemoSite) -> None:
     assert "\x1b[31m" not in shown
 
 
-def test_plain_is_without_control_sequences(site: DemoSite) -> None:
-    with on_terminal("chat", "--plain", "--site", site.page("wpaicg/")) as terminal:
+def test_plain_shows_answers_as_they_came_and_reads_as_ever(site: DemoSite) -> None:
+    with chat(site, "--plain") as terminal:
+        say(terminal, "some **bold** words", r"2004lThis answer[^\x1b]*: some \*\*bold\*\* words\r\n")
+        say(terminal, "\x1b[A", r"You wrote: some \*\*bold\*\* words\r\n")  # up
+        say(terminal, "\x1b[200~one\ntwo\x1b[201~", "You wrote: .*two")
+    assert asked(site) == ["some **bold** words", "some **bold** words", "one\ntwo"]
+
+
+def test_a_terminal_that_can_only_print_gets_no_control_sequence(site: DemoSite) -> None:
+    with on_terminal("chat", "--site", site.page("wpaicg/"), term="dumb") as terminal:
         terminal.wait_for("> ")
-        terminal.type("some **bold** words\r")
+        terminal.type("some **bold** words\n")
         terminal.wait_for(r"You wrote: some \*\*bold\*\* words\r\n> ")
+        terminal.type('"""one\ntwo"""\n')
+        terminal.wait_for(r"You wrote: one\r\ntwo\r\n> ")
         terminal.type("\x04")
         assert terminal.wait_for_end() == 0
     assert "\x1b" not in terminal.seen
+    assert "> \r\nkept: " in terminal.seen
 
 
-@pytest.mark.parametrize("word", ["/quit", "/exit", "/bye"])
+@pytest.mark.parametrize("word", ["/quit", "/exit", "/bye", "exit", "quit"])
 def test_quit_at_a_terminal(site: DemoSite, word: str) -> None:
     with on_terminal("chat", "--site", site.page("wpaicg/")) as terminal:
         terminal.wait_for(PROMPT)

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from cli.commands import Run, on_terminal
 from cli.test_ask import MADE_UP
+from cli.test_chat import PROMPT
+from rich.cells import cell_len
 
 from chatgptt.demo import DemoSite
+from chatgptt.state import typed
 from chatgptt.state.conversations import FILE_NAME, Conversations
 from chatgptt.state.transcript import Transcript
 
@@ -95,6 +98,46 @@ def test_chat_goes_on_with_the_last_conversation(two: DemoSite) -> None:
     assert "kept: chatgptt chat -c goes on with it" in terminal.seen
 
 
+def test_chat_that_goes_on_shows_the_last_message_with_its_answer(site: DemoSite, state_dir: Path) -> None:
+    held = Transcript(page=site.page("wpaicg/")).with_exchange("first", "1st").with_exchange("a\nb", "2nd")
+    Conversations(state_dir).keep(held)
+    with on_terminal("chat", "-c", "--plain") as terminal:
+        terminal.wait_for(r"> a\r\n> b\r\n\r\n2nd\r\n.*" + PROMPT)
+        terminal.type("/quit\r")
+        assert terminal.wait_for_end() == 0
+    assert "1st" not in terminal.seen
+
+
+def test_chat_loads_a_conversation_of_the_log(run: Run, two: DemoSite) -> None:
+    with on_terminal("chat", "--site", two.page("wpaicg/")) as terminal:
+        for keys, shown in (
+            ("/load 3", "there is no conversation 3"),
+            ("/load 2", f"2 was held with {two.page('aipkit/')}.*/site {two.page('aipkit/')}"),
+            ("/load 1", r"You wrote: I am Ada\..*going on after 1 message\r"),
+            ("Hello", "You wrote: Hello"),
+        ):
+            terminal.wait_for(PROMPT)
+            terminal.type(f"{keys}\r")
+            terminal.wait_for(shown)
+        terminal.wait_for(PROMPT)
+        terminal.type("/quit\r")
+        assert terminal.wait_for_end() == 0
+    assert ids(run) == [1, 2]
+    assert "I am Ada." in (two.messages[-1].message or "") + json.dumps(two.messages[-1].fields)
+
+
+def test_chat_goes_to_the_bot_of_the_conversation_that_it_loads(site: DemoSite, state_dir: Path) -> None:
+    page = site.page("wpaicg/many/")
+    Conversations(state_dir).keep(Transcript(page=page, bot="widget").with_exchange("one", "1"))
+    with on_terminal("chat", "--site", page) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type("/load 1\r")
+        terminal.wait_for(r"bot 0.*going on after 1 message\r")
+        terminal.wait_for(PROMPT)
+        terminal.type("/quit\r")
+        assert terminal.wait_for_end() == 0
+
+
 def test_a_search_in_vain_says_so(run: Run, two: DemoSite) -> None:
     assert run("log", "search", "zzz").err == "no conversation holds these words\n"
 
@@ -136,6 +179,8 @@ def test_log_lists_the_newest_first(run: Run, two: DemoSite) -> None:
     assert first.endswith("1 message  Ich heiße GÖDEL.")
     assert two.page("wpaicg/") in second
     assert len(run("log", "-n", "1").out.splitlines()) == 1
+    assert run("log", "list", "-n", "1").out == f"{first}\n"
+    assert run("log", "list", "--json").out == run("log", "--json").out
 
 
 @pytest.mark.parametrize(("words", "found"), [("gödel", [2]), ("ADA", [1]), ("made up", [2, 1]), ("%", [])])
@@ -162,6 +207,78 @@ def test_log_remove_leaves_no_trace_in_the_file(run: Run, two: DemoSite, state_d
     assert run("log", "remove").code == 2
     assert run("log", "remove", "--all").out == "removed 1\n"
     assert run("log", "show").code == 2
+
+
+def test_log_remove_all_removes_what_was_typed_and_damaged_copies_too(
+    run: Run, two: DemoSite, state_dir: Path
+) -> None:
+    damaged = state_dir / f"{FILE_NAME}.damaged"
+    for path in (state_dir / typed.FILE_NAME, damaged):
+        path.write_text("+secret\n")
+    run("log", "remove", "1")
+    assert damaged.exists()
+    run("log", "remove", "--all")
+    assert [path.name for path in state_dir.iterdir()] == [FILE_NAME]
+    assert run("log", "remove", "--all").out == "removed 0\n"
+
+
+def test_what_was_typed_loses_its_oldest_lines(tmp_path: Path) -> None:
+    lines = [f"\n# 2026-01-01 00:00:00\n+line {number}\n+of two\n" for number in range(30_000)]
+    path = tmp_path / typed.FILE_NAME
+    path.write_text("".join(lines))
+    assert path.stat().st_size > typed.MOST_BYTES
+    assert typed.make_typed(tmp_path) == path
+    kept = path.read_text()
+    assert typed.MOST_BYTES // 2 - 100 < len(kept) <= typed.MOST_BYTES // 2
+    assert "".join(lines).endswith(kept)
+    assert kept.startswith("\n# ")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert typed.make_typed(tmp_path).read_text() == kept
+
+
+def test_rows_end_at_the_edge_of_the_terminal(site: DemoSite, state_dir: Path) -> None:
+    log = Conversations(state_dir)
+    for message in ("漢字" * 20, "word " * 20, "short"):
+        log.keep(Transcript(page=site.page("wpaicg/many/")).with_exchange(message, "1"))
+    with on_terminal("log", columns=80) as terminal:
+        assert terminal.wait_for_end() == 0
+    short, words, wide = terminal.seen.splitlines()
+    assert short.endswith("short")
+    assert (cell_len(words), words[-1]) == (80, "…")
+    assert (cell_len(wide) in (79, 80), wide[-1]) == (True, "…")
+
+
+@pytest.mark.parametrize(
+    "argv", [("show",), ("show", "1"), ("export",), ("remove", "1")], ids=lambda argv: " ".join(argv)
+)
+def test_an_empty_log_says_so(run: Run, state_dir: Path, argv: tuple[str, ...]) -> None:
+    for _ in range(2):
+        done = run("log", *argv)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: no conversation is kept\nhint: ")
+        state_dir.mkdir(exist_ok=True)
+        (state_dir / FILE_NAME).touch()
+
+
+COMMANDS = [(), ("list",), ("search", "x"), ("show",), ("export",), ("remove", "1"), ("remove", "--all")]
+
+
+@pytest.mark.parametrize("argv", COMMANDS, ids=lambda argv: " ".join(argv))
+def test_a_log_that_cannot_be_used_is_an_error(run: Run, state_dir: Path, argv: tuple[str, ...]) -> None:
+    (state_dir / FILE_NAME).mkdir(parents=True)
+    done = run("log", *argv)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: the log of conversations ")
+    assert "cannot be used: it is no file\nhint: " in done.err
+    assert run("log", *argv, "--json").error["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize("argv", COMMANDS, ids=lambda argv: " ".join(argv))
+def test_a_damaged_log_is_kept_beside_a_new_one(run: Run, state_dir: Path, argv: tuple[str, ...]) -> None:
+    state_dir.mkdir()
+    (state_dir / FILE_NAME).write_text("no database" * 1000)
+    assert "was damaged; it is now" in run("log", *argv).err
+    assert "was damaged" not in run("log", *argv).err
 
 
 def test_a_conversation_that_was_removed_meanwhile_is_kept_anew(state_dir: Path) -> None:

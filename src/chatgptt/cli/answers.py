@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -85,7 +84,7 @@ def writing(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
 
 def _is_able_terminal() -> bool:
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    return sys.stdout.isatty() and encoding == "utf8" and os.environ.get("TERM") != "dumb"
+    return sys.stdout.isatty() and encoding == "utf8" and not terminal.is_dumb()
 
 
 def _describe(reply: Reply) -> str:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from chatgptt.cli.terminal import is_dumb
+
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
@@ -24,8 +26,8 @@ _DELAY = 0.3
 
 @contextlib.contextmanager
 def showing_progress(*, is_plain: bool) -> Iterator[None]:
-    """Says what is being done as long as the block lasts, at a terminal that is not to be `--plain`."""
-    if is_plain or not (sys.stderr.isatty() and sys.stdout.isatty()):
+    """Says what is being done as long as the block lasts, at a terminal that is not plain."""
+    if is_plain or is_dumb() or not (sys.stderr.isatty() and sys.stdout.isatty()):
         yield
         return
     log, line = logging.getLogger("chatgptt.progress"), _Line()

@@ -391,8 +391,7 @@ def empty_answer(head: ReplyHead) -> AnswerError:
 
 def interrupted(head: ReplyHead, why: str) -> StreamInterruptedError:
     """The answer had begun and did not end."""
-    hint = "ask again; what had arrived is kept as the error's partial_text"
-    return of_reply(head, StreamInterruptedError(f"the answer broke off: {why}", hint=hint))
+    return of_reply(head, StreamInterruptedError(f"the answer broke off: {why}", hint="ask again"))
 
 
 def unreadable_frames(head: ReplyHead, count: int) -> AnswerError:
