@@ -25,6 +25,7 @@ from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.demo import DemoSite
 from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.proxies import Proxy
+from chatgptt.visits.visit import StorageItem
 
 pytestmark = pytest.mark.anyio
 
@@ -270,13 +271,14 @@ async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_s
     demo.clear()
     trace = tmp_path / "new" / "trace.zip"
     login, to_proxy = (base64.b64encode(text).decode() for text in (b"ada:s3cret-login", b"bob:pr0x"))
-    short = ("zq9x", "q7z", "z8k", "pr0x")
+    short = ("zq9x", "q7z", "z8k", "pr0x", "w6j")
     secrets = (
         "s3cret-login",
         "c00kie-kept",
         "c00kie-named",
         "t0ken-own",
         "3fa4c91b07",
+        "st0rage-kept",
         login,
         to_proxy,
         *short,
@@ -290,7 +292,13 @@ async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_s
     seen: list[str] = []
     async with http_proxy(to_proxy, seen) as port:
         proxy = f"http://bob:pr0x@127.0.0.1:{port}"
-        identity = VisitorIdentity(user_agent=DEFAULT_USER_AGENT, headers=headers, proxy=Proxy(url=proxy))
+        storage = tuple(
+            StorageItem(origin=demo.url, name=name, value=value)
+            for name, value in (("kept", "st0rage-kept"), ("tiny", "w6j"))
+        )
+        identity = VisitorIdentity(
+            user_agent=DEFAULT_USER_AGENT, headers=headers, proxy=Proxy(url=proxy), storage=storage
+        )
         async with Acquiring(BrowserOptions(trace=trace), identity=identity) as acquiring:
             acquiring.transport.add_cookies(
                 StoredCookie(name=name, value=value, domain="127.0.0.1", path="/", is_secure=False)

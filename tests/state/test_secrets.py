@@ -43,6 +43,7 @@ from faults import (
     stream_reply,
 )
 from proxies import Proxy, http_proxy
+from visits.samples import cookie, item, login_cookie, visit
 
 from chatgptt import ChatGpttError, HealthReport, Reply
 from chatgptt._models import (
@@ -63,8 +64,10 @@ from chatgptt.net.proxies import Proxy as VisitorsProxy
 from chatgptt.protocols import aipkit, wpaicg
 from chatgptt.protocols.reply_errors import said, words_of
 from chatgptt.sites.named import NamedSite
+from chatgptt.state.folder import default_folder
 from chatgptt.tokens.acquisition import Acquired
 from chatgptt.tokens.records import Change, SiteRecord
+from chatgptt.visits.kept import keep_visit
 
 NONCE = "5ec4e7ab1e"
 CACHE_KEY = "aipkit_sse_s3cretkey"
@@ -75,6 +78,9 @@ LOGIN = ("ada", "url-p4ssword")
 PROXY_LOGIN = "bob:pr0xy-p4ssword"
 API_KEY = "sk-proj-S3cretOfTheSitesOwner0123"
 THREAD = "thread_S3cretOfOurs"
+
+VISITS_COOKIE = "v1sit-c00kie-of-ours"
+VISITS_STORAGE = "v1sit-st0rage-of-ours"
 
 GIVEN = (NONCE, CACHE_KEY, SITES_COOKIE, OWN_COOKIE, BEARER, LOGIN[1], PROXY_LOGIN.partition(":")[2], API_KEY)
 IDS = ("wpaicg_chat_client_id", "session_id", "conversation_uuid", "cache_key")
@@ -105,16 +111,26 @@ class Searched:
 
     server: Server
     texts: list[str] = field(default_factory=list)
+    planted: set[str] = field(default_factory=set)
 
     @property
     def secrets(self) -> set[str]:
-        seen = set(GIVEN)
+        seen = set(GIVEN) | self.planted
         for got in self.server.got:
             named = {**dict(httpx.QueryParams(got.target.partition("?")[2])), **got.fields}
             seen |= {named[name] for name in IDS if named.get(name)}
         return spelled(seen)
 
+    def plant_visit(self, folder: Path) -> None:
+        """Keeps a member's visit to the site, whose values are secrets too."""
+        member = login_cookie("127.0.0.1", user="eve"), cookie("member", VISITS_COOKIE, "127.0.0.1")
+        entry = item("member", VISITS_STORAGE, self.server.url)
+        keep_visit(folder, visit(*member, site=self.server.url, storage=(entry,)))
+        self.planted = {member[0].value, VISITS_COOKIE, VISITS_STORAGE}
+
     def assert_clean(self) -> None:
+        if self.planted and self.server.got:
+            assert VISITS_COOKIE in self.server.got[-1].headers["cookie"]
         for text in self.texts:
             for secret in self.secrets:
                 assert secret not in text, (secret, text)
@@ -233,9 +249,10 @@ CELLS = [
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("is_member", [False, True], ids=["guest", "member"])
 @pytest.mark.parametrize(("protocol", "step", "fault"), CELLS, ids=lambda value: value or "well")
 async def test_no_secret_is_in_what_the_library_logs_raises_and_returns(
-    protocol: str, step: str, fault: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    protocol: str, step: str, fault: str, is_member: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     asyncio.get_running_loop().slow_callback_duration = 0.0  # every step is worth a line
     caplog.set_level(logging.DEBUG)
@@ -243,7 +260,10 @@ async def test_no_secret_is_in_what_the_library_logs_raises_and_returns(
     outcomes: list[object] = []
     async with searching(site_of(protocol, step, FAULTS.get(fault))) as (searched, proxy, url):
         options["proxy"] = proxy.url
+        if is_member:
+            searched.plant_visit(tmp_path)
         async with client_of(url, **options) as client:
+            searched.texts += all_of(client._visit)
             chat = client.conversation()
             for ask in (client.ask, chat.ask):
                 try:
@@ -279,6 +299,7 @@ async def test_no_secret_is_in_what_the_commands_print_however_much_they_tell(
     monkeypatch.setenv("CHATGPTT_LOG", "debug")
     more = ("--json",) if as_json else ()
     async with searching(site_of(protocol, step, FAULTS.get(fault))) as (searched, proxy, url):
+        searched.plant_visit(default_folder())
         for command in (("ask", "Hello"), ("chat",)):
             words = (*command, "-vv", "--strategy", "static", "--site", url, "--proxy", proxy.url, *more)
             done = await run_beside(run, *words, stdin=b"Hello\nAgain\n")
@@ -304,6 +325,7 @@ async def test_no_secret_is_in_any_report_of_a_check(
     page = tmp_path / "report.html"
     async with searching(site_of(protocol, ANSWERING[protocol], FAULTS.get(fault))) as (searched, proxy, url):
         words = ("health-check", "-vv", "--strategy", "static", "--proxy", proxy.url, url)
+        searched.plant_visit(state)
         ping = f"{searched.server.url}/{API_KEY}"
         for form in ("text", "json", "nagios", "prometheus", "junit"):
             more = ("--report", str(page), "--ping-url", ping) if form == "text" else ("--expect", "there")

@@ -39,7 +39,7 @@ _Pair = tuple[str, str]
 def write_clean_trace(
     raw: Path, target: Path, *, identity: VisitorIdentity, cookies: Iterable[_Pair]
 ) -> None:
-    """Copies the trace `raw` to `target` without the visitor's headers and logins and these cookies' values.
+    """Copies the trace `raw` to `target` without the visitor's headers, logins, storage and these cookies.
 
     Raises:
         OSError: where `target` cannot be written.
@@ -63,15 +63,15 @@ def write_clean_trace(
 
 
 def _without_values(line: bytes, names: frozenset[str]) -> bytes:
-    """A record without the values of cookies and of these headers; "" for a record that cannot be read."""
+    """A record without the values of cookies, storage and these headers; "" for one that cannot be read."""
 
     def star(part: dict[str, object]) -> dict[str, object]:
         if str(part.get("name")).lower() in names and "value" in part:
             part["value"] = _STARS
-        cookies = part.get("cookies")
-        for cookie in cookies if isinstance(cookies, list) else ():
-            if isinstance(cookie, dict) and "value" in cookie:
-                cookie["value"] = _STARS
+        for held in (part.get("cookies"), part.get("localStorage")):
+            for entry in held if isinstance(held, list) else ():
+                if isinstance(entry, dict) and "value" in entry:
+                    entry["value"] = _STARS
         url = part.get("url")
         if isinstance(url, str) and url.startswith("http"):
             part["url"] = without_credentials(url)
@@ -86,6 +86,7 @@ def _without_values(line: bytes, names: frozenset[str]) -> bytes:
 def _pattern(identity: VisitorIdentity, cookies: tuple[_Pair, ...]) -> re.Pattern[bytes]:
     """What is a secret wherever it stands: values of some length, short ones behind their names, nonces."""
     values = [*_secrets_in(value for _, value in identity.headers), *(value for _, value in cookies)]
+    values += [item.value for item in identity.storage]
     parts = urlsplit(identity.proxy.url if identity.proxy is not None else "")
     values += [unquote(parts.password or ""), parts.netloc.rpartition("@")[0]]
     known = {form for value in values if len(value) >= _SHORTEST for form in _spellings_of(value)}
