@@ -101,8 +101,8 @@ class AsyncClient:
         strategy: `auto`, `static` (never a browser) or `browser` (nothing else); None is `auto`.
         proxy: `http://`, `https://` or `socks5://` (extra `socks`) URL for every request; None heeds the
             environment.
-        timeout: seconds for a whole call, or `Timeouts` for finer bounds.
-        retry: how often and how patiently requests are repeated.
+        timeout: seconds for a whole call, or `Timeouts` for finer bounds; None is 240 seconds.
+        retry: how often and how patiently requests are repeated; None takes the defaults of `RetryPolicy`.
         headers: sent with every request to the page's site, instead of the client's own of the same name.
         user_agent: instead of a desktop Chrome's.
         state_dir: the folder for tokens and visitor ids; None keeps nothing on disk.
