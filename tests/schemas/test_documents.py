@@ -69,6 +69,7 @@ def test_an_error(page: str, message: str, demo: DemoSite, printed: Printed) -> 
 def test_an_error_of_the_call(demo: DemoSite, printed: Printed) -> None:
     check("error", printed("ask", "--site", demo.page("wpaicg/"), " ", code=2))
     check("error", printed("health-check", "--expect", "(", code=3))
+    check("error", printed("ask", "--bogus", code=2))
 
 
 def test_chat(demo: DemoSite, printed: Printed) -> None:
