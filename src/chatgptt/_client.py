@@ -6,6 +6,7 @@ The ladder gets the tokens, a stream sends the question and reads the answer.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import time
@@ -49,7 +50,7 @@ from chatgptt.tokens.ladder import Ladder
 from chatgptt.tokens.pages import PageReader
 from chatgptt.tokens.static import HtmlRung, ScriptRung
 from chatgptt.tokens.store import MemoryStore, Store
-from chatgptt.visits.current import CurrentVisit
+from chatgptt.visits.current import Caller, CurrentVisit
 from chatgptt.visits.kept import read_visit
 
 if TYPE_CHECKING:
@@ -148,14 +149,13 @@ class AsyncClient:
         own_headers = check_headers(headers)
         self._clients = _make_clients(http_client, proxy, self.page, own_headers)
         self._folder = _folder(state_dir)
-        login = _login_digest(headers or {}, auth, http_client)
-        self._visit = _take_visit(visit, self.page, self._clients, self._folder, login)
-        # A browser's user agent belongs to its visit: a site may have let that browser in.
-        given_agent, user_agent = user_agent, user_agent or DEFAULT_USER_AGENT
-
-        def agent_of_visit() -> str:
-            return "" if given_agent else self._visit.user_agent
-
+        if store is None and isinstance(state_dir, StateDir):
+            store = os.environ.get("CHATGPTT_STORE")
+        self._own_store = _open_store(store or None, self._folder)
+        kept = store if isinstance(store, Store) else self._own_store
+        caller = Caller(login=_login_digest(headers or {}, auth, http_client), user_agent=user_agent or "")
+        self._visit = _take_visit(visit, self.page, self._clients, self._folder, kept, caller)
+        user_agent = user_agent or DEFAULT_USER_AGENT
         transport = Transport(
             self._clients,
             home=self.page,
@@ -166,27 +166,13 @@ class AsyncClient:
             clock=time.time,
             endpoint=self._ajax_url,
             endpoint_auth=endpoint_auth,
-            agent_of_visit=agent_of_visit,
+            agent_of_visit=lambda: self._visit.user_agent,
         )
         policy = retry or RetryPolicy()
         self._history: History | None = None
-
-        def identity(page: str) -> VisitorIdentity:
-            return identity_for(
-                page,
-                user_agent=agent_of_visit() or user_agent,
-                headers=check_headers(headers),
-                auth=auth,
-                proxy=proxy,
-                visit=self._visit,
-            )
-
+        identity = _identities(user_agent, headers, auth, proxy, self._visit)
         self._browser = _make_browser(browser, identity, self._folder, transport, policy, self._visit)
         strategy = strategy or named.strategy or "auto"
-        if store is None and isinstance(state_dir, StateDir):
-            store = os.environ.get("CHATGPTT_STORE")
-        self._own_store = _open_store(store or None, self._folder)
-        kept = store if isinstance(store, Store) else self._own_store
         self._context = _make_context(
             transport, policy, self._timeouts, kept, self._browser, strategy, self._visit
         )
@@ -331,6 +317,7 @@ class AsyncClient:
             ChatGpttError: where the page gives no tokens. See docs/errors.md.
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
+        await self._visit.look()
         acquired = await self._context.ladder.acquire(self._wanted(None), deadline)
         return acquired.tokens.box
 
@@ -348,6 +335,7 @@ class AsyncClient:
             ChatGpttError: where there is no page to look at.
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
+        await self._visit.look()
         wanted = dataclasses.replace(self._wanted(None), bot=None)
         return await self._context.ladder.find_boxes(wanted, deadline)
 
@@ -388,6 +376,7 @@ class AsyncClient:
         )
         plan = plan_of(given.over(self._named))
         self._clients.get()
+        await self._visit.look()
         self._history = self._history or History(self._folder)
         report = await check_and_record(self._context, self._wanted(None), plan, history=self._history)
         return dataclasses.replace(report, name=self._named.name or None)
@@ -397,7 +386,7 @@ class AsyncClient:
         return Wanted(
             page=self.page,
             bot=self._bot if bot is None or bot == "" else str(bot),
-            identity=self._visit.identify(),
+            identity=self._visit.name,
             ajax_url=self._ajax_url,
         )
 
@@ -439,6 +428,20 @@ def _make_clients(
     return OwnClients(Proxies(proxy), home=home, cookies=headers.pop("cookie", ""))
 
 
+def _identities(
+    user_agent: str,
+    headers: Mapping[str, str] | None,
+    auth: tuple[str, str] | None,
+    proxy: str | None,
+    visit: CurrentVisit,
+) -> Callable[[str], VisitorIdentity]:
+    """The visitor of a page in a browser, by the page's URL."""
+    own = check_headers(headers)
+    return functools.partial(
+        identity_for, user_agent=user_agent, headers=own, auth=auth, proxy=proxy, visit=visit
+    )
+
+
 def _check_visit(visit: object, http_client: httpx.AsyncClient | None) -> None:
     check_kind("visit", visit, str, os.PathLike, bool, None, wanted="the path of a file, False or None")
     if visit and http_client is not None:
@@ -453,15 +456,16 @@ def _take_visit(
     page: str,
     clients: OwnClients | HandedInClient,
     folder: Path | None,
-    login: str,
+    store: Store,
+    caller: Caller,
 ) -> CurrentVisit:
     """The visit that is kept, the one in a file, or none. An http_client has cookies of its own."""
     if isinstance(clients, HandedInClient) or visit is False:
-        return CurrentVisit(page, login=login)
+        return CurrentVisit(page, caller=caller)
     if visit is None or visit is True:
-        return CurrentVisit(page, clients, folder=folder, login=login)
+        return CurrentVisit(page, clients, folder=folder, shared=store.visits, caller=caller)
     named = read_visit(check_folder("visit", visit), origin(page), made_at=time.time())
-    return CurrentVisit(page, clients, visit=named, login=login)
+    return CurrentVisit(page, clients, visit=named, caller=caller)
 
 
 def _make_browser(

@@ -246,10 +246,11 @@ class AsyncReplyStream:
     async def _start(self) -> None:
         """Opens the answer, with other tokens where the site does not accept the first ones."""
         context, page = self._context, self._wanted.page
-        self._wanted = replace(self._wanted, identity=context.visit.identify())
         if self._turns is not None and self._loop is not None:
             await self._turns.take(self._loop, self._deadline, page)
             self._has_turn = True
+        await in_time(context.visit.look(), self._deadline, doing="the visit was read", url=page)
+        self._wanted = replace(self._wanted, identity=context.visit.name)
         await self._wait_until_cool()
         finding = context.store.visitor(origin(page))
         visitor = await in_time(finding, self._deadline, doing="the state folder was read", url=page)

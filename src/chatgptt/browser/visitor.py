@@ -53,7 +53,7 @@ def identity_for(
         from chatgptt.browser.http_heads import basic_credentials  # here, since few pages have a login
 
         own.setdefault("authorization", basic_credentials(*auth))
-    agent = own.pop("user-agent", user_agent)
+    agent = own.pop("user-agent", visit.user_agent or user_agent)
     return VisitorIdentity(
         user_agent=agent,
         headers=tuple(sorted(own.items())),

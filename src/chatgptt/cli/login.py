@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from chatgptt.cli import options, terminal
 from chatgptt.cli.target import Target, open_client, with_named_site
 
 if TYPE_CHECKING:
+    from chatgptt.tokens.store import Store
+    from chatgptt.visits.shared import SharedVisits
     from chatgptt.visits.visit import Visit
 
 _TO_DO = """\
@@ -39,8 +42,9 @@ _DAY = 86_400.0
 @options.path(
     "--import", "file", metavar="FILE", help="Take a storage_state.json or a cookies.txt made elsewhere."
 )
+@click.option("--share", is_flag=True, help="Keep it in the Redis of CHATGPTT_STORE too.")
 @options.reporting()
-def command(target: Target, check: bool, file: Path | None, as_json: bool) -> None:
+def command(target: Target, check: bool, file: Path | None, share: bool, as_json: bool) -> None:
     """Visit a page in a browser's window; later questions to its site are that visitor's.
 
     Cookies and local storage of the page's site are kept, of no other site, and the browser's user agent.
@@ -48,6 +52,7 @@ def command(target: Target, check: bool, file: Path | None, as_json: bool) -> No
     from chatgptt.state.folder import default_folder
     from chatgptt.visits.kept import keep_visit, load_visit
 
+    shared = open_shared() if share else None
     target = with_named_site(target)
     page, login = _page_of(target)
     if check:
@@ -55,10 +60,41 @@ def command(target: Target, check: bool, file: Path | None, as_json: bool) -> No
         return
     visit = _read(file, page) if file is not None else _show(target, page, login)
     keep_visit(default_folder(), visit)
+    if shared is not None:
+        in_store(shared, lambda visits: visits.keep(visit))
     if as_json:
         terminal.print_json({"page": page, "visit": as_dict(visit)})
     else:
         terminal.write_text(f"kept for {visit.site}: {_describe(visit)}\n", sys.stdout)
+
+
+def open_shared() -> Store:
+    """The store that machines share.
+
+    Raises:
+        InvalidInputError: where none is named, or it is no Redis.
+    """
+    from chatgptt._errors import InvalidInputError
+    from chatgptt.tokens.redis_store import RedisStore
+
+    address = os.environ.get("CHATGPTT_STORE")
+    if not address:
+        raise InvalidInputError("no store is shared", hint="name it in CHATGPTT_STORE, as redis://...")
+    return RedisStore(address)
+
+
+def in_store(store: Store, work: Callable[[SharedVisits], Awaitable[None]]) -> None:
+    """Does something with the visits of a store, and closes it."""
+    import anyio
+
+    async def do() -> None:
+        try:
+            assert store.visits is not None
+            await work(store.visits)
+        finally:
+            await store.close()
+
+    anyio.run(do)
 
 
 def _page_of(target: Target) -> tuple[str, tuple[str, str] | None]:

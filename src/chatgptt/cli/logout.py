@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
 from chatgptt.cli import options, terminal
+from chatgptt.cli.login import in_store, open_shared
 from chatgptt.cli.target import Target, with_named_site
 
 
@@ -16,7 +18,8 @@ from chatgptt.cli.target import Target, with_named_site
 def command(target: Target, as_json: bool) -> None:
     """Remove the visit that login keeps for a site; later questions are a guest's again.
 
-    The site itself is told nothing: it may take the login until its time is over.
+    It is removed from the store of CHATGPTT_STORE too. The site itself is told nothing: it may take the login
+    until its time is over.
     """
     from chatgptt.protocols.urls import origin, page_url
     from chatgptt.state.folder import default_folder
@@ -24,6 +27,8 @@ def command(target: Target, as_json: bool) -> None:
 
     site = origin(page_url(with_named_site(target).site))
     is_removed = forget_visit(default_folder(), site)
+    if os.environ.get("CHATGPTT_STORE"):
+        in_store(open_shared(), lambda visits: visits.forget(site))
     if as_json:
         terminal.print_json({"site": site, "is_removed": is_removed})
     else:

@@ -208,7 +208,7 @@ class Ladder:
             if tokens is not None:
                 # A page needs the browser only if it was read and gave no tokens.
                 is_lesson = name != "browser" or collected.facts.page is not None
-                if self._visit.is_still(wanted.identity):
+                if self._visit.is_still(wanted.identity):  # no login or logout came meanwhile
                     keeping = self._store.put(site, wanted.key, tokens, is_lesson=is_lesson)
                     await _in_store(keeping, wanted, acquisition.deadline)
                 return Acquired(

@@ -2,7 +2,8 @@
 
 A site has two keys. One holds our ids: the first process that writes it decides, and it never expires. The
 other holds all else as a file of `FileStore` would, and expires when the last nonce in it is worthless. A
-change is made under WATCH, so that of two writers at once the second one sees what the first one wrote.
+change is made under WATCH, so that of two writers at once the second one sees what the first one wrote. A
+third key holds the visit of a person who has shared it.
 
 Redis is a help, never a condition: while it is away, memory serves, and that is logged once.
 """
@@ -19,6 +20,7 @@ from chatgptt.net.loops import PerLoop
 from chatgptt.state.folder import NotOursError
 from chatgptt.tokens.records import NONCE_LIFE, Change, SiteRecord, apply, decode, encode
 from chatgptt.tokens.store import Store
+from chatgptt.visits.shared import SharedVisits
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -31,6 +33,10 @@ _PATIENCE = 2.0
 
 _PAUSE = 5.0
 """Seconds without a try after one that failed, since each message would wait for another."""
+
+
+_VISIT_LIFE = 30 * 24 * 3600
+"""Seconds for which a shared visit stays: no WordPress login is longer."""
 
 
 class RedisStore(Store):
@@ -78,6 +84,37 @@ class RedisStore(Store):
             self._is_away = False
         return record
 
+    @property
+    def visits(self) -> SharedVisits:
+        """The visits that people have shared here."""
+        return SharedVisits(self._read_visit, self._change_visit)
+
+    async def _read_visit(self, site: str) -> bytes | None:
+        try:
+            found = await self._clients.get().get(_visit_key(site))
+        except self._failures as error:
+            raise ConnectionError(f"the visit cannot be read from the store at {self._place}") from error
+        return found if isinstance(found, bytes) else None
+
+    async def _change_visit(self, site: str, change: Callable[[bytes | None], bytes | None]) -> None:
+        key = _visit_key(site)
+
+        async def swap(pipe: Pipeline) -> None:
+            found = await pipe.get(key)
+            old = found if isinstance(found, bytes) else None
+            new = change(old)
+            pipe.multi()  # type: ignore[no-untyped-call]
+            if new is None:
+                pipe.delete(key)
+            elif new != old:
+                pipe.set(key, new, ex=_VISIT_LIFE)
+
+        try:
+            await self._clients.get().transaction(swap, key)
+        except self._failures as error:
+            message = f"the visit cannot be shared at {self._place}: {error}"
+            raise InvalidInputError(message, hint="see that Redis runs, and check CHATGPTT_STORE") from error
+
     async def close(self) -> None:
         """Closes the connections of the event loop that is running."""
         client = self._clients.maybe_get()
@@ -112,6 +149,10 @@ class RedisStore(Store):
 
         merged: SiteRecord = await client.transaction(swap, *keys, value_from_callable=True)
         return merged
+
+
+def _visit_key(site: str) -> str:
+    return f"chatgptt:{site}:visit"
 
 
 def check_address(url: object) -> str:

@@ -23,6 +23,7 @@ import anyio
 from chatgptt._models import Tokens, VisitorIds
 from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.tokens.records import MAX_PAUSE, MAX_SKEW, Change, Lease, SiteRecord, apply, merge
+from chatgptt.visits.shared import SharedVisits
 
 MAX_AGE = 12 * 3600.0
 """Seconds. A nonce lives 12 to 24 hours (docs/protocols.md C2); past the sure half it is not worth trying."""
@@ -62,6 +63,11 @@ class Store(ABC):
             ours: what this process knows; it is shared where nothing is yet.
             change: what is to be changed. An empty one only reads.
         """
+
+    @property
+    def visits(self) -> SharedVisits | None:
+        """The visits that people have shared here; None where none can be."""
+        return None
 
     async def close(self) -> None:  # noqa: B027 - most stores open nothing that lasts
         """Closes the connections of the event loop that is running."""

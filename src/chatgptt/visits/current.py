@@ -9,20 +9,26 @@ A visit's cookies go to the hosts that a browser would send them to, and never t
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio.to_thread
 
-from chatgptt._errors import ChallengeError, ChatGpttError, PageError, RefusedError, TokenRejectedError
+from chatgptt._errors import (
+    ChallengeError,
+    ChatGpttError,
+    InvalidInputError,
+    PageError,
+    RefusedError,
+    TokenRejectedError,
+)
 from chatgptt._models import ChatBox, StoredCookie, Tokens
 from chatgptt.net.cookies import make_cookie, read_cookie
 from chatgptt.net.loops import ThreadLock
@@ -30,8 +36,8 @@ from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import may_carry_credentials, origin
 from chatgptt.state.folder import BusyError, FileState, NotOursError, maybe_state
 from chatgptt.visits.kept import change_visit, find_visit, path_of_visit
+from chatgptt.visits.shared import SharedVisits
 from chatgptt.visits.visit import (
-    CookieChanges,
     StorageItem,
     Visit,
     changes_between,
@@ -59,6 +65,18 @@ _WAYS = {
 }
 
 
+_LOOK = 5.0
+"""Seconds between two looks at a store for a visit that others share: each is a request to Redis."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """What the caller says of the visitor: a name for a login of the caller's own, a user agent, or ""."""
+
+    login: str = ""
+    user_agent: str = ""
+
+
 class CurrentVisit:
     """The visit of a client to its page's site; without arguments there is none, and never will be.
 
@@ -67,7 +85,8 @@ class CurrentVisit:
         clients: they send its cookies.
         folder: of the kept visit; None where only `visit` counts.
         visit: one that is not kept.
-        login: tells the caller's own login from others; "" is none.
+        shared: where a visit is looked for that is not in the folder.
+        caller: what the caller says of the visitor.
         clock: Unix time in seconds.
     """
 
@@ -78,14 +97,17 @@ class CurrentVisit:
         *,
         folder: Path | None = None,
         visit: Visit | None = None,
-        login: str = "",
+        shared: SharedVisits | None = None,
+        caller: Caller | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._page = page
         self._site = origin(page)
         self._clients = clients
         self._folder = folder
-        self._login = login
+        self._shared = shared
+        self._caller = caller or Caller()
+        self._next_look = 0.0
         self._clock = clock
         self._state: FileState | None = None
         self._visit: Visit | None = None
@@ -102,8 +124,8 @@ class CurrentVisit:
 
     @property
     def user_agent(self) -> str:
-        """The user agent of the visit's browser; "" where there is none."""
-        return "" if self._visit is None else self._visit.user_agent
+        """The caller's, else that of the visit's browser: a site may have let that one in; "" for neither."""
+        return self._caller.user_agent or ("" if self._visit is None else self._visit.user_agent)
 
     @property
     def storage(self) -> tuple[StorageItem, ...]:
@@ -117,23 +139,32 @@ class CurrentVisit:
 
     # Whose requests these are
 
-    def identify(self) -> str:
-        """The visitor who sends the next call: a name that tokens are kept under, "" for a guest."""
-        self.refresh()
-        return self._name
+    @property
+    def name(self) -> str:
+        """The visitor, by a name that tokens are kept under; "" for a guest."""
+        if self._visit is None:
+            return self._caller.login
+        return hashlib.sha256(f"{self._caller.login} {self._visit.id}".encode()).hexdigest()[:16]
 
     def is_still(self, name: str) -> bool:
         """Whether a call that was sent under `name` is still of the same visitor."""
-        return self._clients is None or name == self._name
+        return self._clients is None or name == self.name
 
-    @property
-    def _name(self) -> str:
-        if self._visit is None:
-            return self._login
-        return hashlib.sha256(f"{self._login} {self._visit.id}".encode()).hexdigest()[:16]
+    async def look(self) -> None:
+        """Takes what is kept of the site by now, in the folder or else in the store."""
+        self.refresh()
+        if self._shared is None or self._state is not None or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK
+        try:
+            self._take(await self._shared.find(self._site))
+        except NotOursError as error:
+            _log.warning("the visit to %s in the store is not used: it %s", self._site, error)
+        except OSError as error:
+            _log.info("%s; going on as before", error)
 
     def refresh(self) -> None:
-        """Takes what is kept of the site by now."""
+        """Takes what is kept of the site in the folder by now."""
         if self._folder is None:
             return
         state = maybe_state(path_of_visit(self._folder, self._site))
@@ -196,17 +227,18 @@ class CurrentVisit:
         changes = changes_between(visit.cookies, cookies_of(self._site, self._cookies()))
         if not changes:
             return
-        self._visit = replace(visit, cookies=changes.apply(visit.cookies))
-        if self._folder is not None and self._can_write:
-            await anyio.to_thread.run_sync(functools.partial(self._write, self._folder, visit, changes))
-
-    def _write(self, folder: Path, visit: Visit, changes: CookieChanges) -> None:
+        self._visit = visit.with_changes(changes)
+        if not self._can_write:
+            return
         try:
-            change_visit(folder, visit, changes)
-        except (NotOursError, BusyError, OSError) as error:
+            if self._folder is not None and self._state is not None:
+                await anyio.to_thread.run_sync(change_visit, self._folder, visit, changes)
+            elif self._shared is not None:
+                await self._shared.change_cookies(visit, changes)
+        except (NotOursError, BusyError, OSError, InvalidInputError) as error:
             self._can_write = False
             why = str(error) or "another process holds the lock"
-            _log.warning("what %s renewed of the visit is not kept in %s: %s", self._site, folder, why)
+            _log.warning("the cookies that %s renewed are not kept with the visit: %s", self._site, why)
 
     async def settle(self, tokens: Tokens) -> Tokens:
         """Tokens that a browser got. With a visit, their cookies are kept with it, and nowhere else."""
@@ -221,18 +253,20 @@ class CurrentVisit:
 
     @property
     def _command(self) -> str:
-        return f"chatgptt login --site {shlex.quote(self._page)}"
+        share = "--share " if self._shared is not None else ""
+        return f"chatgptt login {share}--site {shlex.quote(self._page)}"
 
     @property
     def _may_help(self) -> bool:
-        return self._visit is not None or self._folder is not None
+        return self._visit is not None or self._folder is not None or self._shared is not None
 
     def hint(self, way: str) -> str:
         """What a person can do about a challenge, a question for consent or a login; "" for nothing."""
         if not self._may_help:
             return ""
         times = "once" if self._visit is None else "again"
-        return f"{_WAYS[way].format(times=times)}: {self._command}"
+        where = "; no visit is shared with this machine" if self._shared and self._visit is None else ""
+        return f"{_WAYS[way].format(times=times)}: {self._command}{where}"
 
     def explain(self, error: ChatGpttError, *, is_page: bool) -> ChatGpttError:
         """The error with the hint that a person's visit would help, or the error of a login that has ended.

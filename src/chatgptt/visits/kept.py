@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from chatgptt._errors import InvalidInputError
@@ -80,8 +79,7 @@ def change_visit(folder: Path, known: Visit, changes: CookieChanges) -> None:
     with locked(folder, _PATIENCE):
         kept = find_visit(folder, known.site)
         if kept is not None and kept.id == known.id:
-            changed = replace(kept, cookies=changes.apply(kept.cookies))
-            replace_own_file(path_of_visit(folder, known.site), encode(changed))
+            replace_own_file(path_of_visit(folder, known.site), encode(kept.with_changes(changes)))
 
 
 def forget_visit(folder: Path, site: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -69,6 +69,10 @@ class Visit:
     cookies: tuple[StoredCookie, ...] = field(repr=False)
     storage: tuple[StorageItem, ...] = field(repr=False)
     is_member: bool
+
+    def with_changes(self, changes: CookieChanges) -> Visit:
+        """The visit after the site has changed some cookies."""
+        return replace(self, cookies=changes.apply(self.cookies))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
