@@ -119,6 +119,7 @@ class ChatGptt:
         user_agent: str | None = None,
         state_dir: str | os.PathLike[str] | StateDir | None = StateDir.DEFAULT,
         http_client: httpx.AsyncClient | None = None,
+        visit: str | os.PathLike[str] | bool | None = None,
         media: Sequence[object] | None = None,
         **ignored: object,
     ) -> AsyncGenerator[str, None]:
@@ -150,6 +151,7 @@ class ChatGptt:
             user_agent=user_agent,
             state_dir=state_dir,
             http_client=http_client,
+            visit=visit,
         )
         async with client, client.stream(fold(read_turns(messages))) as stream:
             async for piece in stream:

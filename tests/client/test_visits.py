@@ -347,6 +347,30 @@ async def test_a_page_without_a_box_tells_by_its_classes_whether_it_is_a_guests(
             assert await ask(client) == ("refused" if classes == "page-id-7" else "no_chat_box")
 
 
+@pytest.mark.parametrize(
+    ("is_cached", "is_ended", "expected"),
+    [(True, False, "Hi there"), (False, True, "refused"), (True, True, "refused")],
+)
+async def test_a_guests_page_is_read_once_more_past_caches_before_a_member_is_told(
+    is_cached: bool, is_ended: bool, expected: str, tmp_path: Path
+) -> None:
+    def page(user: str) -> bytes:
+        classes = "page-id-7" if user == "guest" else "page-id-7 logged-in"
+        return reply(f'<body class="{classes}">{WPAICG_PAGE.format(nonce=NONCES[user])}</body>')
+
+    async def answer(connection: Connection, got: Got) -> bool:
+        is_from_cache = is_cached and "nocache" not in got.target
+        await connection.send(OK if got.is_message else page("guest" if is_ended or is_from_cache else "ada"))
+        return True
+
+    async with serving(answer) as server:
+        keep_visit(tmp_path, visit(login_cookie("127.0.0.1"), site=server.url))
+        async with AsyncClient(server.url, state_dir=tmp_path) as client:
+            assert await ask(client) == expected
+        assert server.counts == (2, expected == "Hi there")
+        assert {got.fields["_wpnonce"] for got in server.got if got.is_message} <= {NONCES["ada"]}
+
+
 # What the person agreed to
 
 

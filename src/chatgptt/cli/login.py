@@ -50,7 +50,7 @@ def command(target: Target, check: bool, file: Path | None, share: bool, as_json
     Cookies and local storage of the page's site are kept, of no other site, and the browser's user agent.
     """
     from chatgptt.state.folder import default_folder
-    from chatgptt.visits.kept import keep_visit, load_visit
+    from chatgptt.visits.kept import check_place, keep_visit, load_visit
 
     shared = open_shared() if share else None
     target = with_named_site(target)
@@ -58,6 +58,7 @@ def command(target: Target, check: bool, file: Path | None, share: bool, as_json
     if check:
         _check(target, load_visit(default_folder(), _site_of(page)), as_json=as_json)
         return
+    check_place(default_folder())
     visit = _read(file, page) if file is not None else _show(target, page, login)
     keep_visit(default_folder(), visit)
     if shared is not None:

@@ -30,7 +30,7 @@ from chatgptt.protocols.reply_errors import (
 )
 from chatgptt.protocols.text import is_html
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
-from chatgptt.visits.current import CurrentVisit
+from chatgptt.visits.current import CurrentVisit, is_of_guest
 
 _Value = TypeVar("_Value")
 
@@ -71,7 +71,10 @@ class PageReader:
             PageError: where a block does.
             RefusedError: where the login of a visit has ended.
         """
-        page, head, boxes, leads_on = await self._follow(acquisition)
+        page, head, boxes, leads_on = await self._follow(acquisition, is_fresh=bool(acquisition.rejected))
+        if boxes and self._visit.is_member and is_of_guest(page):  # a cache may have kept it
+            page, head, boxes, leads_on = await self._follow(acquisition, is_fresh=True)
+            self._visit.advice_for(page)
         wanted = acquisition.wanted
         foreign = () if wanted.ajax_url else await self.search(page, acquisition, foreign_sites)
         facts = PageFacts(page=page, head=head, boxes=boxes, box=known.box, foreign_sites=foreign)
@@ -85,14 +88,15 @@ class PageReader:
             missing = _explained(missing, leads_on, self._visit.advice_for(page))
         return replace(facts, missing=missing)
 
-    async def _follow(self, acquisition: Acquisition) -> tuple[Page, ReplyHead, tuple[ChatBox, ...], str]:
+    async def _follow(
+        self, acquisition: Acquisition, *, is_fresh: bool
+    ) -> tuple[Page, ReplyHead, tuple[ChatBox, ...], str]:
         """The page at the end of refreshes, which are followed as redirects are; its boxes; and in words
         where it leads still. A page with a box leads nowhere.
         """
         wanted = acquisition.wanted
         url, hops, known = wanted.page, 0, {wanted.page}
         while True:
-            is_fresh = bool(acquisition.rejected)
             page, head = await self.fetch(url, acquisition, is_fresh=is_fresh, trace=acquisition.trace)
             hops += head.redirects
             head = replace(head, redirects=hops)

@@ -123,6 +123,11 @@ class CurrentVisit:
         return self._visit is not None
 
     @property
+    def is_member(self) -> bool:
+        """Whether it is the visit of somebody who logged in."""
+        return self._visit is not None and self._visit.is_member
+
+    @property
     def user_agent(self) -> str:
         """The caller's, else that of the visit's browser: a site may have let that one in; "" for neither."""
         return self._caller.user_agent or ("" if self._visit is None else self._visit.user_agent)
@@ -276,21 +281,21 @@ class CurrentVisit:
         if "chatgptt login" in error.hint:
             return error
         way = _way_past(error, is_page=is_page)
-        if self._is_member and _may_be_ended(error, is_page=is_page):
+        if self.is_member and _may_be_ended(error, is_page=is_page):
             return self._ended(f"the site refuses the visitor of the kept login: {error.message}", error)
-        if isinstance(error, TokenRejectedError) and self._is_member:
+        if isinstance(error, TokenRejectedError) and self.is_member:
             way = "login"
         hint = self.hint(way) if way else ""
         error.hint = "; or ".join(filter(None, (error.hint, hint)))
         return error
 
     def advice_for(self, page: Page) -> str:
-        """The hint for a page without a chat box: how to log in, where it asks for that.
+        """The hint for a page, mostly one without a chat box: how to log in, where it asks for that.
 
         Raises:
             RefusedError: where the login has ended.
         """
-        if self._is_member and (asks_for_login(page) or _is_of_guest(page)):
+        if self.is_member and (asks_for_login(page) or is_of_guest(page)):
             raise self._ended(f"the site shows {page.url} as to a visitor who is not logged in")
         return self.hint("login") if asks_for_login(page) else ""
 
@@ -302,10 +307,6 @@ class CurrentVisit:
         """
         if self._visit is not None and has_ended(self._visit, self._clock()):
             raise self._ended(f"the login that is kept for {self._site} has ended; nothing was sent")
-
-    @property
-    def _is_member(self) -> bool:
-        return self._visit is not None and self._visit.is_member
 
     def _ended(self, message: str, cause: ChatGpttError | None = None) -> RefusedError:
         error = RefusedError(message, reason="guests_disabled", is_certain=True, hint=self.hint("login"))
@@ -321,7 +322,7 @@ def asks_for_login(page: Page) -> bool:
     return path.endswith(_LOGIN_PAGE) or bool(page.select(f'form[action*="{_LOGIN_PAGE}"], form#loginform'))
 
 
-def _is_of_guest(page: Page) -> bool:
+def is_of_guest(page: Page) -> bool:
     """Whether WordPress made a page for a guest: the body has its classes, without `logged-in`."""
     for body in page.select("body"):
         classes = (body.attributes.get("class") or "").split()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +58,17 @@ def load_visit(folder: Path, site: str) -> Visit | None:
     """
     with _naming(folder):
         return find_visit(folder, site)
+
+
+def check_place(folder: Path) -> None:
+    """Whether a visit can be kept, before a person makes it.
+
+    Raises:
+        InvalidInputError: where the folder cannot be used.
+    """
+    with _naming(folder), locked(folder, _PATIENCE):
+        if not os.access(folder, os.W_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def keep_visit(folder: Path, visit: Visit) -> None:
