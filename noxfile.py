@@ -43,8 +43,8 @@ SKIPPED = 77
 
 NO_BROWSER = "there is no Chromium, Chrome or Edge; as root: apt-get install chromium"
 
-BROWSERS = ("chromium", "chromium-headless-shell")
-"""Debian's packages. They differ in what they need, so the tests run in both."""
+BROWSERS = ("chromium", "chromium-headless-shell", "libatomic1")
+"""Debian's packages, the last for Playwright's driver. The browsers differ in needs: both are tested."""
 
 WITHOUT_BROWSER = (
     "--ignore=tests/browser",

@@ -26,8 +26,15 @@ def can(*command: str) -> bool:
 
 
 def output_of(*command: str) -> str:
-    """What a command prints; its stderr goes to ours."""
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True).stdout
+    """What a command prints; its stderr goes to ours.
+
+    Raises:
+        RuntimeError: where it fails.
+    """
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} exits with {done.returncode}: {done.stdout}")
+    return done.stdout
 
 
 def find_builder() -> str | None:

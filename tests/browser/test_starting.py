@@ -18,7 +18,7 @@ import pytest
 from browser.acquiring import Acquiring
 from browser.processes import Traces
 
-from chatgptt import Client
+from chatgptt import BrowserError, Client
 from chatgptt.browser.installed import maybe_browser
 from chatgptt.browser.reaper import PREFIX, Reaper
 from chatgptt.browser.shared import BrowserOptions
@@ -51,6 +51,16 @@ async def test_each_kind_of_browser_starts_with_a_long_folder_for_temporary_file
         acquired = await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
         assert acquired.tokens.rung == "browser"
         assert os.environ["TMPDIR"] == str(long_folder)
+
+
+async def test_a_driver_that_cannot_run_is_told_from_a_browser_that_cannot(
+    acquiring: Acquiring, demo: DemoSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/bin/false")
+    with pytest.raises(BrowserError, match="driver does not start") as raised:
+        await acquiring.acquire(demo.page("browser/fetched/"), strategy="browser")
+    assert raised.value.code == "browser_failed"
+    assert "apt-get install libatomic1" in raised.value.hint
 
 
 @pytest.mark.parametrize(("mode", "is_safe"), [(0o700, True), (0o1777, True), (0o777, False), (0o770, False)])

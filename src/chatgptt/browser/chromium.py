@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt.browser.calls import attempt, unless_gone
 from chatgptt.browser.driver import environment_of_driver
-from chatgptt.browser.installed import INSTALL_HINT, Found, no_display
+from chatgptt.browser.installed import DRIVER_PACKAGE, INSTALL_HINT, Found, no_display
 from chatgptt.browser.navigation_errors import first_line_of
 from chatgptt.browser.reaper import Reaper
 from chatgptt.browser.tab import Crashed, Tab, TabOptions
@@ -105,12 +105,22 @@ class Chromium:
             self._browser = await self._launch(driver.result(), reaper.folder, is_sandboxed=_may_sandbox())
             self._browser.on("disconnected", lambda _: self._gone.set())
         except Exception as error:
-            if self._is_headed and re.search(r"Missing X server|open (?:X )?display", str(error)):
-                raise no_display() from error
-            raise BrowserError(
-                f"the browser {self._found.path} does not start: {first_line_of(error)}",
-                hint=f"name another one in CHATGPTT_BROWSER, or {INSTALL_HINT}",
-            ) from error
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> BrowserError:
+        if self._is_headed and re.search(r"Missing X server|open (?:X )?display", str(error)):
+            return no_display()
+        driver = self._driver
+        if driver is not None and driver.done() and not driver.cancelled() and driver.exception() is not None:
+            return BrowserError(
+                f"Playwright's driver does not start: {first_line_of(error)}",
+                hint="python -m playwright --version says why; "
+                f"a slim Debian lacks its library: apt-get install {DRIVER_PACKAGE}",
+            )
+        return BrowserError(
+            f"the browser {self._found.path} does not start: {first_line_of(error)}",
+            hint=f"name another one in CHATGPTT_BROWSER, or {INSTALL_HINT}",
+        )
 
     def _start_driver(self, reaper: Reaper) -> asyncio.Future[Playwright]:
         """Starts the process that ends the driver, and then the driver."""

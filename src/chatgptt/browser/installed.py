@@ -21,6 +21,9 @@ from chatgptt._errors import BrowserError
 
 INSTALL_HINT = "get one with: chatgptt install-browser"
 
+DRIVER_PACKAGE = "libatomic1"
+"""What Playwright's driver needs, and neither a slim Debian nor its Chromium brings."""
+
 _SHELLS = ("chromium-headless-shell", "chrome-headless-shell", "headless_shell")
 _BROWSERS = (
     "google-chrome-stable",
@@ -222,7 +225,7 @@ def _ways() -> Iterator[tuple[str, list[list[str]]]]:
         [[sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]],
     )
     if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get") and _is_debian():
-        install = ["apt-get", "install", "-y", "--no-install-recommends"]
+        install = ["apt-get", "install", "-y", "--no-install-recommends", DRIVER_PACKAGE]
         yield (
             "the package chromium-headless-shell",
             [["apt-get", "update"], [*install, "chromium-headless-shell"]],
