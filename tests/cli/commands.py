@@ -140,6 +140,20 @@ class Terminal:
             flags = termios.tcgetattr(side)[3]
         return bool(flags & termios.ECHO), bool(flags & termios.ICANON)
 
+    def set_modes_of_a_shell(self) -> None:
+        """What a shell does when its job stops."""
+        with open(self._name, "rb") as side:
+            modes = termios.tcgetattr(side)
+            modes[3] |= termios.ECHO | termios.ICANON
+            termios.tcsetattr(side, termios.TCSANOW, modes)
+
+    def wait_for_modes(self, wanted: tuple[bool, bool]) -> None:
+        """Waits until the terminal is in these `modes`."""
+        end = time.monotonic() + PATIENCE
+        while self.modes != wanted:
+            assert time.monotonic() < end, self.modes
+            self._read(0.05)
+
     def wait_for(self, pattern: str) -> str:
         """What was shown since the last wait, up to and with `pattern`."""
         end = time.monotonic() + PATIENCE

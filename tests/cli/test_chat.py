@@ -196,6 +196,7 @@ def test_an_unknown_word_with_a_slash_is_never_sent(site: DemoSite) -> None:
     with chat(site) as terminal:
         say(terminal, "/rest", "there is no command /rest, and nothing was sent")
         say(terminal, "/imagine a cat\x1b\rand a dog", "there is no command /imagine")
+        say(terminal, "!multi", "there is no command !multi")
         say(terminal, "/etc/hosts is what?", "You wrote")
         say(terminal, " /imagine", "You wrote")
     assert asked(site) == ["/etc/hosts is what?", "/imagine"]

@@ -16,6 +16,11 @@ def test_each_command_has_examples_and_types_in_words(run: Run, command: str) ->
     assert not re.search("range>|INTEGER|FLOAT|[<>]=|--host TEXT", shown, re.I), shown
 
 
+def test_no_line_of_the_list_of_commands_is_cut_off(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in run("--help").out.partition("Commands:")[2].partition("Exit codes:")[0]
+
+
 def test_all_environment_variables_are_listed_once(run: Run) -> None:
     shown = run("--help").out
     for name in ("SITE", "SITES", "STATE_DIR", "LOG_CONVERSATIONS", "STORE", "API_KEY", "BROWSER", "LOG"):

@@ -61,7 +61,11 @@ def _check_rate(ctx: click.Context, parameter: click.Parameter, text: str) -> fl
     return rate
 
 
-@click.command("batch", epilog=options.examples("chatgptt batch questions.jsonl -o answers.jsonl"))
+@click.command(
+    "batch",
+    short_help="Ask many questions from a file, each once.",
+    epilog=options.examples("chatgptt batch questions.jsonl -o answers.jsonl"),
+)
 @click.argument("source", metavar="INPUT")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The answers."

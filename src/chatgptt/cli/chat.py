@@ -14,7 +14,9 @@ from chatgptt.cli.target import Target
 
 
 @click.command(
-    "chat", epilog=options.examples("chatgptt chat --site https://site.example/chat", "chatgptt chat -c")
+    "chat",
+    short_help="Talk with a page's chat box.",
+    epilog=options.examples("chatgptt chat --site https://site.example/chat", "chatgptt chat -c"),
 )
 @options.target(240.0, options.demo, options.headed, options.trace, options.screenshot)
 @options.system

@@ -49,8 +49,8 @@ Ctrl-X Ctrl-E   opens an editor
 
 _WORDS = tuple(re.findall(r"^(/\w+)", _HELP, re.M))
 
-_COMMAND = re.compile(r"(/[A-Za-z?]+)(?:\s+(.*))?", re.S)
-"""A word after a slash; a path such as /etc/hosts does not match."""
+_COMMAND = re.compile(r"(/[A-Za-z?]+|!(?:multi|edit|fragment))(?:\s+(.*))?", re.S)
+"""A word after a slash, or a command of llm; a path such as /etc/hosts does not match."""
 
 _ENDS = ("exit", "quit")
 """Also end the chat, as in llm; nothing of use would come of asking them."""

@@ -61,6 +61,7 @@ class _MonitorCommand(click.Command):
 
 @click.command(
     "health-check",
+    short_help="Check whether sites work, and which step fails.",
     epilog=options.examples(
         "chatgptt health-check https://site.example/chat",
         "chatgptt health-check --level tokens --format nagios shop",

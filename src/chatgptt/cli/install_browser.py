@@ -20,7 +20,11 @@ _WAYS = {
 }
 
 
-@click.command("install-browser", epilog=options.examples("chatgptt install-browser --check"))
+@click.command(
+    "install-browser",
+    short_help="Find or get a browser for pages that need one.",
+    epilog=options.examples("chatgptt install-browser --check"),
+)
 @click.option("--check", is_flag=True, help="Only say which browser would be used.")
 @options.reporting()
 def command(check: bool, as_json: bool) -> None:

@@ -31,6 +31,7 @@ _numbers = click.argument("numbers", nargs=-1, type=options.whole(), metavar="[I
 
 @click.group(
     "log",
+    short_help="List, show, search and remove conversations.",
     epilog=options.examples(
         'chatgptt log search "invoice"', "chatgptt log export 12 --format json -o talk.json"
     ),

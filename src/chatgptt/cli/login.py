@@ -31,6 +31,7 @@ _DAY = 86_400.0
 
 @click.command(
     "login",
+    short_help="Visit a page in a window, to be asked as that visitor.",
     epilog=options.examples(
         "chatgptt login --site https://site.example/chat",
         "chatgptt login --site https://site.example/chat --import cookies.txt",

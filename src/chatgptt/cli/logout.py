@@ -12,7 +12,11 @@ from chatgptt.cli.login import in_store, open_shared
 from chatgptt.cli.target import Target, with_named_site
 
 
-@click.command("logout", epilog=options.examples("chatgptt logout --site https://site.example/chat"))
+@click.command(
+    "logout",
+    short_help="Remove the visit that login keeps.",
+    epilog=options.examples("chatgptt logout --site https://site.example/chat"),
+)
 @options.target(60.0)
 @options.reporting()
 def command(target: Target, as_json: bool) -> None:

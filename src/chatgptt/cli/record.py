@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "record",
+    short_help="Record a page and its replies as a test case.",
     epilog=options.examples("chatgptt record --site https://site.example/chat -m Hello -o cases/mine"),
 )
 @options.path("-o", "--output", metavar="DIR", help="The case's folder; a case in it is replaced.")

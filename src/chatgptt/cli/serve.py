@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("serve", epilog=options.examples("chatgptt serve --site https://site.example/chat"))
+@click.command(
+    "serve",
+    short_help="Serve chat boxes to programs that speak to OpenAI.",
+    epilog=options.examples("chatgptt serve --site https://site.example/chat"),
+)
 @options.target(240.0)
 @options.host
 @options.port(8780)

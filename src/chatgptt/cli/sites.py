@@ -25,6 +25,7 @@ _file = options.path("--sites", "sites_file", metavar="FILE", help="Use this fil
 
 @click.group(
     "sites",
+    short_help="List, add and remove the names of pages.",
     epilog=options.examples(
         "chatgptt sites add shop https://site.example/chat", 'chatgptt ask --site shop "Hello"'
     ),

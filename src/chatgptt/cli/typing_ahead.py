@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import select
+import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -39,10 +40,19 @@ else:
         before = termios.tcgetattr(number)
         held = termios.tcgetattr(number)
         held[3] &= ~(termios.ECHO | termios.ICANON)  # with ICANON, Ctrl-D would be an end of input
+
+        def hold_again(*_: object) -> None:
+            with contextlib.suppress(OSError, termios.error):
+                if os.tcgetpgrp(number) == os.getpgrp():  # in the background it would stop this process
+                    termios.tcsetattr(number, termios.TCSADRAIN, held)
+
         termios.tcsetattr(number, termios.TCSADRAIN, held)
+        # A shell sets modes of its own after Ctrl-Z, and leaves them with fg.
+        continued = signal.signal(signal.SIGCONT, hold_again)
         try:
             yield lambda: _take(number)
         finally:
+            signal.signal(signal.SIGCONT, continued)
             with contextlib.suppress(termios.error):  # the terminal may be gone
                 termios.tcsetattr(number, termios.TCSADRAIN, before)
 
