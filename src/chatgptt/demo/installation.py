@@ -193,6 +193,8 @@ class _Installation:
             footer=plugin.footer(setup, page, home, make_nonce),
             # Elsewhere the theme's own end tags would close the boxes.
             is_bare=page is not None and page.look == "unclosed",
+            # Any login will do: the demo has no members of its own.
+            is_member=any(name.startswith("wordpress_logged_in_") for name in call.cookies),
         )
 
 

@@ -137,11 +137,12 @@ def document(
     head: str = "",
     footer: str,
     is_bare: bool = False,
+    is_member: bool = False,
 ) -> str:
     """A page of a site: `content` in the article, `head` and `footer` as plugins print them there.
 
     `post_id` None stands for the theme's 404 page. A bare page is a template for landing pages: nothing
-    stands around its content.
+    stands around its content. A member's page says so in its body's classes.
     """
     title = html.escape(title)
     body_class, article = "error404 wp-embed-responsive no-js", content
@@ -149,6 +150,8 @@ def document(
         body_class = f"{'' if path else 'home '}page-template-default page page-id-{post_id} singular no-js"
         article = _ARTICLE.format(post_id=post_id, title=title, content=content)
     bare = f'<div class="entry-content">\n{content}\n</div>\n'
+    if is_member:
+        body_class = f"logged-in {body_class}"
     return _DOCUMENT.format(
         home=home,
         url=f"{home}/{path}/" if path else f"{home}/",
