@@ -467,6 +467,29 @@ async def test_hints_name_login_where_it_can_help(name: str, times: str, tmp_pat
     assert caught.value.hint.count(words) == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "is_member", "code", "times"),
+    [
+        ('<form><input type="PASSWORD"></form>', False, "no_chat_box", "once"),
+        ('<form><input type="PASSWORD"></form>', True, "refused", "again"),
+        ('<body class="logged-in"><input type="password">', True, "no_chat_box", "again"),  # of a locked page
+        ("<p>Nothing", True, "no_chat_box", "again"),
+        ("<p>Nothing", False, "no_chat_box", ""),
+    ],
+)
+async def test_a_page_with_a_form_in_place_of_a_box_is_one_to_log_in_at(
+    content: str, is_member: bool, code: str, times: str, tmp_path: Path
+) -> None:
+    async with faulty(Fault(reply(f"<title>A</title>{content}"))) as server:
+        if is_member:
+            keep_visit(tmp_path, visit(login_cookie("127.0.0.1"), site=server.url))
+        async with AsyncClient(server.url, state_dir=tmp_path, strategy="static") as client:
+            with pytest.raises(ChatGpttError) as caught:
+                await client.ask("Hello")
+    assert caught.value.code == code
+    assert (f"log in {times} in a browser window: chatgptt login" in caught.value.hint) == bool(times)
+
+
 async def test_a_client_that_keeps_nothing_does_not_advise_to_log_in() -> None:
     async with faulty(Fault(CHALLENGE)) as server, client_of(server.url, strategy="static") as client:
         with pytest.raises(ChatGpttError) as caught:

@@ -57,13 +57,14 @@ _CONSENT = "aipkit_chatbot_consent_given_"
 """The entry of local storage that says `true` once a visitor has agreed; a bot's number follows (A7)."""
 
 _LOGIN_PAGE = "/wp-login.php"
+_LOGGED_IN = "logged-in"
+"""The class that WordPress gives the body of a member's page."""
 
 _WAYS = {
     "challenge": "pass it {times} in a browser window",
     "consent": "agree {times} in a browser window",
     "login": "log in {times} in a browser window",
 }
-
 
 _LOOK = 5.0
 """Seconds between two looks at a store for a visit that others share: each is a request to Redis."""
@@ -295,9 +296,10 @@ class CurrentVisit:
         Raises:
             RefusedError: where the login has ended.
         """
-        if self.is_member and (asks_for_login(page) or is_of_guest(page)):
+        is_asked = _asks_for_login(page)
+        if self.is_member and (is_of_guest(page) or (is_asked and _LOGGED_IN not in _body_classes(page))):
             raise self._ended(f"the site shows {page.url} as to a visitor who is not logged in")
-        return self.hint("login") if asks_for_login(page) else ""
+        return self.hint("login") if is_asked or self.is_in_use else ""
 
     def refuse_ended(self) -> None:
         """Refuses to go on as a guest.
@@ -316,19 +318,21 @@ class CurrentVisit:
         return error
 
 
-def asks_for_login(page: Page) -> bool:
-    """Whether a page is WordPress's login, or shows a form of it."""
-    path = urlsplit(page.url).path
-    return path.endswith(_LOGIN_PAGE) or bool(page.select(f'form[action*="{_LOGIN_PAGE}"], form#loginform'))
-
-
 def is_of_guest(page: Page) -> bool:
-    """Whether WordPress made a page for a guest: the body has its classes, without `logged-in`."""
-    for body in page.select("body"):
-        classes = (body.attributes.get("class") or "").split()
-        is_named = any(name.startswith(("page-id-", "postid-")) or name == "error404" for name in classes)
-        return is_named and "logged-in" not in classes
-    return False
+    """Whether WordPress made a page for a guest: the body has its classes, without that of members."""
+    classes = _body_classes(page)
+    is_named = any(name.startswith(("page-id-", "postid-")) or name == "error404" for name in classes)
+    return is_named and _LOGGED_IN not in classes
+
+
+def _body_classes(page: Page) -> list[str]:
+    return [name for body in page.select("body") for name in (body.attributes.get("class") or "").split()]
+
+
+def _asks_for_login(page: Page) -> bool:
+    """Whether a page is WordPress's login, or has a form of some login."""
+    path = urlsplit(page.url).path
+    return path.endswith(_LOGIN_PAGE) or bool(page.select('form#loginform, input[type="password" i]'))
 
 
 def _way_past(error: ChatGpttError, *, is_page: bool) -> str:
