@@ -184,3 +184,15 @@ def test_a_headless_shell_has_no_window_to_show(
     assert (done.code, done.error["code"]) == (1, "browser_missing")
     assert "--import FILE" in str(done.error["hint"])
     assert "headless shell" in str(done.error["hint"])
+
+
+def test_a_folder_that_cannot_be_used_is_told_before_a_person_begins(
+    run: Run, site: DemoSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path / "file"))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    done = run("login", "--site", site.page("wpaicg/"))
+    assert done.code == 2
+    assert f"the visit in {tmp_path / 'file'} cannot be used" in done.err
