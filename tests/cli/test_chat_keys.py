@@ -47,21 +47,19 @@ def test_keys_of_an_answer_are_not_shown_in_it_and_wait_at_the_prompt(
         assert terminal.modes == AS_BEFORE
 
 
-def test_keys_are_hidden_again_after_a_stop(demo: tuple[subprocess.Popen[bytes], str]) -> None:
-    process, url = demo
-    with on_terminal("chat", "--site", f"{url}/wpaicg/") as terminal:
+def test_keys_are_hidden_again_after_a_stop(site: DemoSite) -> None:
+    with on_terminal("chat", "--site", site.page("wpaicg/")) as terminal:
         terminal.wait_for(PROMPT)
-        process.send_signal(signal.SIGSTOP)
-        terminal.type("one\r")
-        terminal.wait_for("waiting for the answer")
+        terminal.type("SLOWWORDS 0.2 " + "word " * 400 + "\r")
+        terminal.wait_for("made up")
         assert terminal.modes == (False, False)
         terminal.process.send_signal(signal.SIGSTOP)
         terminal.set_modes_of_a_shell()
         terminal.process.send_signal(signal.SIGCONT)
         terminal.wait_for_modes((False, False))
-        process.send_signal(signal.SIGCONT)
-        terminal.wait_for(r"You wrote: one\r\n")
-        terminal.wait_for(PROMPT)
+        assert terminal.seen.count("\x1b[?2004h") == 1  # in the answer, and not at the next prompt
+        terminal.type("\x03")
+        terminal.wait_for("stopped.*" + PROMPT)
         terminal.type("\x04")
         assert terminal.wait_for_end() == 0
         assert terminal.modes == AS_BEFORE

@@ -47,7 +47,8 @@ else:
                     termios.tcsetattr(number, termios.TCSADRAIN, held)
 
         termios.tcsetattr(number, termios.TCSADRAIN, held)
-        # A shell sets modes of its own after Ctrl-Z, and leaves them with fg.
+        # A shell sets modes of its own after Ctrl-Z, and leaves them with fg. Another thread may get the
+        # signal, and then keys are hidden again with the next piece of the answer.
         continued = signal.signal(signal.SIGCONT, hold_again)
         try:
             yield lambda: _take(number)
