@@ -6,6 +6,7 @@ The kernel ends them in the latter case: `setpriv --pdeathsig`.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env=env,
+            env=_with_servers(env),
         )
     stack.callback(stop, process)
     return process
@@ -46,10 +47,18 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def run(*command: str, folder: Path, env: dict[str, str] | None = None) -> str:
     """What a command prints that has to succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=env)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=_with_servers(env)
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done.stdout
+
+
+def _with_servers(env: dict[str, str] | None) -> dict[str, str]:
+    """An environment whose PATH leads to servers: an ordinary user's on Debian does not."""
+    env = {**(os.environ if env is None else env)}
+    return env | {"PATH": os.pathsep.join((env.get("PATH", os.defpath), "/usr/sbin"))}
 
 
 def wait_until(
