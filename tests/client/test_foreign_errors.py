@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import ssl
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +156,39 @@ async def test_no_secret_is_in_an_error_or_a_log_record(
     for line in told:
         assert not SECRETS.search(line), line
         assert not any(secret in line for secret in own), line
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("kind", "words", "code"),
+    [
+        (httpx.LocalProtocolError, "Illegal header value b'member=s3cret\\x01'", "invalid_input"),
+        (httpx.RemoteProtocolError, "illegal header line: bytearray(b's3cret')", "connect_error"),
+    ],
+)
+@pytest.mark.parametrize("on", ["GET", "POST"])
+async def test_no_error_quotes_a_header(
+    kind: type[httpx.ProtocolError], words: str, code: str, on: str
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        if request.method != on:
+            return httpx.Response(200, html=WPAICG_PAGE.format(nonce=NONCE))
+        raise kind(words, request=request)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fail)) as http:
+        error = await failure("http://site.example/", http_client=http)
+    assert error.code == code
+    assert "header" in error.message
+    assert "s3cret" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.anyio
+async def test_no_error_quotes_a_cookie_that_a_site_sets_wrongly() -> None:
+    answer = reply("Hi", headers={"Set-Cookie": "member=s3cret\x00; Path=/"})
+    async with serving(always(answer)) as server:
+        error = await failure(server.url)
+    assert error.message.endswith("illegal header line")
+    assert "s3cret" not in "".join(traceback.format_exception(error))
 
 
 @pytest.mark.anyio

@@ -24,7 +24,7 @@ from chatgptt.net.bodies import ACCEPT_ENCODING, BodyDecoder, UndecodableBodyErr
 from chatgptt.net.clients import HandedInClient, OwnClients, Trace
 from chatgptt.net.cookies import drop_cookies, make_cookie, read_cookie
 from chatgptt.net.deadline import Deadline
-from chatgptt.net.httpx_errors import FOREIGN_ERRORS, error_of_call, refused_by, undecodable
+from chatgptt.net.httpx_errors import FOREIGN_ERRORS, error_of_call, maybe_cause, refused_by, undecodable
 from chatgptt.net.reach import Destination, OutOfReachError, Reach
 from chatgptt.protocols.urls import may_carry_credentials, origin, without_credentials
 
@@ -116,7 +116,7 @@ class OpenReply:
             async with asyncio.timeout(self._deadline.remaining()):
                 return await self._read_piece()
         except FOREIGN_ERRORS as error:
-            raise error_of_call(error, self.head.url, self._deadline) from error
+            raise error_of_call(error, self.head.url, self._deadline) from maybe_cause(error)
 
     async def _read_piece(self) -> bytes:
         if not self._decoder.is_encoded:
@@ -323,7 +323,7 @@ class Transport:
                     hops += 1
                     response = await self._send_hop(response.next_request, deadline, trace)
         except FOREIGN_ERRORS as error:
-            raise error_of_call(error, without_credentials(url), deadline, proxy) from error
+            raise error_of_call(error, without_credentials(url), deadline, proxy) from maybe_cause(error)
         if response.status_code == 407 and proxy is not None:
             await _close(response)
             raise refused_by(proxy, url)

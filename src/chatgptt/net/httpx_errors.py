@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterable
 
 import httpx
 
-from chatgptt._errors import ChatGpttError, ErrorCode, PageError, TransportError
+from chatgptt._errors import ChatGpttError, ErrorCode, InvalidInputError, PageError, TransportError
 from chatgptt.net.bodies import UndecodableBodyError
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.proxies import Proxy
@@ -61,11 +62,28 @@ def error_of_call(
             return deadline.error(f"talking to {origin(url)}", url=url, is_sent=True)
         case UndecodableBodyError():
             return undecodable(error, url)
+        case httpx.LocalProtocolError() if _quotes_header(error):
+            hint = "check the headers, the user agent and the cookies that were given"
+            return InvalidInputError("a header of the request cannot be sent", hint=hint, url=url)
         case _ if isinstance(error, _ASTRAY):
             hint = "check the page's address in a browser"
             return PageError(_where_it_redirects(error), hint=hint, url=url)
         case _:
             return map_error(error, url, proxy)
+
+
+def maybe_cause(error: Exception) -> Exception | None:
+    """The error as the cause that a traceback shows; None for one that quotes a header."""
+    return None if _quotes_header(error) else error
+
+
+_QUOTED_HEADER = re.compile(r"(header (?:name|value|line)).*", re.IGNORECASE | re.DOTALL)
+"""In the words of h11 a header that is invalid follows, which may be a cookie."""
+
+
+def _quotes_header(error: Exception) -> bool:
+    is_of_protocol = isinstance(error, httpx.ProtocolError)
+    return is_of_protocol and any(_QUOTED_HEADER.search(str(cause)) for cause in causes(error))
 
 
 _ASTRAY = (
@@ -180,4 +198,4 @@ def _reason(causes: list[BaseException]) -> str:
                 return cause.strerror[:200]
             return os.strerror(cause.errno)  # asyncio has words of its own, "Connect call failed"
     words = next((str(cause) for cause in causes if str(cause)), "")
-    return words[:200] or type(causes[0]).__name__
+    return _QUOTED_HEADER.sub(r"\1", words)[:200] or type(causes[0]).__name__
