@@ -60,6 +60,11 @@ def test_a_cookies_txt_is_read() -> None:
     assert read_contents(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")).cookies == expected
 
 
+def test_a_broken_line_of_a_cookies_txt_spoils_no_other() -> None:
+    good = ("site.example", "FALSE", "/", "FALSE", "0", "a", "b")
+    assert read_contents(cookies_txt(("other.example", "x"), good, ("y",))).cookies == (cookie(),)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -142,6 +147,24 @@ def test_the_file_of_a_later_version_is_left_alone() -> None:
 @pytest.mark.parametrize("value", [None, [1], [{}], {"a": 1}])
 def test_a_damaged_file_is_no_visit(name: str, value: object) -> None:
     record = {**json.loads(encode(WHOLE)), name: value}
+    assert decode(json.dumps(record).encode(), SITE) is None
+
+
+@pytest.mark.parametrize("value", [" ", "b ", "b\r\nx: y", "ü"])
+def test_a_file_with_what_no_header_may_hold_is_no_visit(value: str) -> None:
+    record = json.loads(encode(WHOLE))
+    cookies = [*record["cookies"], {**record["cookies"][0], "name": "last", "value": value}]
+    for more in ({"cookies": cookies}, {"user_agent": value}):
+        assert decode(json.dumps({**record, **more}).encode(), SITE) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "other"),
+    [("cookies", "domain", "other.example"), ("storage", "origin", "https://other.example")],
+)
+def test_a_file_with_what_is_another_sites_is_no_visit(part: str, place: str, other: str) -> None:
+    record = json.loads(encode(WHOLE))
+    record[part][0][place] = other
     assert decode(json.dumps(record).encode(), SITE) is None
 
 

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from visits.samples import SITE, cookie, cookies_txt, login_cookie, visit
+from visits.samples import MADE_AT, SITE, cookie, cookies_txt, login_cookie, visit
 
 from chatgptt import InvalidInputError
 from chatgptt.state.folder import NotOursError
@@ -98,8 +98,8 @@ def test_a_damaged_file_is_told_and_replaced(tmp_path: Path) -> None:
 def test_changed_cookies_are_kept_beside_those_that_another_process_changed(tmp_path: Path) -> None:
     ours = visit(cookie("a", "1"), cookie("b", "1"), cookie("c", "1"))
     keep_visit(tmp_path, ours)
-    change_visit(tmp_path, ours, changes_between(ours.cookies, (cookie("a", "2"), *ours.cookies[1:])))
-    change_visit(tmp_path, ours, changes_between(ours.cookies, (ours.cookies[0], cookie("b", "2"))))
+    for after in ((cookie("a", "2"), *ours.cookies[1:]), (ours.cookies[0], cookie("b", "2"))):
+        change_visit(tmp_path, ours, changes_between(ours.cookies, after, now=MADE_AT))
     kept = find_visit(tmp_path, SITE)
     assert kept is not None
     assert [(one.name, one.value) for one in kept.cookies] == [("a", "2"), ("b", "2")]
@@ -107,7 +107,7 @@ def test_changed_cookies_are_kept_beside_those_that_another_process_changed(tmp_
 
 def test_a_visit_that_was_removed_or_replaced_is_not_changed(tmp_path: Path) -> None:
     ours, newer = visit(cookie("a", "1")), visit(cookie("a", "1"), name="another")
-    changes = changes_between(ours.cookies, (cookie("a", "2"),))
+    changes = changes_between(ours.cookies, (cookie("a", "2"),), now=MADE_AT)
     change_visit(tmp_path, ours, changes)
     assert find_visit(tmp_path, SITE) is None
     keep_visit(tmp_path, newer)

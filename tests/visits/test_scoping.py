@@ -64,6 +64,13 @@ def test_a_visit_keeps_its_site_alone() -> None:
     assert visit(*ours, site="https://www.site.example").cookies == ours
 
 
+def test_an_http_site_has_what_its_https_pages_left_and_never_the_other_way_round() -> None:
+    secure, entry = cookie(is_secure=True), item(origin="https://www.site.example")
+    kept = visit(secure, site="http://site.example", storage=(entry,))
+    assert (kept.cookies, kept.storage) == ((secure,), (entry,))
+    assert visit(storage=(item(origin="http://site.example"),)).storage == ()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -74,19 +81,26 @@ def test_a_visit_keeps_its_site_alone() -> None:
         ("", "c"),
         ("a=b", "c"),
         ("a", "x" * 5000),
+        ("a", " "),
+        ("a", "b "),
+        ("a", "\tb"),
     ],
 )
 def test_a_cookie_that_cannot_be_sent_is_not_kept(name: str, value: str) -> None:
     assert cookies_of(SITE, [cookie(name, value)]) == ()
 
 
+def test_a_cookie_with_an_overlong_path_is_not_kept() -> None:
+    assert cookies_of(SITE, [cookie(path=f"/{'x' * 5000}")]) == ()
+
+
 def test_what_is_kept_has_bounds() -> None:
     many = visit(
         *(cookie(f"c{number}") for number in range(1000)),
-        storage=(item("big", "x" * 600_000), *(item(str(number), "x" * 100_000) for number in range(9))),
+        storage=(item("big", "\U0001f600" * 100_000), *(item(str(n), "x" * 300_000) for n in range(9))),
     )
     assert len(many.cookies) == 300
-    assert [one.name for one in many.storage] == ["0", "1", "2", "3"]
+    assert [one.name for one in many.storage] == ["0", "1", "2"]
 
 
 # The login
@@ -123,6 +137,20 @@ def test_a_login_ends_with_its_cookie() -> None:
     assert has_ended(visit(ending), MADE_AT + 20)
 
 
+def test_an_empty_cookie_is_no_login_and_one_that_comes_later_is() -> None:
+    empty = cookie("wordpress_logged_in_1f2e", "")
+    guest = visit(empty)
+    assert not guest.is_member
+    member = guest.with_changes(changes_between(guest.cookies, (login_cookie(),), now=MADE_AT))
+    assert member.is_member
+    assert has_ended(member.with_changes(changes_between(member.cookies, (), now=MADE_AT)), MADE_AT)
+
+
+def test_a_login_whose_cookie_ended_in_1970_has_ended() -> None:
+    ended = cookie("wordpress_logged_in_1f2e", login_cookie(ends_at=MADE_AT + 60).value, expires=0.0)
+    assert has_ended(visit(ended), MADE_AT)
+
+
 # Changes
 
 COOKIES = st.lists(
@@ -138,19 +166,42 @@ COOKIES = st.lists(
 ).map(tuple)
 
 
-@given(COOKIES, COOKIES)
+@given(COOKIES, COOKIES, st.floats(0, 10_000))
 def test_the_changes_make_the_new_cookies_of_the_old_ones(
-    old: tuple[StoredCookie, ...], new: tuple[StoredCookie, ...]
+    old: tuple[StoredCookie, ...], new: tuple[StoredCookie, ...], now: float
 ) -> None:
-    changed = changes_between(old, new).apply(old)
+    changed = changes_between(old, new, now=now).apply(old)
     assert {(one.name, one.domain, one.value) for one in changed} == {
         (one.name, one.domain, one.value) for one in new
     }
-    assert not changes_between(changed, new)
+    assert not changes_between(changed, new, now=now)
 
 
-def test_an_end_that_only_slides_is_no_change() -> None:
-    old, new = cookie(expires=MADE_AT), cookie(expires=MADE_AT + 600)
-    assert not changes_between((old,), (new,))
-    assert changes_between((old,), (cookie(expires=MADE_AT + 7200),))
-    assert changes_between((old,), (cookie(),))
+@pytest.mark.parametrize(
+    ("left", "later", "expected"),
+    [
+        (86400, 600, False),
+        (86400, 7200, True),
+        (1800, 600, False),
+        (1800, 1000, True),
+        (3, 1797, True),
+        (-5, 1, True),
+        (86400, None, True),
+    ],
+)
+def test_an_end_that_only_slides_is_a_change_once_it_matters(
+    left: float, later: float | None, expected: bool
+) -> None:
+    """`left` are the seconds that the kept cookie has, `later` those by which the site moves its end."""
+    old = cookie(expires=MADE_AT + left)
+    new = cookie(expires=None if later is None else MADE_AT + left + later)
+    assert bool(changes_between((old,), (new,), now=MADE_AT)) is expected
+
+
+@pytest.mark.parametrize("ours", [(), (cookie("a", "ours"),)])
+@pytest.mark.parametrize("theirs", [(), (cookie("a", "theirs"),)])
+def test_a_cookie_that_another_process_changed_first_stays_as_that_one_left_it(
+    ours: tuple[StoredCookie, ...], theirs: tuple[StoredCookie, ...]
+) -> None:
+    changes = changes_between((cookie("a", "old"),), ours, now=MADE_AT)
+    assert changes.apply(theirs) == theirs

@@ -196,7 +196,8 @@ class CurrentVisit:
             if (old and old.id) != (visit and visit.id):
                 jar.clear()
             elif old is not None and visit is not None:
-                for domain, path, name in changes_between(old.cookies, visit.cookies).removed:
+                changes = changes_between(old.cookies, visit.cookies, now=self._clock())
+                for domain, path, name in changes.removed:
                     jar.discard(domain, path, name)
             for cookie in visit.cookies if visit is not None else ():
                 jar.set_cookie(make_cookie(cookie))
@@ -230,7 +231,8 @@ class CurrentVisit:
         visit = self._visit
         if visit is None:
             return
-        changes = changes_between(visit.cookies, cookies_of(self._site, self._cookies()))
+        cookies = cookies_of(self._site, self._cookies())
+        changes = changes_between(visit.cookies, cookies, now=self._clock())
         if not changes:
             return
         self._visit = visit.with_changes(changes)

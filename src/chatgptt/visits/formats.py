@@ -6,6 +6,7 @@ Another person may have made a file, so each value in it is checked. No error qu
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import get_args
@@ -15,7 +16,7 @@ from chatgptt._models import StoredCookie
 from chatgptt.net.cookies import jar_domain
 from chatgptt.protocols.urls import origin
 from chatgptt.state.folder import NotOursError
-from chatgptt.visits.visit import Contents, StorageItem, Visit, VisitSource
+from chatgptt.visits.visit import Contents, StorageItem, Visit, VisitSource, cookies_of, storage_of
 
 MAX_FILE_BYTES = 16 * 2**20
 """A browser's state of many sites is some megabytes; of it, one site is kept."""
@@ -85,9 +86,10 @@ def _read_storage(part: object) -> Iterable[StorageItem]:
 
 def _read_cookies_txt(text: str) -> Contents:
     """A cookie is a line of seven fields with tabs between them: domain, whether the hosts below it get the
-    cookie, path, whether it needs https, Unix time of its end or 0, name, value.
+    cookie, path, whether it needs https, Unix time of its end or 0, name, value. A broken line, which may be
+    another site's, spoils no other.
     """
-    cookies = []
+    cookies, broken = [], 0
     for number, line in enumerate(text.split("\n"), 1):
         is_http_only = line.startswith(_HTTP_ONLY)
         line = line.removeprefix(_HTTP_ONLY).rstrip("\r")
@@ -95,7 +97,8 @@ def _read_cookies_txt(text: str) -> Contents:
             continue
         parts = line.split("\t")
         if len(parts) != 7:
-            raise InvalidInputError(f"line {number} of the visit's file is no cookie", hint=_HINT)
+            broken = broken or number
+            continue
         domain, is_wide, path, is_secure, end, name, value = parts
         host = domain.removeprefix(".")
         cookies.append(
@@ -109,6 +112,8 @@ def _read_cookies_txt(text: str) -> Contents:
                 expires=_maybe_end(_number(end)),
             )
         )
+    if broken and not cookies:
+        raise InvalidInputError(f"line {broken} of the visit's file is no cookie", hint=_HINT)
     return Contents(cookies=tuple(cookies))
 
 
@@ -173,6 +178,8 @@ def decode(data: bytes, site: str) -> Visit | None:
     is_sane = (
         all(isinstance(text, str) for text in texts)
         and all(cookie.is_sane for cookie in cookies)
+        and (cookies, storage) == (cookies_of(site, cookies), storage_of(site, storage))
+        and re.fullmatch(r"(?! )[ -~]*(?<! )", visit.user_agent) is not None
         and isinstance(visit.made_at, int | float)
         and 0 <= visit.made_at < 1e11  # calendars end
         and visit.source in get_args(VisitSource)

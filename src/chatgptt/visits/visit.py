@@ -6,6 +6,7 @@ A visit has only what a browser would send to its origin, or show to the origin'
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -25,11 +26,13 @@ _GRACE = 3600.0
 _MOST_COOKIES = 300
 """Chromium keeps 180 for a domain."""
 _MOST_COOKIE_CHARACTERS = 4096
-_MOST_STORAGE_CHARACTERS = 500_000
-"""Of local storage, names and values together. Entries that do not fit are left out: each call reads them."""
+"""Of a name, a value and a path together."""
+_MOST_STORAGE_BYTES = 1_000_000
+"""Of local storage, as it is kept. Entries that do not fit are left out: each call reads them."""
 
 _SLIDING = 3600.0
-"""Seconds by which a cookie's end has to move to be worth a write: some sites move it with each reply."""
+"""Seconds by which a cookie's end has to move to be worth a write: some sites move it with each reply. Half
+of the time that the cookie has left is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +74,9 @@ class Visit:
     is_member: bool
 
     def with_changes(self, changes: CookieChanges) -> Visit:
-        """The visit after the site has changed some cookies."""
-        return replace(self, cookies=changes.apply(self.cookies))
+        """The visit after the site has changed some cookies, one of which may be a login."""
+        cookies = changes.apply(self.cookies)
+        return replace(self, cookies=cookies, is_member=self.is_member or any(map(_is_login, cookies)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +105,8 @@ def make_visit(
         source=source,
         user_agent=user_agent,
         cookies=cookies,
-        storage=_storage_of(site, contents.storage),
-        is_member=any(cookie.name.startswith(_LOGIN_COOKIE) for cookie in cookies),
+        storage=storage_of(site, contents.storage),
+        is_member=any(map(_is_login, cookies)),
     )
 
 
@@ -114,7 +118,7 @@ def cookies_of(site: str, cookies: Iterable[StoredCookie]) -> tuple[StoredCookie
         for cookie in cookies
         if _can_be_sent(cookie) and any(is_carried(cookie, origin) for origin in origins)
     ]
-    return tuple({_key_of(cookie): cookie for cookie in found}.values())[:_MOST_COOKIES]
+    return tuple(_by_key(found).values())[:_MOST_COOKIES]
 
 
 def is_carried(cookie: StoredCookie, url: str) -> bool:
@@ -130,22 +134,29 @@ def is_carried(cookie: StoredCookie, url: str) -> bool:
     return domain == place
 
 
-def _spellings_of(site: str) -> tuple[str, str]:
-    scheme, _, rest = site.partition("://")
-    return site, f"{scheme}://{rest.removeprefix('www.') if rest.startswith('www.') else f'www.{rest}'}"
+def _spellings_of(site: str) -> list[str]:
+    """The origins that are one site. An http site may lead to https, where a person then logs in."""
+    scheme, _, host = site.partition("://")
+    other = host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
+    return [f"{each}://{name}" for each in dict.fromkeys((scheme, "https")) for name in (host, other)]
 
 
 def _can_be_sent(cookie: StoredCookie) -> bool:
     """Whether it can stand in a header, and is no longer than browsers allow."""
-    is_short = len(cookie.name) + len(cookie.value) < _MOST_COOKIE_CHARACTERS
+    is_short = len(cookie.name) + len(cookie.value) + len(cookie.path) < _MOST_COOKIE_CHARACTERS
     is_name = re.fullmatch(r"[!-~]+", cookie.name) and not set(cookie.name) & set("=;,")
-    return bool(is_short and is_name and re.fullmatch(r"[ -:<-~]*", cookie.value))
+    return bool(is_short and is_name and all(map(_is_header_text, (cookie.value, cookie.path))))
 
 
-def _storage_of(site: str, storage: Iterable[StorageItem]) -> tuple[StorageItem, ...]:
-    origins, left, kept = _spellings_of(site), _MOST_STORAGE_CHARACTERS, []
+def _is_header_text(text: str) -> bool:
+    return text == text.strip() and bool(re.fullmatch(r"[ -:<-~]*", text))
+
+
+def storage_of(site: str, storage: Iterable[StorageItem]) -> tuple[StorageItem, ...]:
+    """The local storage of a site's origins."""
+    origins, left, kept = _spellings_of(site), _MOST_STORAGE_BYTES, []
     for item in storage:
-        size = len(item.name) + len(item.value)
+        size = len(json.dumps({"origin": item.origin, "name": item.name, "value": item.value}))
         if item.origin in origins and size <= left:
             left -= size
             kept.append(item)
@@ -155,10 +166,14 @@ def _storage_of(site: str, storage: Iterable[StorageItem]) -> tuple[StorageItem,
 # Its login
 
 
+def _is_login(cookie: StoredCookie) -> bool:
+    return cookie.name.startswith(_LOGIN_COOKIE) and cookie.value != ""
+
+
 def find_login(visit: Visit, now: float) -> Login | None:
     """The WordPress login of a visit; None where there is none, or it has ended."""
     for cookie in visit.cookies:
-        if not cookie.name.startswith(_LOGIN_COOKIE) or (cookie.expires or now + 1) <= now:
+        if not _is_login(cookie) or (cookie.expires is not None and cookie.expires <= now):
             continue
         user, _, rest = unquote(cookie.value).partition("|")
         end = rest.partition("|")[0]
@@ -178,34 +193,58 @@ def has_ended(visit: Visit, now: float) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieChanges:
-    """What a site did to its cookies."""
+    """What a site did to its cookies: those that it changed, as they were and as they are."""
 
-    set: tuple[StoredCookie, ...] = field(repr=False)
-    removed: frozenset[tuple[str, str, str]] = frozenset()
+    before: tuple[StoredCookie, ...] = field(repr=False)
+    after: tuple[StoredCookie, ...] = field(repr=False)
 
     def __bool__(self) -> bool:
-        return bool(self.set or self.removed)
+        return bool(self.before or self.after)
+
+    @property
+    def removed(self) -> frozenset[_Key]:
+        """Domain, path and name of each cookie that is gone."""
+        return frozenset(_by_key(self.before).keys() - _by_key(self.after).keys())
 
     def apply(self, cookies: tuple[StoredCookie, ...]) -> tuple[StoredCookie, ...]:
-        """The cookies after the changes."""
-        known = {_key_of(cookie): cookie for cookie in (*cookies, *self.set)}
-        return tuple(cookie for key, cookie in known.items() if key not in self.removed)[:_MOST_COOKIES]
+        """The cookies after the changes, save to those that another process has changed meanwhile."""
+        known, before, after = _by_key(cookies), _by_key(self.before), _by_key(self.after)
+        for key in before | after:
+            if _maybe_value(known.get(key)) != _maybe_value(before.get(key)):
+                continue
+            if key in after:
+                known[key] = after[key]
+            else:
+                known.pop(key, None)
+        return tuple(known.values())[:_MOST_COOKIES]
 
 
-def changes_between(old: tuple[StoredCookie, ...], new: tuple[StoredCookie, ...]) -> CookieChanges:
-    """What differs enough to be kept."""
-    known, keys = {_key_of(cookie): cookie for cookie in old}, {_key_of(cookie) for cookie in new}
+def changes_between(
+    old: tuple[StoredCookie, ...], new: tuple[StoredCookie, ...], *, now: float
+) -> CookieChanges:
+    """What differs enough to be kept at the Unix time `now`."""
+    before, after = _by_key(old), _by_key(new)
+    keys = {key for key in before | after if _differs(before.get(key), after.get(key), now)}
     return CookieChanges(
-        set=tuple(cookie for cookie in new if _differs(known.get(_key_of(cookie)), cookie)),
-        removed=frozenset(known.keys() - keys),
+        before=tuple(cookie for key, cookie in before.items() if key in keys),
+        after=tuple(cookie for key, cookie in after.items() if key in keys),
     )
 
 
-def _differs(old: StoredCookie | None, new: StoredCookie) -> bool:
-    if old is None or old.value != new.value or (old.expires is None) != (new.expires is None):
+def _differs(old: StoredCookie | None, new: StoredCookie | None, now: float) -> bool:
+    if old is None or new is None or old.value != new.value:
         return True
-    return abs((old.expires or 0.0) - (new.expires or 0.0)) > _SLIDING
+    if old.expires is None or new.expires is None:
+        return old.expires != new.expires
+    return abs(old.expires - new.expires) > min(_SLIDING, max(old.expires - now, 0.0) / 2)
 
 
-def _key_of(cookie: StoredCookie) -> tuple[str, str, str]:
-    return cookie.domain, cookie.path, cookie.name
+_Key = tuple[str, str, str]
+
+
+def _by_key(cookies: Iterable[StoredCookie]) -> dict[_Key, StoredCookie]:
+    return {(cookie.domain, cookie.path, cookie.name): cookie for cookie in cookies}
+
+
+def _maybe_value(cookie: StoredCookie | None) -> str | None:
+    return None if cookie is None else cookie.value
