@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
-from visits.samples import MADE_AT, SITE, cookie, cookies_txt, login_cookie, visit
+from visits.samples import MADE_AT, SITE, cookie, cookies_txt, item, login_cookie, visit
 
 from chatgptt import InvalidInputError
-from chatgptt.state.folder import NotOursError
+from chatgptt.state.folder import NotOursError, locked, replace_own_file
+from chatgptt.visits import kept
+from chatgptt.visits.formats import encode
 from chatgptt.visits.kept import (
     change_visit,
     find_visit,
@@ -43,6 +46,40 @@ def test_a_visit_is_removed_once(tmp_path: Path) -> None:
     assert not forget_visit(tmp_path, SITE)
     assert find_visit(tmp_path, SITE) is None
     assert list(tmp_path.iterdir()) == []
+    assert not forget_visit(tmp_path / "missing", SITE)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_what_a_writer_that_died_has_left_is_removed_with_the_visit(tmp_path: Path) -> None:
+    keep_visit(tmp_path, visit(cookie()))
+    path = path_of_visit(tmp_path, SITE)
+    path.with_name(f"{path.name}.new").write_text("s3cret")
+    assert forget_visit(tmp_path, SITE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_removal_waits_for_a_renewal_that_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_PATIENCE", 60.0)
+    keep_visit(tmp_path, visit(cookie()))
+    with ThreadPoolExecutor() as pool:
+        with locked(tmp_path, 1.0):
+            removed = pool.submit(forget_visit, tmp_path, SITE)
+            assert not wait([removed], 0.1).done
+            replace_own_file(path_of_visit(tmp_path, SITE), encode(visit(cookie("a", "renewed"))))
+        assert removed.result(60)
+    assert find_visit(tmp_path, SITE) is None
+
+
+def test_a_folder_whose_lock_is_held_keeps_the_visit_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_PATIENCE", 0.0)
+    keep_visit(tmp_path, visit(cookie()))
+    with locked(tmp_path, 1.0), pytest.raises(InvalidInputError, match="another process holds its lock"):
+        forget_visit(tmp_path, SITE)
+    assert find_visit(tmp_path, SITE) is not None
 
 
 def test_a_file_that_others_can_read_is_repaired(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,6 +130,22 @@ def test_a_damaged_file_is_told_and_replaced(tmp_path: Path) -> None:
         find_visit(tmp_path, SITE)
     keep_visit(tmp_path, visit(cookie()))
     assert find_visit(tmp_path, SITE) == visit(cookie())
+
+
+def test_a_file_that_is_too_large_is_told(tmp_path: Path) -> None:
+    keep_visit(tmp_path, visit(cookie()))
+    with path_of_visit(tmp_path, SITE).open("r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(NotOursError, match="larger than"):
+        find_visit(tmp_path, SITE)
+
+
+def test_a_visit_with_all_that_may_be_kept_is_read_again(tmp_path: Path) -> None:
+    cookies = (cookie(f"c{number}", '"' * 4000) for number in range(400))
+    entries = (item(str(number), "\U0001f600" * 10_000) for number in range(400))
+    whole = visit(*cookies, storage=tuple(entries))
+    keep_visit(tmp_path, whole)
+    assert find_visit(tmp_path, SITE) == whole
 
 
 def test_changed_cookies_are_kept_beside_those_that_another_process_changed(tmp_path: Path) -> None:

@@ -216,8 +216,7 @@ def _make_private(path: Path, descriptor: int, mode: int) -> None:
 
 def replace_own_file(path: Path, data: bytes) -> None:
     """Puts `data` in the place of a file, readable by its owner alone; the caller holds the lock."""
-    # Always the same name: under the lock, one that is there already was left by a writer that died.
-    new = path.with_name(f"{path.name}.new")
+    new = _new_name(path)
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -228,3 +227,19 @@ def replace_own_file(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
         raise
+
+
+def remove_own_file(path: Path) -> bool:
+    """Removes a file, and what a writer of it that died has left; whether there was one.
+
+    The caller holds the lock.
+    """
+    _new_name(path).unlink(missing_ok=True)
+    is_there = os.path.lexists(path)
+    path.unlink(missing_ok=True)
+    return is_there
+
+
+def _new_name(path: Path) -> Path:
+    """Always the same name: under the lock, one that is there already was left by a writer that died."""
+    return path.with_name(f"{path.name}.new")

@@ -17,14 +17,17 @@ from chatgptt.state.folder import (
     check_owner,
     file_name,
     locked,
+    maybe_state,
     read_own_file,
+    remove_own_file,
     replace_own_file,
+    taking_turns,
 )
 from chatgptt.visits.formats import MAX_FILE_BYTES, decode, encode, read_contents
 from chatgptt.visits.visit import CookieChanges, Visit, make_visit
 
 _MAX_VISIT_BYTES = 4 * 2**20
-"""Twice what the bounds of a visit's parts come to, each character escaped."""
+"""More than the bounds of a visit's parts come to, each character of a cookie escaped."""
 
 _PATIENCE = 2.0
 """Seconds to wait for another process that holds the folder's lock."""
@@ -43,9 +46,15 @@ def find_visit(folder: Path, site: str) -> Visit | None:
         OSError: where the folder cannot be used.
     """
     check_owner(folder)
-    data = read_own_file(path_of_visit(folder, site), _MAX_VISIT_BYTES, is_login=True)
-    visit = None if data is None else decode(data, site)
-    if data is not None and visit is None:
+    path = path_of_visit(folder, site)
+    state = maybe_state(path)
+    data = read_own_file(path, _MAX_VISIT_BYTES, is_login=True)
+    if data is None:
+        if state is not None and state[2] > _MAX_VISIT_BYTES:
+            raise NotOursError(f"is larger than {_MAX_VISIT_BYTES} bytes")
+        return None
+    visit = decode(data, site)
+    if visit is None:
         raise NotOursError("is damaged")
     return visit
 
@@ -103,11 +112,10 @@ def forget_visit(folder: Path, site: str) -> bool:
     """
     with _naming(folder):
         check_owner(folder)
-        try:
-            path_of_visit(folder, site).unlink()
-        except FileNotFoundError:
+        if not folder.exists():
             return False
-        return True
+        with taking_turns(folder, _PATIENCE):  # else a renewal that is under way would write it again
+            return remove_own_file(path_of_visit(folder, site))
 
 
 def read_visit(path: Path, site: str, *, made_at: float) -> Visit:
