@@ -123,6 +123,7 @@ class _Window:
                 proxy=None if self._proxy is None else _settings_of(self._proxy),
                 http_credentials=None if self._login is None else _credentials(self._login, self._url),
             )
+            context.on("dialog", lambda _: None)  # Playwright would answer what a page asks the person
             page = await context.new_page()
             user_agent: str = await page.evaluate("navigator.userAgent")
             await page.goto(self._url, wait_until="commit", timeout=self._timeout * 1000)
