@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+from cli.commands import read_until, started
 
 from chatgptt.serve.models import Catalogue
 from chatgptt.serve.options import ServeOptions
@@ -40,6 +42,17 @@ def serving(
             server.should_exit = True
             thread.join(PATIENCE)
             assert not thread.is_alive()
+
+
+@contextmanager
+def endpoint(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, list[str]]]:
+    """The command under way, a client of it, and its models."""
+    with started("serve", "--port", "0", "--json", *argv) as process:
+        document = json.loads(read_until(process, b"}\n"))
+        with httpx.Client(
+            base_url=document["url"].removesuffix("/v1"), timeout=PATIENCE, trust_env=False
+        ) as client:
+            yield process, client, document["models"]
 
 
 def chat(text: str = "Hello", **fields: object) -> dict[str, object]:

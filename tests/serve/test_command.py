@@ -8,28 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from cli.commands import PATIENCE, interrupt, read_until, run_process, started
-from serve.serving import CHAT, chat, curl, error_of, text_of
+from serve.serving import CHAT, chat, curl, endpoint, error_of, text_of
 
 from chatgptt.demo import DemoSite
-
-
-@contextmanager
-def endpoint(*argv: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client, list[str]]]:
-    """The command under way, a client of it, and its models."""
-    with started("serve", "--port", "0", "--json", *argv) as process:
-        document = json.loads(read_until(process, b"}\n"))
-        with httpx.Client(
-            base_url=document["url"].removesuffix("/v1"), timeout=PATIENCE, trust_env=False
-        ) as client:
-            yield process, client, document["models"]
 
 
 @pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
