@@ -62,6 +62,8 @@ class Conditions:
     nonce_life: int = 86400  # WordPress's own, in seconds
     guest_cookie: bool = False
     members_only: bool = False
+    asks_for_consent: bool = False
+    focus_in_title: bool = True
     front_page_goes_to: str = ""
     warns: Stray = ""
     breaks: Fault = ""

@@ -63,7 +63,7 @@ def _with_servers(env: dict[str, str] | None) -> dict[str, str]:
 
 def wait_until(
     is_done: Callable[[], bool],
-    complaint: str,
+    complaint: str | Callable[[], str],
     log: Path | None = None,
     process: subprocess.Popen[bytes] | None = None,
 ) -> None:
@@ -71,5 +71,6 @@ def wait_until(
     give_up = time.monotonic() + PATIENCE
     while not is_done():
         if time.monotonic() > give_up or (process is not None and process.poll() is not None):
-            raise RuntimeError(f"{complaint}\n{log.read_text() if log and log.exists() else ''}")
+            said = complaint if isinstance(complaint, str) else complaint()
+            raise RuntimeError(f"{said}\n{log.read_text() if log and log.exists() else ''}")
         time.sleep(0.02)

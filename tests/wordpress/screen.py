@@ -29,7 +29,7 @@ class Screen:
 
     def wait_for(self, title: str) -> int:
         """The visible window whose title begins so, once there is one."""
-        wait_until(lambda: self._windows(title) != [], f"no window has the title {title!r}")
+        wait_until(lambda: self._windows(title) != [], lambda: f"{self.titles()}, and not {title!r}")
         return self._windows(title)[0]
 
     def wait_until_closed(self) -> None:
@@ -37,7 +37,7 @@ class Screen:
         wait_until(lambda: self._windows("") == [], "a window is still open")
 
     def titles(self) -> list[str]:
-        """What the windows say that they are, for a failed test."""
+        """What the windows say that they are."""
         return [self._run("getwindowname", str(window)).strip() for window in self._windows("")]
 
     def focus(self, window: int) -> None:
@@ -51,7 +51,7 @@ class Screen:
 
     def type(self, text: str) -> None:
         """Types into what has the focus."""
-        assert self._run("type", text) == ""
+        self._run("type", text)
 
     def place(self, window: int, x: int, y: int, width: int, height: int) -> None:
         """Moves a window, and gives it a size, in pixels."""
@@ -61,7 +61,16 @@ class Screen:
 
     def press(self, *keys: str) -> None:
         """Presses keys, or chords such as `ctrl+w`, by the names that X has for them."""
-        assert self._run("key", *keys) == ""
+        self._run("key", *keys)
+
+    def press_until(self, title: str, key: str) -> None:
+        """Presses a key until a window has this title: for a dialog, which has no title and takes a moment to come."""
+
+        def is_done() -> bool:
+            self.press(key)
+            return self._windows(title) != []
+
+        wait_until(is_done, lambda: f"{self.titles()}, and not {title!r}")
 
     def _windows(self, title: str) -> list[int]:
         found = self._run("search", "--onlyvisible", "--name", f"^{re.escape(title)}" if title else ".")
@@ -74,7 +83,7 @@ class Screen:
             env={"DISPLAY": self.display, "PATH": "/usr/bin:/bin"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL,
             text=True,
             timeout=PATIENCE,
             check=False,

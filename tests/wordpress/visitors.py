@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 import re
+from http.cookiejar import MozillaCookieJar
+from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from wordpress.installation import Site, WordPress
@@ -21,6 +24,21 @@ async def log_in(wordpress: WordPress, http: httpx.AsyncClient, site: Site = "pr
     reply = await http.post(address, data=fields)
     assert reply.status_code == 302, reply.text
     assert any(name.startswith("wordpress_logged_in_") for name in http.cookies)
+
+
+def export_login(wordpress: WordPress, file: Path, site: Site = "pretty") -> Path:
+    """Ada's cookies in a file, after a login elsewhere: a `cookies.txt`, as extensions of browsers write it."""
+    jar = MozillaCookieJar(file)
+
+    async def log_in_elsewhere() -> None:
+        async with httpx.AsyncClient() as http:
+            await log_in(wordpress, http, site)
+            for cookie in http.cookies.jar:
+                jar.set_cookie(cookie)
+
+    anyio.run(log_in_elsewhere)
+    jar.save(ignore_discard=True)
+    return file
 
 
 async def log_out(wordpress: WordPress, http: httpx.AsyncClient, site: Site = "pretty") -> None:

@@ -20,6 +20,9 @@ const SECURITY = 'Security check failed. Please refresh the page and try again.'
 add_shortcode( 'aipkit_chatbot', __NAMESPACE__ . '\print_shortcode' );
 add_action( 'wp_footer', __NAMESPACE__ . '\print_popup', 5 );
 add_action( 'wp_enqueue_scripts', __NAMESPACE__ . '\add_scripts' );
+if ( condition( 'asks_for_consent' ) ) {
+	add_action( 'wp_footer', __NAMESPACE__ . '\print_consent' );
+}
 answer_action( 'aipkit_cache_sse_message', __NAMESPACE__ . '\park_message' );
 answer_action( 'aipkit_frontend_chat_stream', __NAMESPACE__ . '\stream_answer' );
 answer_action( 'aipkit_get_frontend_chat_nonce', __NAMESPACE__ . '\give_nonce' );
@@ -52,8 +55,8 @@ function config( int $bot ): string {
 		'provider'      => 'OpenAI',
 		'headerName'    => 'Shop\'s <b>helper</b>',
 		'imageTriggers' => '/image, /generate',
-		'text'          => array( 'initialGreeting' => 'Hello & "welcome"', 'errorPrefix' => 'Error:' ),
-		'requireConsentCompliance' => false,
+		'text'          => array( 'initialGreeting' => 'Hello & "welcome"', 'errorPrefix' => 'Error:', 'consentMessage' => 'We keep what you write.' ),
+		'requireConsentCompliance' => condition( 'asks_for_consent' ),
 	);
 	return esc_attr( wp_json_encode( $config, JSON_HEX_TAG | JSON_HEX_APOS | JSON_HEX_AMP | JSON_HEX_QUOT ) );
 }
@@ -138,6 +141,23 @@ function refuse( string $words ): void {
 	send_event( wp_json_encode( array( 'error' => $words ) ) );
 	send_event( '{"finished":true}', 'done' );
 	exit;
+}
+
+/** What covers the input until a visitor agrees, which the browser alone remembers (A7); in a dialog, as some sites ask. */
+function print_consent(): void {
+	echo \ChatBoxes\FOCUS_IN_TITLE;
+	?>
+	<button id="consent" type="submit" autofocus>I agree</button>
+	<script>
+	consent.onclick = () => {
+		document.title = 'consent: asked';
+		const given = confirm('Do you agree?');
+		consent.remove();
+		document.title = `consent: ${given ? 'given' : 'refused'}`;
+		for (const bot of given ? <?php echo wp_json_encode( BOTS ); ?> : []) localStorage.setItem(`aipkit_chatbot_consent_given_${bot}`, 'true');
+	};
+	</script>
+	<?php
 }
 
 function give_nonce(): void {

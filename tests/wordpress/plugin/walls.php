@@ -10,14 +10,20 @@ namespace ChatBoxes;
 
 const FOCUS_IN_TITLE = <<<'SCRIPT'
 <script>
-for (const event of ['focusin', 'input']) addEventListener(event, () => {
+const tell = () => {
 	const field = document.activeElement;
+	if (!field?.id || !performance.getEntriesByName('first-contentful-paint').length) return;
 	document.title = `${field.id}: ${field.type === 'submit' ? 'a button' : `${field.value.length} letters`}`;
-});
+};
+addEventListener('focusin', tell);
+addEventListener('input', tell);
+new PerformanceObserver(tell).observe({ type: 'paint', buffered: true }); // what is typed before is lost
 </script>
 SCRIPT;
 
-add_action( 'login_head', fn() => print( FOCUS_IN_TITLE ) );
+if ( condition( 'focus_in_title' ) ) {
+	add_action( 'login_head', fn() => print( FOCUS_IN_TITLE ) );
+}
 add_action(
 	'template_redirect',
 	function () {
