@@ -5,13 +5,15 @@ The browser is a real one that is told to draw its window nowhere, so these test
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio.to_thread
 import pytest
 from browser.processes import Traces
-from cli.commands import Terminal, on_terminal, run_process
+from cli.commands import COMMAND, Terminal, on_terminal, run_process
 from faults import Answer, Connection, Got, Server, closed_port, reply, serving
 from proxies import http_proxy
 
@@ -112,6 +114,34 @@ async def test_a_window_without_a_stdin_waits_until_it_is_closed(state: Path) ->
         done = await anyio.to_thread.run_sync(lambda: run_process("login", "--site", server.url))
         assert done.code == 0, done
         check_kept(state, server)
+
+
+async def test_a_line_in_a_pipe_ends_no_visit_and_is_left_to_the_next_command(state: Path) -> None:
+    async with serving(page("setTimeout(() => window.close(), 1000)")) as server:
+
+        def run() -> tuple[int, bytes]:
+            reader, writer = os.pipe()
+            with open(reader, "rb") as unread, open(writer, "wb") as file:
+                file.write(b"the next site\n")
+                file.close()
+                done = subprocess.run([*COMMAND, "login", "--site", server.url], stdin=unread, check=False)
+                return done.returncode, unread.read()
+
+        assert await anyio.to_thread.run_sync(run) == (0, b"the next site\n")
+        check_kept(state, server)
+
+
+async def test_a_page_that_leads_to_another_host_is_told(site: Server, state: Path) -> None:
+    async def lead_away(connection: Connection, got: Got) -> bool:
+        place = site.url.replace("127.0.0.1", "localhost")
+        await connection.send(reply("", status=302, headers={"Location": place}))
+        return True
+
+    async with serving(lead_away) as server:
+        code, shown = await in_terminal(server, lambda terminal: terminal.type("\r"))
+    assert code == 2
+    assert "the page led to http://localhost:" in shown
+    check_nothing_kept(state)
 
 
 async def test_a_page_that_leaves_nothing_is_an_error_that_says_when_to_press_enter(state: Path) -> None:

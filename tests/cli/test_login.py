@@ -138,8 +138,42 @@ def test_a_check_fails_where_the_page_shows_no_box(run: Run, site: DemoSite) -> 
     done = run("login", "--check", "--site", site.page("wpaicg/nochat/"), "--strategy", "static")
     assert (done.code, done.out) == (1, "no visit is kept\n")
     assert "no chat box" in done.err
-    done = run("login", "--check", "--json", "--site", site.page("wpaicg/nochat/"), "--strategy", "static")
-    assert (done.code, done.error["code"]) == (1, "no_chat_box")
+
+
+def test_a_check_in_json_that_fails_has_the_visit_beside_the_error(
+    run: Run, site: DemoSite, cookies: Path
+) -> None:
+    page = site.page("wpaicg/nochat/")
+    run("login", "--site", page, "--import", str(cookies))
+    done = run("login", "--check", "--json", "--site", page, "--strategy", "static")
+    assert (done.code, done.document["page"], done.document["boxes"]) == (1, page, 0)
+    assert isinstance(done.document["visit"], dict)
+    assert isinstance(done.document["error"], dict)
+    assert (done.document["visit"]["user"], done.document["error"]["code"]) == ("ada", "no_chat_box")
+
+
+@pytest.mark.parametrize("more", [("--import", "cookies.txt"), ("--share",)])
+def test_a_check_keeps_nothing_so_other_options_are_wrong_usage(
+    more: tuple[str, ...], run: Run, site: DemoSite
+) -> None:
+    done = run("login", "--check", "--site", site.page("wpaicg/"), *more)
+    assert (done.code, done.out) == (2, "")
+    assert "--check keeps nothing" in done.err
+
+
+def test_a_visit_without_a_login_does_not_take_a_members_place(
+    run: Run, site: DemoSite, cookies: Path, tmp_path: Path, state_dir: Path
+) -> None:
+    page, file = site.page("wpaicg/"), tmp_path / "guest.txt"
+    file.write_bytes(cookies_txt(("127.0.0.1", "FALSE", "/", "FALSE", "0", "a", "b")))
+    run("login", "--site", page, "--import", str(cookies))
+    before = kept(state_dir, page)
+    done = run("login", "--site", page, "--import", str(file))
+    assert (done.code, kept(state_dir, page)) == (2, before)
+    assert "the one of 'ada'" in done.err
+    assert "chatgptt logout" in done.err
+    run("logout", "--site", page)
+    assert run("login", "--site", page, "--import", str(file)).code == 0
 
 
 def test_a_check_of_a_file_that_others_can_write_says_what_helps(

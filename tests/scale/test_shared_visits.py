@@ -11,14 +11,15 @@ import pytest
 import redis as redis_py
 import wire
 from cli.commands import Run
-from faults import WPAICG_PAGE, Connection, Got, Server, reply, serving, stream_reply
+from faults import WPAICG_PAGE, Connection, Got, Server, closed_port, reply, serving, stream_reply
 from scale.redis_server import RedisServer
 from visits.samples import cookie, cookies_txt, visit
 
 from chatgptt import AsyncClient, ChatGpttError, RefusedError
+from chatgptt.state.folder import default_folder
 from chatgptt.tokens.redis_store import RedisStore
 from chatgptt.visits import current
-from chatgptt.visits.kept import keep_visit
+from chatgptt.visits.kept import forget_visit, keep_visit
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +139,31 @@ async def test_a_visit_in_the_folder_comes_before_a_shared_one(
             await client.ask("Hello")
     assert not isinstance(caught.value, RefusedError)
     assert "member=no" in site.got[-1].headers["cookie"]
+
+
+async def test_a_shared_visit_is_named_by_a_check_and_by_its_removal(
+    run: Run, redis: RedisServer, database: redis_py.Redis, site: Server, tmp_path: Path
+) -> None:
+    await import_visit(run, site, tmp_path, "--share")
+    forget_visit(default_folder(), site.url)
+
+    def say(*argv: str) -> str:
+        return run(*argv, "--site", site.url).out
+
+    for shown in ("shared for http://127.0.0.1", "no visit is kept"):
+        assert (await anyio.to_thread.run_sync(say, "login", "--check")).startswith(shown)
+        removed = await anyio.to_thread.run_sync(say, "logout")
+        assert removed.startswith("removed the visit" if shown.startswith("shared") else "no visit to")
+
+
+async def test_a_store_that_is_away_is_told_before_the_window_opens(
+    run: Run, site: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATGPTT_STORE", f"redis://127.0.0.1:{closed_port()}/0")
+    done = await anyio.to_thread.run_sync(partial(run, "login", "--share", "--site", site.url))
+    assert done.code == 2
+    assert "cannot be shared" in done.err
+    assert site.got == []
 
 
 async def test_sharing_without_a_store_is_wrong_usage(

@@ -227,7 +227,7 @@ def test_login_and_logout(demo: DemoSite, printed: Printed, tmp_path: Path) -> N
         file.write_text(f"127.0.0.1\tFALSE\t/\tFALSE\t0\t{name}\t{value}\n")
         check("login", printed("login", "--import", str(file), *page))
         check("login-check", printed("login", "--check", *page))
-    check("error", printed("login", "--check", "--site", demo.page("wpaicg/nochat/"), code=1))
+    check("login-check", printed("login", "--check", "--site", demo.page("wpaicg/nochat/"), code=1))
     for _ in range(2):
         check("logout", printed("logout", *page))
 

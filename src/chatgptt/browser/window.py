@@ -41,10 +41,14 @@ _ENTRIES = "() => Object.entries(localStorage)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonsVisit:
-    """What the browser holds after a person's visit, of all sites, and its user agent."""
+    """What the browser holds after a person's visit, of all sites, and its user agent.
+
+    `place` is the page that it showed last.
+    """
 
     contents: Contents
     user_agent: str
+    place: str
 
 
 async def show_page(
@@ -108,6 +112,7 @@ class _Window:
         self._timeout = timeout
         self._is_done = is_done
         self._contents = Contents()
+        self._place = url
 
     async def run(self) -> PersonsVisit:
         """What the browser holds when the person is done."""
@@ -134,7 +139,7 @@ class _Window:
             await self._look(context)
             await asyncio.sleep(_LOOK)
         await self._look(context)
-        return PersonsVisit(contents=self._contents, user_agent=user_agent)
+        return PersonsVisit(contents=self._contents, user_agent=user_agent, place=self._place)
 
     async def _look(self, context: BrowserContext) -> None:
         cookies = await attempt(context.cookies())
@@ -148,6 +153,7 @@ class _Window:
         address = page.url
         if not has_host(address):
             return
+        self._place = address
         entries = await attempt(page.evaluate(_ENTRIES))
         if not isinstance(entries, list) or page.url != address:
             return

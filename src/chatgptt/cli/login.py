@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ from chatgptt.cli import options, terminal
 from chatgptt.cli.target import Target, open_client, with_named_site
 
 if TYPE_CHECKING:
+    from chatgptt.browser.window import PersonsVisit
     from chatgptt.tokens.store import Store
     from chatgptt.visits.shared import SharedVisits
     from chatgptt.visits.visit import Visit
@@ -27,6 +28,8 @@ Log in there, agree, or pass its check. Nothing is clicked or typed for you.
 """
 
 _DAY = 86_400.0
+
+_Value = TypeVar("_Value")
 
 
 @click.command(
@@ -45,22 +48,26 @@ _DAY = 86_400.0
 )
 @click.option("--share", is_flag=True, help="Keep it in the Redis of CHATGPTT_STORE too.")
 @options.reporting()
-def command(target: Target, check: bool, file: Path | None, share: bool, as_json: bool) -> None:
+def command(target: Target, check: bool, file: Path | None, share: bool, as_json: bool) -> int | None:
     """Visit a page in a browser's window; later questions to its site are that visitor's.
 
     Cookies and local storage of the page's site are kept, of no other site, and the browser's user agent.
     """
     from chatgptt.state.folder import default_folder
-    from chatgptt.visits.kept import check_place, keep_visit, load_visit
+    from chatgptt.visits.kept import check_loss, check_place, keep_visit
 
+    if check and (file is not None or share):
+        raise click.UsageError("--check keeps nothing: leave out --import and --share")
     shared = open_shared() if share else None
     target = with_named_site(target)
     page, login = _page_of(target)
     if check:
-        _check(target, load_visit(default_folder(), _site_of(page)), as_json=as_json)
-        return
+        return _check(target, page, as_json=as_json)
     check_place(default_folder())
+    if shared is not None:
+        in_store(shared, lambda visits: visits.check(_site_of(page)))
     visit = _read(file, page) if file is not None else _show(target, page, login)
+    check_loss(default_folder(), visit)
     keep_visit(default_folder(), visit)
     if shared is not None:
         in_store(shared, lambda visits: visits.keep(visit))
@@ -68,6 +75,7 @@ def command(target: Target, check: bool, file: Path | None, share: bool, as_json
         terminal.print_json({"page": page, "visit": as_dict(visit)})
     else:
         terminal.write_text(f"kept for {visit.site}: {_describe(visit)}\n", sys.stdout)
+    return None
 
 
 def open_shared() -> Store:
@@ -85,18 +93,18 @@ def open_shared() -> Store:
     return RedisStore(address)
 
 
-def in_store(store: Store, work: Callable[[SharedVisits], Awaitable[None]]) -> None:
+def in_store(store: Store, work: Callable[[SharedVisits], Awaitable[_Value]]) -> _Value:
     """Does something with the visits of a store, and closes it."""
     import anyio
 
-    async def do() -> None:
+    async def do() -> _Value:
         try:
             assert store.visits is not None
-            await work(store.visits)
+            return await work(store.visits)
         finally:
             await store.close()
 
-    anyio.run(do)
+    return anyio.run(do)
 
 
 def _page_of(target: Target) -> tuple[str, tuple[str, str] | None]:
@@ -131,40 +139,45 @@ def _show(target: Target, page: str, login: tuple[str, str] | None) -> Visit:
 
     from chatgptt.browser.window import show_page
     from chatgptt.net.proxies import Proxies
+    from chatgptt.protocols.urls import is_same_host
     from chatgptt.visits.kept import check_contents
     from chatgptt.visits.visit import make_visit
 
     proxies = Proxies(target.proxy or None)
     proxies.check()
-    is_pressed, has_stdin = threading.Event(), _has_stdin()
-    end = "Press Enter here when you are done, or close the window" if has_stdin else "Close the window then"
+    is_pressed, has_keys = threading.Event(), _has_keys()
+    end = "Press Enter here when you are done, or close the window" if has_keys else "Close the window then"
 
-    async def show() -> Visit:
-        shown = await show_page(
+    async def show() -> PersonsVisit:
+        return await show_page(
             page,
             proxy=proxies.find(page),
             login=login,
             timeout=target.seconds,
-            on_open=lambda: _begin(page, end, is_pressed if has_stdin else None),
+            on_open=lambda: _begin(page, end, is_pressed if has_keys else None),
             is_done=is_pressed.is_set,
         )
-        return make_visit(
-            _site_of(page),
-            shown.contents,
-            name=secrets.token_hex(8),
-            made_at=time.time(),
-            source="browser",
-            user_agent=shown.user_agent,
-        )
 
-    visit = anyio.run(show)
-    check_contents(visit, "the browser", hint="log in, or agree, before you press Enter or close the window")
+    shown = anyio.run(show)
+    visit = make_visit(
+        _site_of(page),
+        shown.contents,
+        name=secrets.token_hex(8),
+        made_at=time.time(),
+        source="browser",
+        user_agent=shown.user_agent,
+    )
+    hint = "log in, or agree, before you press Enter or close the window"
+    if not is_same_host(shown.place, page):
+        hint = f"the page led to {_site_of(shown.place)}: give a page of that site"
+    check_contents(visit, "the browser", hint=hint)
     return visit
 
 
-def _has_stdin() -> bool:
+def _has_keys() -> bool:
+    """Whether stdin is a terminal. What comes through a pipe may be meant for the next command."""
     try:
-        return sys.stdin is not None and sys.stdin.fileno() >= 0
+        return sys.stdin is not None and os.isatty(sys.stdin.fileno())
     except (OSError, ValueError):
         return False
 
@@ -190,30 +203,59 @@ def _wait_for_enter(is_pressed: threading.Event) -> None:
 # What is kept
 
 
-def _check(target: Target, visit: Visit | None, *, as_json: bool) -> None:
-    """Prints what is kept, and looks at the page.
+def _check(target: Target, page: str, *, as_json: bool) -> int:
+    """Prints what is kept or shared, and looks at the page; the exit code.
 
     Raises:
-        ChatGpttError: where the page shows no box with tokens.
+        ChatGpttError: where the page shows no box with tokens, and text is printed.
     """
+    from chatgptt._errors import ChatGpttError, InvalidInputError
+
+    visit, how = _find(_site_of(page))
+    if not as_json:
+        words = f"{how} for {visit.site}: {_describe(visit)}" if visit else "no visit is kept"
+        terminal.write_text(f"{words}\n", sys.stdout)
+    document: dict[str, object] = {"page": page, "visit": visit and as_dict(visit), "boxes": 0, "error": None}
+    try:
+        number = document["boxes"] = _count_boxes(target)
+    except ChatGpttError as error:
+        if not as_json or isinstance(error, InvalidInputError):
+            raise
+        terminal.print_json(document | terminal.error_document(error))
+        return 1
+    if as_json:
+        terminal.print_json(document)
+    else:
+        boxes = "a chat box" if number == 1 else f"{number} chat boxes"
+        terminal.write_text(f"the page shows {boxes} with tokens\n", sys.stdout)
+    return 0
+
+
+def _find(site: str) -> tuple[Visit | None, str]:
+    """The visit that a client would use, and how it has it."""
+    from chatgptt.state.folder import NotOursError, default_folder
+    from chatgptt.visits.kept import load_visit
+
+    visit = load_visit(default_folder(), site)
+    if visit is not None or not os.environ.get("CHATGPTT_STORE"):
+        return visit, "kept"
+    try:
+        return in_store(open_shared(), lambda visits: visits.find(site)), "shared"
+    except (NotOursError, OSError) as error:
+        terminal.write_diagnosis(f"no shared visit can be used: {error}\n")
+        return None, ""
+
+
+def _count_boxes(target: Target) -> int:
     from chatgptt._errors import TokensNotFoundError
 
-    if not as_json:
-        kept = f"kept for {visit.site}: {_describe(visit)}" if visit else "no visit is kept"
-        terminal.write_text(f"{kept}\n", sys.stdout)
     with open_client(target) as client:
-        boxes = client.find_boxes()
-        ready = [box for box in boxes if box.nonce]
-        if not ready:
+        number = sum(bool(box.nonce) for box in client.find_boxes())
+        if number == 0:
             raise TokensNotFoundError(
                 "the page shows a chat box, but no tokens", hint="chatgptt inspect", url=client.page
             )
-        if as_json:
-            shown = {"page": client.page, "visit": visit and as_dict(visit), "boxes": len(ready)}
-            terminal.print_json(shown)
-        else:
-            number = "a chat box" if len(ready) == 1 else f"{len(ready)} chat boxes"
-            terminal.write_text(f"the page shows {number} with tokens\n", sys.stdout)
+        return number
 
 
 def as_dict(visit: Visit) -> dict[str, object]:

@@ -32,7 +32,7 @@ def command(target: Target, as_json: bool) -> None:
     site = origin(page_url(with_named_site(target).site))
     is_removed = forget_visit(default_folder(), site)
     if os.environ.get("CHATGPTT_STORE"):
-        in_store(open_shared(), lambda visits: visits.forget(site))
+        is_removed = in_store(open_shared(), lambda visits: visits.forget(site)) or is_removed
     if as_json:
         terminal.print_json({"site": site, "is_removed": is_removed})
     else:

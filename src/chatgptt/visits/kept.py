@@ -24,7 +24,7 @@ from chatgptt.state.folder import (
     taking_turns,
 )
 from chatgptt.visits.formats import MAX_FILE_BYTES, decode, encode, read_contents
-from chatgptt.visits.visit import CookieChanges, Visit, make_visit
+from chatgptt.visits.visit import CookieChanges, Visit, find_login, make_visit
 
 _MAX_VISIT_BYTES = 4 * 2**20
 """More than the bounds of a visit's parts come to, each character of a cookie escaped."""
@@ -78,6 +78,24 @@ def check_place(folder: Path) -> None:
     with _naming(folder), locked(folder, _PATIENCE):
         if not os.access(folder, os.W_OK):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def check_loss(folder: Path, visit: Visit) -> None:
+    """Refuses a visit without a login in place of a member's: the person has not logged in again.
+
+    Raises:
+        InvalidInputError: where a login would be lost.
+    """
+    try:
+        old = find_visit(folder, visit.site)
+    except (NotOursError, OSError):
+        return
+    login = None if old is None else find_login(old, visit.made_at)
+    if login is not None and not visit.is_member:
+        raise InvalidInputError(
+            f"this visit has no login; the one of {login.user!r} that is kept for {visit.site} stays",
+            hint="log in, or remove that one first: chatgptt logout",
+        )
 
 
 def keep_visit(folder: Path, visit: Visit) -> None:

@@ -35,9 +35,19 @@ class SharedVisits:
         """Shares a visit in place of an earlier one."""
         await self.change(visit.site, lambda _: encode(visit))
 
-    async def forget(self, site: str) -> None:
-        """Removes the visit to a site."""
-        await self.change(site, lambda _: None)
+    async def check(self, site: str) -> None:
+        """Whether a visit can be shared, before a person makes it. It changes nothing."""
+        await self.change(site, lambda data: data)
+
+    async def forget(self, site: str) -> bool:
+        """Removes the visit to a site; whether there was one."""
+        found: list[bytes] = []
+
+        def edit(data: bytes | None) -> None:
+            found[:] = [] if data is None else [data]
+
+        await self.change(site, edit)
+        return bool(found)
 
     async def change_cookies(self, known: Visit, changes: CookieChanges) -> None:
         """Changes the cookies of a visit, unless it was removed or replaced meanwhile."""
