@@ -42,3 +42,9 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     commands = re.findall(r"^\.venv/bin/nox.*$", (ROOT / "README.md").read_text(), re.M)
     last = (ROOT / ".ci/run").read_text().splitlines()[-1]
     assert commands[0].partition("#")[0].strip() == last.removeprefix("exec ")
+
+
+def test_every_link_of_the_readme_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).is_file()] == []
