@@ -33,7 +33,7 @@ from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
 from chatgptt.browser.visitor import VisitorIdentity, identity_for
 from chatgptt.net.clients import HandedInClient, OwnClients
-from chatgptt.net.deadline import Deadline
+from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
 from chatgptt.net.loops import running_loop
 from chatgptt.net.proxies import Proxies
@@ -317,7 +317,7 @@ class AsyncClient:
             ChatGpttError: where the page gives no tokens. See docs/errors.md.
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
-        await self._visit.look()
+        await self._look(deadline)
         acquired = await self._context.ladder.acquire(self._wanted(None), deadline)
         return acquired.tokens.box
 
@@ -335,7 +335,7 @@ class AsyncClient:
             ChatGpttError: where there is no page to look at.
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
-        await self._visit.look()
+        await self._look(deadline)
         wanted = dataclasses.replace(self._wanted(None), bot=None)
         return await self._context.ladder.find_boxes(wanted, deadline)
 
@@ -364,6 +364,7 @@ class AsyncClient:
 
         Raises:
             InvalidInputError: for arguments that cannot work. What the site does wrong is in the report.
+            TransportError: where a store of shared visits is away.
         """
         # Here, since most programs never check: the history needs sqlite3.
         from chatgptt.health.check_with_history import check_and_record
@@ -376,10 +377,13 @@ class AsyncClient:
         )
         plan = plan_of(given.over(self._named))
         self._clients.get()
-        await self._visit.look()
+        await self._look(Deadline(seconds))
         self._history = self._history or History(self._folder)
         report = await check_and_record(self._context, self._wanted(None), plan, history=self._history)
         return dataclasses.replace(report, name=self._named.name or None)
+
+    async def _look(self, deadline: Deadline) -> None:
+        await in_time(self._visit.look(), deadline, doing="the visit was read", url=self.page)
 
     def _wanted(self, bot: str | int | None) -> Wanted:
         _check_bot(bot)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 import wire
@@ -15,8 +17,20 @@ from asking import client_of
 from faults import WPAICG_PAGE, Connection, Got, Server, reply, serving, stream_reply
 from visits.samples import cookie, cookies_txt, item, login_cookie, login_value, visit
 
-from chatgptt import AsyncClient, ChatGpttError, RefusedError
+from chatgptt import (
+    AsyncClient,
+    ChatGpttError,
+    InvalidInputError,
+    MemoryStore,
+    RefusedError,
+    TransportError,
+)
+from chatgptt._models import StoredCookie
+from chatgptt.state.folder import locked
+from chatgptt.visits import current, kept
+from chatgptt.visits.formats import encode
 from chatgptt.visits.kept import find_visit, forget_visit, keep_visit, path_of_visit
+from chatgptt.visits.shared import SharedVisits
 
 pytestmark = pytest.mark.anyio
 
@@ -214,6 +228,29 @@ async def test_a_cookie_that_another_process_was_given_is_sent(site: Site, tmp_p
     assert "shared=1" in site.server.got[-1].headers["cookie"]
 
 
+async def test_cookies_that_a_busy_lock_kept_out_are_kept_with_the_next_change(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kept, "_PATIENCE", 0.01)
+    keep(site, tmp_path)
+    async with AsyncClient(site.url, state_dir=tmp_path, store=MemoryStore()) as client:
+        with locked(tmp_path, 1.0):
+            for number in (1, 2):
+                site.headers = {"Set-Cookie": f"n{number}=1; Path=/"}
+                await client.find_boxes()
+        assert {one.name for one in kept_cookies(site, tmp_path)} == {LOGIN}
+        site.headers = {"Set-Cookie": "n3=1; Path=/"}
+        await client.find_boxes()
+    assert {one.name for one in kept_cookies(site, tmp_path)} == {LOGIN, "n1", "n2", "n3"}
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+
+
+def kept_cookies(site: Site, folder: Path) -> tuple[StoredCookie, ...]:
+    found = find_visit(folder, site.url)
+    assert found is not None
+    return found.cookies
+
+
 async def test_a_visits_cookies_are_in_no_other_file(site: Site, tmp_path: Path) -> None:
     keep(site, tmp_path)
     site.headers = {"Set-Cookie": "fresh=s3t-by-the-site; Path=/"}
@@ -317,6 +354,16 @@ async def test_a_login_that_the_site_takes_back_is_over_in_the_next_process_too(
         await refusal(client)
     assert site.server is not None
     assert site.server.counts == (1, 0)
+
+
+async def test_a_login_is_over_with_its_time_though_wordpress_takes_it_for_an_hour(
+    site: Site, tmp_path: Path
+) -> None:
+    ended = login_cookie("127.0.0.1", ends_at=time.time() - 60)
+    keep_visit(tmp_path, visit(ended, site=site.url))
+    async with AsyncClient(site.url, state_dir=tmp_path) as client:
+        assert "has ended" in (await refusal(client)).message
+    assert site.messages == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -505,13 +552,110 @@ async def test_a_client_that_keeps_nothing_does_not_advise_to_log_in() -> None:
     [lambda path: path.write_text("{"), lambda path: path.chmod(0o666)],
     ids=["broken", "written by others"],
 )
-async def test_a_visit_that_cannot_be_used_is_not_used(
-    spoil: Callable[[Path], object], site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_a_visit_that_cannot_be_used_is_told_and_nothing_is_sent(
+    spoil: Callable[[Path], object], site: Site, tmp_path: Path
 ) -> None:
-    keep(site, tmp_path)
-    spoil(path_of_visit(tmp_path, site.url))
     async with AsyncClient(site.url, state_dir=tmp_path) as client:
+        keep(site, tmp_path)
+        spoil(path_of_visit(tmp_path, site.url))
+        for _ in range(2):
+            with pytest.raises(InvalidInputError, match="cannot be used"):
+                await client.ask("Hello")
+        assert site.messages == []
+        with pytest.raises(InvalidInputError, match="cannot be used"):
+            AsyncClient(site.url, state_dir=tmp_path)
+        forget_visit(tmp_path, site.url)
         assert await ask(client) == "Hi there"
+    assert site.messages == ["guest"]
+
+
+# A visit that is shared
+
+
+class SharedStore(MemoryStore):
+    """A store with a visit that is read when `gate` is open, or an error."""
+
+    def __init__(self, data: bytes | Exception | None) -> None:
+        super().__init__()
+        self.data = data
+        self.looks = 0
+        self.gate = anyio.Event()
+
+    @property
+    def visits(self) -> SharedVisits:
+        async def read(site: str) -> bytes | None:
+            self.looks += 1
+            await self.gate.wait()
+            if isinstance(self.data, Exception):
+                raise self.data
+            return self.data
+
+        async def change(site: str, edit: Callable[[bytes | None], bytes | None]) -> None:
+            assert not isinstance(self.data, Exception)
+            self.data = edit(self.data)
+
+        return SharedVisits(read, change)
+
+
+@pytest.fixture
+def member_of(site: Site) -> bytes:
+    return encode(visit(login_cookie("127.0.0.1"), site=site.url))
+
+
+async def test_first_messages_that_leave_at_once_wait_for_the_shared_visit(
+    site: Site, member_of: bytes
+) -> None:
+    store = SharedStore(member_of)
+    async with (
+        AsyncClient(site.url, state_dir=None, store=store) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        for _ in range(4):
+            tasks.start_soon(ask, client)
+        await anyio.wait_all_tasks_blocked()
+        store.gate.set()
+    assert site.messages == ["ada"] * 4
+    assert store.looks == 1
+
+
+async def test_a_store_that_is_away_makes_a_message_no_guests_before_the_first_look(
+    site: Site, member_of: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "_LOOK", 0.0)
+    store = SharedStore(ConnectionError("it is away"))
+    store.gate.set()
+    async with AsyncClient(site.url, state_dir=None, store=store) as client:
+        assert await ask(client) == "connect_error"
+        assert site.messages == []
+        store.data = member_of
         assert await ask(client) == "Hi there"
-    assert site.messages == ["guest", "guest"]
-    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+        store.data = ConnectionError("it is away")
+        assert await ask(client) == "Hi there"
+    assert site.messages == ["ada", "ada"]
+
+
+async def test_a_look_is_part_of_a_calls_time(site: Site, member_of: bytes) -> None:
+    async with AsyncClient(site.url, state_dir=None, store=SharedStore(member_of), timeout=0.1) as client:
+        for call in (client.ask("Hello"), client.prepare(), client.find_boxes(), client.health_check()):
+            with pytest.raises(TransportError) as caught:
+                await call
+            assert caught.value.code == "timeout"
+    assert site.server is not None
+    assert site.server.got == []
+
+
+async def test_a_members_visit_that_the_store_lost_has_ended_and_one_that_was_removed_is_a_guests(
+    site: Site, member_of: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "_LOOK", 0.0)
+    store = SharedStore(member_of)
+    store.gate.set()
+    async with AsyncClient(site.url, state_dir=None, store=store) as client:
+        assert await ask(client) == "Hi there"
+        store.data = None
+        assert [await ask(client), await ask(client)] == ["refused", "refused"]
+        store.data = member_of
+        assert await ask(client) == "Hi there"
+        await store.visits.forget(site.url)
+        assert await ask(client) == "Hi there"
+    assert site.messages == ["ada", "ada", "guest"]

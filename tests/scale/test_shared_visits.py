@@ -15,7 +15,7 @@ from faults import WPAICG_PAGE, Connection, Got, Server, closed_port, reply, ser
 from scale.redis_server import RedisServer
 from visits.samples import cookie, cookies_txt, visit
 
-from chatgptt import AsyncClient, ChatGpttError, RefusedError
+from chatgptt import AsyncClient, ChatGpttError, RefusedError, TransportError
 from chatgptt.state.folder import default_folder
 from chatgptt.tokens.redis_store import RedisStore
 from chatgptt.visits import current
@@ -88,7 +88,7 @@ async def test_a_shared_visit_is_every_machines_until_it_is_removed(
         assert isinstance(record, bytes)
         assert b"r3newed" not in record
         await anyio.to_thread.run_sync(partial(run, "logout", "--site", site.url))
-        assert database.get(f"chatgptt:{site.url}:visit") is None
+        assert database.get(f"chatgptt:{site.url}:visit") == b"removed"
         with pytest.raises(ChatGpttError) as caught:
             await client.ask("Hello")
     assert caught.value.status == 403
@@ -127,6 +127,32 @@ async def test_a_machine_goes_on_with_the_visit_while_redis_is_away(
             database.config_set("requirepass", redis.url.partition("://:")[2].partition("@")[0])
     assert "member=yes" in site.got[-1].headers["cookie"]
     await store.close()
+
+
+async def test_the_use_of_a_shared_visit_keeps_it_alive(
+    run: Run, redis: RedisServer, database: redis_py.Redis, site: Server, tmp_path: Path
+) -> None:
+    await import_visit(run, site, tmp_path, "--share")
+    key = f"chatgptt:{site.url}:visit"
+    database.expire(key, 600)
+    async with worker(site, tmp_path, redis) as client:
+        await client.prepare()
+    assert database.ttl(key) > 600
+
+
+async def test_without_an_answer_of_redis_a_new_client_sends_nothing(
+    run: Run, redis: RedisServer, database: redis_py.Redis, site: Server, tmp_path: Path
+) -> None:
+    await import_visit(run, site, tmp_path, "--share")
+    database.config_set("requirepass", "another-one")
+    try:
+        async with worker(site, tmp_path, redis) as client:
+            for call in (client.ask("Hello"), client.prepare(), client.find_boxes(), client.health_check()):
+                with pytest.raises(TransportError, match="not known whose"):
+                    await call
+    finally:
+        database.config_set("requirepass", redis.url.partition("://:")[2].partition("@")[0])
+    assert site.got == []
 
 
 async def test_a_visit_in_the_folder_comes_before_a_shared_one(

@@ -36,7 +36,7 @@ _PAUSE = 5.0
 
 
 _VISIT_LIFE = 30 * 24 * 3600
-"""Seconds for which a shared visit stays: no WordPress login is longer."""
+"""Seconds for which a shared visit stays after its last use."""
 
 
 class RedisStore(Store):
@@ -90,10 +90,17 @@ class RedisStore(Store):
         return SharedVisits(self._read_visit, self._change_visit)
 
     async def _read_visit(self, site: str) -> bytes | None:
+        away = f"the visit cannot be read from the store at {self._place}"
+        if time.monotonic() < self._next_try:
+            raise ConnectionError(away)
         try:
-            found = await self._clients.get().get(_visit_key(site))
+            async with self._clients.get().pipeline(transaction=False) as pipe:
+                pipe.get(_visit_key(site))
+                pipe.expire(_visit_key(site), _VISIT_LIFE)
+                found = (await pipe.execute())[0]
         except self._failures as error:
-            raise ConnectionError(f"the visit cannot be read from the store at {self._place}") from error
+            self._next_try = time.monotonic() + _PAUSE
+            raise ConnectionError(away) from error
         return found if isinstance(found, bytes) else None
 
     async def _change_visit(self, site: str, change: Callable[[bytes | None], bytes | None]) -> None:

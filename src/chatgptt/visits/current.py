@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
 
 from chatgptt._errors import (
@@ -28,16 +29,18 @@ from chatgptt._errors import (
     PageError,
     RefusedError,
     TokenRejectedError,
+    TransportError,
 )
 from chatgptt._models import ChatBox, StoredCookie, Tokens
 from chatgptt.net.cookies import make_cookie, read_cookie
-from chatgptt.net.loops import ThreadLock
+from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import may_carry_credentials, origin
 from chatgptt.state.folder import BusyError, FileState, NotOursError, maybe_state
-from chatgptt.visits.kept import change_visit, find_visit, path_of_visit
+from chatgptt.visits.kept import change_visit, load_visit, path_of_visit
 from chatgptt.visits.shared import SharedVisits
 from chatgptt.visits.visit import (
+    CookieChanges,
     StorageItem,
     Visit,
     changes_between,
@@ -109,10 +112,13 @@ class CurrentVisit:
         self._shared = shared
         self._caller = caller or Caller()
         self._next_look = 0.0
+        self._looking = PerLoop(anyio.Lock)
         self._clock = clock
         self._state: FileState | None = None
         self._visit: Visit | None = None
-        self._can_write = True
+        self._written: Visit | None = None
+        """The visit as it is where it is kept, as far as this process knows."""
+        self._is_unwritten = False
         if clients is not None:
             clients.add_rules(self._choose, self._note_reply)
             self._take(visit)
@@ -157,42 +163,63 @@ class CurrentVisit:
         return self._clients is None or name == self.name
 
     async def look(self) -> None:
-        """Takes what is kept of the site by now, in the folder or else in the store."""
+        """Takes what is kept of the site by now, in the folder or else in the store.
+
+        Calls that come while the store is asked wait for what it says.
+
+        Raises:
+            InvalidInputError: for a visit that cannot be used.
+            TransportError: where the store is away and has never said whose visit it is.
+        """
         self.refresh()
         if self._shared is None or self._state is not None or time.monotonic() < self._next_look:
             return
-        self._next_look = time.monotonic() + _LOOK
+        async with self._looking.get():
+            if time.monotonic() >= self._next_look:
+                await self._look_at(self._shared)
+
+    async def _look_at(self, shared: SharedVisits) -> None:
         try:
-            self._take(await self._shared.find(self._site))
+            found = await shared.find(self._site, self._visit)
         except NotOursError as error:
-            _log.warning("the visit to %s in the store is not used: it %s", self._site, error)
+            raise InvalidInputError(
+                f"the visit to {self._site} in the store cannot be used: it {error}",
+                hint="update chatgptt, or chatgptt logout",
+            ) from error
         except OSError as error:
+            if not self._next_look:  # to go on would be to go on as a guest
+                raise TransportError(
+                    f"{error}, so it is not known whose the message is",
+                    code="connect_error",
+                    hint="see that Redis runs, and check CHATGPTT_STORE",
+                    url=self._page,
+                ) from error
             _log.info("%s; going on as before", error)
+            return
+        self._next_look = time.monotonic() + _LOOK
+        if found != self._written:
+            self._take(found)
 
     def refresh(self) -> None:
-        """Takes what is kept of the site in the folder by now."""
+        """Takes what is kept of the site in the folder by now.
+
+        Raises:
+            InvalidInputError: for a visit that cannot be used.
+        """
         if self._folder is None:
             return
         state = maybe_state(path_of_visit(self._folder, self._site))
         if state != self._state:
+            kept = None if state is None else load_visit(self._folder, self._site)
             self._state = state
-            self._take(None if state is None else self._find_kept())
-
-    def _find_kept(self) -> Visit | None:
-        assert self._folder is not None
-        try:
-            return find_visit(self._folder, self._site)
-        except (NotOursError, OSError) as error:
-            place = path_of_visit(self._folder, self._site)
-            _log.warning("the visit in %s is not used: %s (chatgptt logout removes it)", place, error)
-            return None
+            self._take(kept)
 
     def _take(self, visit: Visit | None) -> None:
         """Puts the cookies of a visit into the jar, those of another one out of it."""
         assert self._clients is not None
         jar = self._clients.cookies
         with _changing:
-            old, self._visit = self._visit, visit
+            old, self._visit, self._written = self._visit, visit, visit
             if (old and old.id) != (visit and visit.id):
                 jar.clear()
             elif old is not None and visit is not None:
@@ -228,25 +255,32 @@ class CurrentVisit:
 
     async def keep_cookies(self) -> None:
         """Keeps what the site has changed of the visit's cookies."""
-        visit = self._visit
-        if visit is None:
+        visit, written = self._visit, self._written
+        if visit is None or written is None:
             return
         cookies = cookies_of(self._site, self._cookies())
         changes = changes_between(visit.cookies, cookies, now=self._clock())
         if not changes:
             return
-        self._visit = visit.with_changes(changes)
-        if not self._can_write:
-            return
+        self._visit = visit = visit.with_changes(changes)
         try:
-            if self._folder is not None and self._state is not None:
-                await anyio.to_thread.run_sync(change_visit, self._folder, visit, changes)
-            elif self._shared is not None:
-                await self._shared.change_cookies(visit, changes)
+            await self._write(written, changes_between(written.cookies, cookies, now=self._clock()))
         except (NotOursError, BusyError, OSError, InvalidInputError) as error:
-            self._can_write = False
+            # The next change is written together with this one.
+            level = logging.DEBUG if self._is_unwritten else logging.WARNING
+            self._is_unwritten = True
             why = str(error) or "another process holds the lock"
-            _log.warning("the cookies that %s renewed are not kept with the visit: %s", self._site, why)
+            _log.log(level, "the cookies that %s renewed are not kept with the visit: %s", self._site, why)
+            return
+        with _changing:
+            if self._written is written:  # else another visit was taken meanwhile
+                self._written = visit
+
+    async def _write(self, known: Visit, changes: CookieChanges) -> None:
+        if self._folder is not None and self._state is not None:
+            await anyio.to_thread.run_sync(change_visit, self._folder, known, changes)
+        elif self._shared is not None:
+            await self._shared.change_cookies(known, changes)
 
     async def settle(self, tokens: Tokens) -> Tokens:
         """Tokens that a browser got. With a visit, their cookies are kept with it, and nowhere else."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatgptt.state.folder import NotOursError
 from chatgptt.visits.formats import decode, encode
 from chatgptt.visits.visit import CookieChanges, Visit
+
+_REMOVED = b"removed"
+"""In the place of a visit that its person removed. A visit that a store lost is not removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,21 +18,25 @@ class SharedVisits:
     """Where visits are shared.
 
     `read` gives the file of a site, and raises an OSError while the place is away. `change` puts what it
-    makes of the file in the file's place; None removes it.
+    makes of the file in the file's place; None leaves none there.
     """
 
     read: Callable[[str], Awaitable[bytes | None]]
     change: Callable[[str, Callable[[bytes | None], bytes | None]], Awaitable[None]]
 
-    async def find(self, site: str) -> Visit | None:
-        """The visit to a site.
+    async def find(self, site: str, known: Visit | None = None) -> Visit | None:
+        """The visit to a site. A member's that is `known` from before, and was lost since, has no cookies.
 
         Raises:
             NotOursError: for one that a later version has written.
             OSError: while the place is away.
         """
         data = await self.read(site)
-        return None if data is None else decode(data, site)
+        if data == _REMOVED:
+            return None
+        visit = None if data is None else decode(data, site)
+        is_lost = visit is None and known is not None and known.is_member
+        return replace(known, cookies=()) if is_lost and known is not None else visit
 
     async def keep(self, visit: Visit) -> None:
         """Shares a visit in place of an earlier one."""
@@ -40,14 +47,16 @@ class SharedVisits:
         await self.change(site, lambda data: data)
 
     async def forget(self, site: str) -> bool:
-        """Removes the visit to a site; whether there was one."""
-        found: list[bytes] = []
+        """Removes the visit to a site, and leaves word of that; whether there was one."""
+        was_there = False
 
-        def edit(data: bytes | None) -> None:
-            found[:] = [] if data is None else [data]
+        def edit(data: bytes | None) -> bytes | None:
+            nonlocal was_there
+            was_there = data not in (None, _REMOVED)
+            return data and _REMOVED
 
         await self.change(site, edit)
-        return bool(found)
+        return was_there
 
     async def change_cookies(self, known: Visit, changes: CookieChanges) -> None:
         """Changes the cookies of a visit, unless it was removed or replaced meanwhile."""

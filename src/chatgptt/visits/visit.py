@@ -20,8 +20,8 @@ VisitSource = Literal["browser", "file"]
 _LOGIN_COOKIE = "wordpress_logged_in_"
 """How the name of WordPress's login cookie begins. Its value is `user|end|token|hash`."""
 
-_GRACE = 3600.0
-"""Seconds for which WordPress takes a login that has ended, for messages and other requests of scripts."""
+_UNKNOWN_SPAN = 3600.0
+"""Seconds for which a login is good at least whose cookie does not say when it ends."""
 
 _MOST_COOKIES = 300
 """Chromium keeps 180 for a domain."""
@@ -177,8 +177,8 @@ def find_login(visit: Visit, now: float) -> Login | None:
             continue
         user, _, rest = unquote(cookie.value).partition("|")
         end = rest.partition("|")[0]
-        ends_at = float(end) if re.fullmatch(r"[0-9]{1,11}", end) else now + _GRACE
-        if user and ends_at + _GRACE > now:
+        ends_at = float(end) if re.fullmatch(r"[0-9]{1,11}", end) else now + _UNKNOWN_SPAN
+        if user and ends_at > now:
             return Login(user=user[:100], ends_at=ends_at)
     return None
 
