@@ -14,6 +14,7 @@ from faults import WPAICG_PAGE, Connection, Got, Server, reply, serving, stream_
 from visits.samples import cookie, item, login_cookie, visit
 
 from chatgptt import AsyncClient, ChatBoxNotFoundError, RefusedError
+from chatgptt._models import StoredCookie
 from chatgptt.visits.kept import find_visit, keep_visit
 
 pytestmark = pytest.mark.anyio
@@ -116,3 +117,51 @@ async def test_a_page_that_asks_a_member_to_log_in_is_a_login_that_has_ended(
             with pytest.raises(RefusedError) as caught:
                 await client.ask("Hello")
     assert "log in again" in caught.value.hint
+
+
+MADE_BY_SCRIPT = f"""<!doctype html><title>A</title><body class="page-id-7 logged-in"><script>
+document.body.innerHTML = "<div" + {BOX};
+// wpaicg-chat-shortcode
+</script>"""
+
+TOO_LONG = f"/{'x' * 1030}"
+"""Chromium sets no cookie with such a path, and none that is set together with it."""
+
+
+@pytest.mark.parametrize("of_visit", [(), (cookie("odd", "1", "127.0.0.1", path=TOO_LONG),)])
+@pytest.mark.parametrize("set_by_site", ["", f"odd=1; Path={TOO_LONG}", "odd=1; Secure; Path=/"])
+async def test_a_cookie_that_chromium_refuses_is_left_out_alone(
+    of_visit: tuple[StoredCookie, ...], set_by_site: str, traces: Traces, tmp_path: Path
+) -> None:
+    async def answer(connection: Connection, got: Got) -> bool:
+        headers = {"Set-Cookie": set_by_site} if set_by_site else {}
+        await connection.send(OK if got.is_message else reply(MADE_BY_SCRIPT, headers=headers))
+        return True
+
+    async with serving(answer) as server:
+        if of_visit:
+            keep_visit(tmp_path, visit(login_cookie("127.0.0.1"), *of_visit, site=server.url))
+        async with AsyncClient(server.url, state_dir=tmp_path) as client:
+            assert (await client.ask("Hello")).tokens_from == "browser"
+        if of_visit:
+            assert all("wordpress_logged_in" in got.headers["cookie"] for got in server.got)
+
+
+async def test_a_host_that_leads_to_its_other_spelling_gets_the_visits_cookies(
+    traces: Traces, tmp_path: Path
+) -> None:
+    async def answer(connection: Connection, got: Got) -> bool:
+        is_named = got.target.startswith("http://www.")
+        moved = reply("", status=302, headers={"Location": "http://www.site.example/"})
+        await connection.send(reply(MADE_BY_SCRIPT) if is_named else moved)
+        return True
+
+    async with serving(answer) as server:  # as the proxy
+        member = login_cookie("www.site.example")
+        keep_visit(tmp_path, visit(member, site="http://site.example"))
+        async with AsyncClient(
+            "http://site.example/", state_dir=tmp_path, proxy=server.url, strategy="browser"
+        ) as client:
+            assert (await client.prepare()).found_by == "browser"
+        pages = [got for got in server.got if got.target == "http://www.site.example/"]
+        assert ["wordpress_logged_in" in got.headers.get("cookie", "") for got in pages] == [True]

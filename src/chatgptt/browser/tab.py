@@ -179,7 +179,7 @@ class Tab:
         self._gate.admit(reach)
         given = cookies_to_set(home, self.options.identity.cookies, cookies)
         if given:
-            await self._ask(self._session.send("Network.setCookies", {"cookies": given}))
+            await self._set_cookies(given)
         if is_fresh:
             await self._ask(self._session.send("Network.setCacheDisabled", {"cacheDisabled": True}))
         try:
@@ -192,6 +192,17 @@ class Tab:
             no_page = no_web_page()
             no_page.url = without_credentials(url)
             raise no_page
+
+    async def _set_cookies(self, cookies: list[dict[str, object]]) -> None:
+        """Sets what can be set: Chromium takes all of the cookies of a call, or none."""
+        try:
+            await self._ask(self._session.send("Network.setCookies", {"cookies": cookies}))
+        except Crashed:
+            raise
+        except BrowserError as error:
+            _log.debug("setting the cookies one by one: %s", error.message)
+            for cookie in cookies:
+                await attempt(self._session.send("Network.setCookies", {"cookies": [cookie]}))
 
     async def content(self) -> str:
         """The document as it is now; "" while the page goes to another one."""

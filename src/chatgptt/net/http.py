@@ -251,14 +251,18 @@ class Transport:
         return await self._open(built, request.url, deadline)
 
     def cookies_for(self, url: str) -> tuple[StoredCookie, ...]:
-        """The cookies of `url`'s site that a later process may send again; none of a handed-in client."""
+        """The cookies of `url`'s site that a later process may send again; none of a handed-in client.
+
+        The host with `www.` and the one without are one site: most lead from one to the other.
+        """
         if isinstance(self._clients, HandedInClient):
             return ()
-        host = httpx.URL(url).host
+        host = httpx.URL(url).host.removeprefix("www.")
+        hosts = (f".{host}", f".www.{host}")
         return tuple(
             read_cookie(cookie)
             for cookie in self._clients.get().cookies.jar
-            if f".{host}".endswith(f".{cookie.domain.lstrip('.').removesuffix('.local')}")
+            if any(one.endswith(f".{cookie.domain.lstrip('.').removesuffix('.local')}") for one in hosts)
             and not cookie.is_expired(int(self._clock()))
         )
 
