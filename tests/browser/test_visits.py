@@ -165,3 +165,27 @@ async def test_a_host_that_leads_to_its_other_spelling_gets_the_visits_cookies(
             assert (await client.prepare()).found_by == "browser"
         pages = [got for got in server.got if got.target == "http://www.site.example/"]
         assert ["wordpress_logged_in" in got.headers.get("cookie", "") for got in pages] == [True]
+
+
+@pytest.mark.parametrize(
+    ("is_cached", "is_ended", "expected"),
+    [(True, False, "Hi there"), (False, True, "refused"), (True, True, "refused")],
+)
+async def test_a_box_that_scripts_make_for_a_guest_is_not_asked_as_a_member(
+    is_cached: bool, is_ended: bool, expected: str, traces: Traces, tmp_path: Path
+) -> None:
+    async def answer(connection: Connection, got: Got) -> bool:
+        is_guests = is_ended or (is_cached and "nocache" not in got.target)
+        page = MADE_BY_SCRIPT.replace(" logged-in", "") if is_guests else MADE_BY_SCRIPT
+        await connection.send(OK if got.is_message else reply(page))
+        return True
+
+    async with serving(answer) as server:
+        keep_visit(tmp_path, visit(login_cookie("127.0.0.1"), site=server.url))
+        async with AsyncClient(server.url, state_dir=tmp_path, strategy="browser") as client:
+            try:
+                answered = (await client.ask("Hello")).text
+            except RefusedError as error:
+                answered = error.code
+        assert answered == expected
+        assert any(got.is_message for got in server.got) is not is_ended

@@ -418,9 +418,55 @@ async def test_a_guests_page_is_read_once_more_past_caches_before_a_member_is_to
         assert {got.fields["_wpnonce"] for got in server.got if got.is_message} <= {NONCES["ada"]}
 
 
+@pytest.mark.parametrize("protocol", ["wpaicg", "aipkit"])
+@pytest.mark.parametrize("has_tokens", [False, True], ids=["at first", "with tokens"])
+async def test_an_ended_login_is_told_where_guests_may_ask_too(
+    protocol: str, has_tokens: bool, tmp_path: Path
+) -> None:
+    box = WPAICG_PAGE if protocol == "wpaicg" else AIPKIT_PAGE
+    is_ended = not has_tokens
+
+    def page(user: str) -> bytes:
+        classes = "page-id-7" if user == "guest" else "page-id-7 logged-in"
+        return reply(f'<body class="{classes}">{box.replace("{nonce}", NONCES[user])}</body>')
+
+    async def answer(connection: Connection, got: Got) -> bool:
+        user = "guest" if is_ended else "ada"
+        if got.path != "/wp-admin/admin-ajax.php":
+            await connection.send(page(user))
+        elif "frontend_chat_stream" in got.target:
+            await connection.send(AIPKIT_STREAM)
+        elif got.fields.get("_wpnonce", got.fields.get("_ajax_nonce")) != NONCES[user]:
+            await connection.send(reply("-1", status=403))
+        else:
+            await connection.send(OK if protocol == "wpaicg" else AIPKIT_KEY)
+        return True
+
+    async with serving(answer) as server:
+        keep_visit(tmp_path, visit(login_cookie("127.0.0.1"), site=server.url))
+        async with AsyncClient(server.url, state_dir=tmp_path, strategy="static") as client:
+            if has_tokens:
+                assert await ask(client) == "Hi there"
+                is_ended = True
+            before = len(server.got)
+            assert "log in again" in (await refusal(client)).hint
+            assert await ask(client) == "refused"
+        messages = [got for got in server.got[before:] if got.is_message]
+        assert len(messages) == has_tokens
+        assert not any(NONCES["guest"] in text for text in texts_in(tmp_path).values())
+
+
 # What the person agreed to
 
 
+AIPKIT_PAGE = (
+    '<div class="aipkit_chat_container" data-bot-id="5" '
+    "data-config='{&quot;botId&quot;:5,&quot;nonce&quot;:&quot;{nonce}&quot;,&quot;postId&quot;:9}'></div>"
+)
+AIPKIT_KEY = reply(
+    wire.dump({"success": True, "data": {"cache_key": "aipkit_sse_key"}}), kind="application/json"
+)
+AIPKIT_STREAM = stream_reply(wire.START + wire.deltas("Hi ", "there") + wire.FINISHED)
 AIPKIT = (
     '<!doctype html><title>A</title><div class="aipkit_chat_container" data-bot-id="5" '
     "data-config='{&quot;botId&quot;:5,&quot;nonce&quot;:&quot;1f2e3d4c5b&quot;,&quot;postId&quot;:9,"
@@ -432,14 +478,9 @@ AIPKIT = (
 async def test_a_boxs_question_for_consent_is_answered_by_the_visits_storage(
     entry: str, expected: str, tmp_path: Path
 ) -> None:
-    key = reply(
-        wire.dump({"success": True, "data": {"cache_key": "aipkit_sse_key"}}), kind="application/json"
-    )
-    answer_stream = stream_reply(wire.START + wire.deltas("Hi ", "there") + wire.FINISHED)
-
     async def answer(connection: Connection, got: Got) -> bool:
-        stream = answer_stream if "frontend_chat_stream" in got.target else reply(AIPKIT)
-        await connection.send(key if got.is_message else stream)
+        stream = AIPKIT_STREAM if "frontend_chat_stream" in got.target else reply(AIPKIT)
+        await connection.send(AIPKIT_KEY if got.is_message else stream)
         return True
 
     async with serving(answer) as server:

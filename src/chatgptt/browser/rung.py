@@ -90,17 +90,33 @@ class BrowserRung:
             raise deadline.error("a browser ran the page", url=page, is_sent=True) from error
 
     async def _visit_once(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
-        page, is_fresh = acquisition.wanted.page, bool(acquisition.rejected)
+        """What one run of the page gives; of two, where a cache may have kept a guest's page for a member."""
+        outcome = None
+        if not acquisition.rejected:
+            outcome = await self._run(facts, acquisition, is_fresh=False)
+        outcome = outcome or await self._run(facts, acquisition, is_fresh=True)
+        assert outcome is not None
+        tokens, doubtful = outcome.tokens, outcome.doubtful
+        return replace(
+            outcome,
+            tokens=tokens and await self._setup.visit.settle(tokens),
+            doubtful=doubtful and await self._setup.visit.settle(doubtful),
+        )
+
+    async def _run(self, facts: PageFacts, acquisition: Acquisition, *, is_fresh: bool) -> Outcome | None:
+        page = acquisition.wanted.page
         url = past_caches(page) if is_fresh else page
         # Here, since both belong to the caller's thread.
         cookies, reach = self._setup.cookies_for(page), self._setup.reach_of(page)
 
-        async def visit_in(tab: Tab) -> Outcome:
+        async def visit_in(tab: Tab) -> Outcome | None:
             visit = Visit(tab, facts, acquisition)
             acquisition.requests += 1
             await tab.goto(url, cookies, reach, is_fresh=is_fresh)
             candidate = await visit.wait_for_candidate()
             known = _facts_after(visit, facts)
+            if await self._is_shown_as_guest(visit, is_fresh=is_fresh):
+                return None
             if candidate is not None:
                 return Outcome(facts=known, tokens=await self._make_tokens(tab, candidate, visit))
             acquisition.on_progress(self.name, known)
@@ -112,13 +128,22 @@ class BrowserRung:
             return outcome
 
         self._setup.visit.refuse_ended()
-        outcome = await self.browser.visit(self._setup.identity_for(page), visit_in)
-        tokens, doubtful = outcome.tokens, outcome.doubtful
-        return replace(
-            outcome,
-            tokens=tokens and await self._setup.visit.settle(tokens),
-            doubtful=doubtful and await self._setup.visit.settle(doubtful),
-        )
+        return await self.browser.visit(self._setup.identity_for(page), visit_in)
+
+    async def _is_shown_as_guest(self, visit: Visit, *, is_fresh: bool) -> bool:
+        """Whether a member is shown a box as a guest, maybe from a cache.
+
+        Raises:
+            RefusedError: where that is so past all caches.
+        """
+        persons = self._setup.visit
+        if not (persons.is_member and visit.observations.boxes):
+            return False
+        shown = Page((await visit.final_content()).encode("utf-8", "replace"), visit.observations.page)
+        is_guests = persons.is_shown_as_guest(shown)
+        if is_guests and is_fresh:
+            persons.advice_for(shown)
+        return is_guests
 
     async def _make_tokens(self, tab: Tab, candidate: Candidate, visit: Visit) -> Tokens:
         cookies = await tab.cookies(candidate.page, candidate.box.ajax_url)

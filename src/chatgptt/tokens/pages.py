@@ -30,7 +30,7 @@ from chatgptt.protocols.reply_errors import (
 )
 from chatgptt.protocols.text import is_html
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, PageFacts
-from chatgptt.visits.current import CurrentVisit, is_of_guest
+from chatgptt.visits.current import CurrentVisit
 
 _Value = TypeVar("_Value")
 
@@ -72,8 +72,9 @@ class PageReader:
             RefusedError: where the login of a visit has ended.
         """
         page, head, boxes, leads_on = await self._follow(acquisition, is_fresh=bool(acquisition.rejected))
-        if boxes and self._visit.is_member and is_of_guest(page):  # a cache may have kept it
-            page, head, boxes, leads_on = await self._follow(acquisition, is_fresh=True)
+        if boxes and self._visit.is_shown_as_guest(page):
+            if not acquisition.rejected:  # a cache may have kept it
+                page, head, boxes, leads_on = await self._follow(acquisition, is_fresh=True)
             self._visit.advice_for(page)
         wanted = acquisition.wanted
         foreign = () if wanted.ajax_url else await self.search(page, acquisition, foreign_sites)

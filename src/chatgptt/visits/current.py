@@ -61,6 +61,10 @@ _CONSENT = "aipkit_chatbot_consent_given_"
 
 _LOGIN_PAGE = "/wp-login.php"
 _LOGGED_IN = "logged-in"
+"""The class of the body that WordPress gives to a page for a member."""
+_BEGINNINGS = ("page-id-", "page-template-", "postid-", "wp-child-theme-", "wp-theme-")
+_NAMES = ("error404", "wp-custom-logo", "wp-embed-responsive", "wp-singular")
+"""Classes of the body that WordPress gives to pages for all."""
 """The class that WordPress gives the body of a member's page."""
 
 _WAYS = {
@@ -333,9 +337,18 @@ class CurrentVisit:
             RefusedError: where the login has ended.
         """
         is_asked = _asks_for_login(page)
-        if self.is_member and (is_of_guest(page) or (is_asked and _LOGGED_IN not in _body_classes(page))):
+        if self.is_shown_as_guest(page) or (
+            self.is_member and is_asked and _LOGGED_IN not in _body_classes(page)
+        ):
             raise self._ended(f"the site shows {page.url} as to a visitor who is not logged in")
         return self.hint("login") if is_asked or self.is_in_use else ""
+
+    def is_shown_as_guest(self, page: Page) -> bool:
+        """Whether a page is a guest's, and the visit a member's: then its tokens are not the visit's."""
+        classes = _body_classes(page)
+        is_wordpress = any(name.startswith(_BEGINNINGS) or name in _NAMES for name in classes)
+        is_guests = _LOGGED_IN not in classes and (is_wordpress or bool(page.select("form#loginform")))
+        return self.is_member and is_guests
 
     def refuse_ended(self) -> None:
         """Refuses to go on as a guest.
@@ -352,13 +365,6 @@ class CurrentVisit:
         if cause is not None:
             error.url, error.status, error.findings = cause.url, cause.status, cause.findings
         return error
-
-
-def is_of_guest(page: Page) -> bool:
-    """Whether WordPress made a page for a guest: the body has its classes, without that of members."""
-    classes = _body_classes(page)
-    is_named = any(name.startswith(("page-id-", "postid-")) or name == "error404" for name in classes)
-    return is_named and _LOGGED_IN not in classes
 
 
 def _body_classes(page: Page) -> list[str]:
