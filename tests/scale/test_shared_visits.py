@@ -15,10 +15,11 @@ from faults import WPAICG_PAGE, Connection, Got, Server, closed_port, reply, ser
 from scale.redis_server import RedisServer
 from visits.samples import cookie, cookies_txt, visit
 
-from chatgptt import AsyncClient, ChatGpttError, RefusedError, TransportError
+from chatgptt import AsyncClient, ChatGpttError, InvalidInputError, RefusedError, TransportError
 from chatgptt.state.folder import default_folder
 from chatgptt.tokens.redis_store import RedisStore
 from chatgptt.visits import current
+from chatgptt.visits.formats import encode
 from chatgptt.visits.kept import forget_visit, keep_visit
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +181,20 @@ async def test_a_shared_visit_is_named_by_a_check_and_by_its_removal(
         assert (await anyio.to_thread.run_sync(say, "login", "--check")).startswith(shown)
         removed = await anyio.to_thread.run_sync(say, "logout")
         assert removed.startswith("removed the visit" if shown.startswith("shared") else "no visit to")
+
+
+async def test_a_shared_visit_that_is_damaged_is_told_and_nothing_is_sent(
+    run: Run, redis: RedisServer, database: redis_py.Redis, site: Server, tmp_path: Path
+) -> None:
+    ours = visit(cookie("member", "yes", "127.0.0.1"), site=site.url)
+    database.set(f"chatgptt:{site.url}:visit", encode(ours).replace(b'"yes"', b'"yes\\r\\nx: s3cret"'))
+    async with worker(site, tmp_path, redis) as client:
+        with pytest.raises(InvalidInputError, match="it is damaged") as caught:
+            await client.ask("Hello")
+    assert "s3cret" not in caught.value.message
+    assert site.got == []
+    done = await anyio.to_thread.run_sync(partial(run, "login", "--check", "--site", site.url))
+    assert "the shared visit cannot be used: it is damaged" in done.err
 
 
 async def test_a_store_that_is_away_is_told_before_the_window_opens(

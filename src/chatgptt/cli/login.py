@@ -242,7 +242,8 @@ def _find(site: str) -> tuple[Visit | None, str]:
     try:
         return in_store(open_shared(), lambda visits: visits.find(site)), "shared"
     except (NotOursError, OSError) as error:
-        terminal.write_diagnosis(f"no shared visit can be used: {error}\n")
+        why = f"it {error}" if isinstance(error, NotOursError) else error
+        terminal.write_diagnosis(f"the shared visit cannot be used: {why}\n")
         return None, ""
 
 

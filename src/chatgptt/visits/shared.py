@@ -28,13 +28,15 @@ class SharedVisits:
         """The visit to a site. A member's that is `known` from before, and was lost since, has no cookies.
 
         Raises:
-            NotOursError: for one that a later version has written.
+            NotOursError: for one that a later version has written, or that is damaged.
             OSError: while the place is away.
         """
         data = await self.read(site)
         if data == _REMOVED:
             return None
         visit = None if data is None else decode(data, site)
+        if data is not None and visit is None:
+            raise NotOursError("is damaged")
         is_lost = visit is None and known is not None and known.is_member
         return replace(known, cookies=()) if is_lost and known is not None else visit
 
