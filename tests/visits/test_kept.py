@@ -128,6 +128,8 @@ def test_a_damaged_file_is_told_and_replaced(tmp_path: Path) -> None:
     path_of_visit(tmp_path, SITE).write_text("{")
     with pytest.raises(NotOursError, match="damaged"):
         find_visit(tmp_path, SITE)
+    with pytest.raises(InvalidInputError, match="cannot be used: it is damaged"):
+        load_visit(tmp_path, SITE)
     keep_visit(tmp_path, visit(cookie()))
     assert find_visit(tmp_path, SITE) == visit(cookie())
 

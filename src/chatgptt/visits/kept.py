@@ -178,5 +178,7 @@ def _naming(folder: Path) -> Iterator[None]:
 
 
 def _words_of(error: Exception) -> str:
+    if isinstance(error, NotOursError):
+        return f"it {error}"
     why = error.strerror if isinstance(error, OSError) else None
     return why or str(error) or "another process holds its lock"
