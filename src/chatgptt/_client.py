@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -31,10 +31,10 @@ from chatgptt._models import (
 )
 from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
-from chatgptt.browser.visitor import VisitorIdentity, identity_for
+from chatgptt.browser.visitor import identity_for
 from chatgptt.net.clients import HandedInClient, OwnClients
 from chatgptt.net.deadline import Deadline, in_time
-from chatgptt.net.http import CREDENTIALS, DEFAULT_USER_AGENT, Transport
+from chatgptt.net.http import CREDENTIALS, Transport
 from chatgptt.net.loops import running_loop
 from chatgptt.net.proxies import Proxies
 from chatgptt.net.retry import RetryPolicy
@@ -113,12 +113,15 @@ class AsyncClient:
         http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
         browser: how a browser is run where a page needs one; None takes the defaults of `BrowserOptions`.
         visit: the person's visit that the requests belong to. None takes the one that `chatgptt login` keeps
-            for the page's site in `state_dir`, False takes none. A path names a `storage_state.json` of
-            Playwright or a Netscape `cookies.txt`, which is only read. See docs/login.md.
+            for the page's site in `state_dir`, unless `headers` have cookies; False takes none. A path names
+            a `storage_state.json` of Playwright or a Netscape `cookies.txt`, which is only read. See
+            docs/login.md.
 
     Raises:
         InvalidInputError: for arguments that cannot work.
     """
+
+    _history: History | None = None
 
     def __init__(
         self,
@@ -139,40 +142,34 @@ class AsyncClient:
         visit: str | os.PathLike[str] | bool | None = None,
     ) -> None:
         _check_options(site, ajax_url, bot, strategy, proxy, retry, user_agent, state_dir, store, browser)
-        _check_visit(visit, http_client)
+        own_headers = check_headers(headers)
+        visit = _which_visit(visit, http_client, own_headers)
         named = self._named = find_site(site) or NamedSite(url=site)
         self.page, auth = without_login(page_url(named.url))
         self._ajax_url, endpoint_auth = without_login(page_url(ajax_url)) if ajax_url else ("", None)
         self._bot = (named.bot if bot is None else str(bot)) or None
         self._timeouts = _read_timeouts(named.timeout if timeout is None else timeout)
         proxy = proxy or named.proxy or None
-        own_headers = check_headers(headers)
-        self._clients = _make_clients(http_client, proxy, self.page, own_headers)
+        self._clients, sent_headers = _make_clients(http_client, proxy, self.page, own_headers)
         self._folder = _folder(state_dir)
-        if store is None and isinstance(state_dir, StateDir):
-            store = os.environ.get("CHATGPTT_STORE")
-        self._own_store = _open_store(store or None, self._folder)
-        kept = store if isinstance(store, Store) else self._own_store
-        caller = Caller(login=_login_digest(headers or {}, auth, http_client), user_agent=user_agent or "")
+        kept, self._own_store = _open_store(store, state_dir, self._folder)
+        caller = _read_caller(own_headers, user_agent, auth, http_client)
         self._visit = _take_visit(visit, self.page, self._clients, self._folder, kept, caller)
-        user_agent = user_agent or DEFAULT_USER_AGENT
         transport = Transport(
             self._clients,
             home=self.page,
-            headers=own_headers,
-            user_agent=check_headers({"user-agent": user_agent})["user-agent"],
+            headers=sent_headers,
+            user_agent=lambda: self._visit.user_agent,
             auth=auth,
             timeouts=self._timeouts,
-            clock=time.time,
             endpoint=self._ajax_url,
             endpoint_auth=endpoint_auth,
-            agent_of_visit=lambda: self._visit.user_agent,
         )
         policy = retry or RetryPolicy()
-        self._history: History | None = None
-        identity = _identities(user_agent, headers, auth, proxy, self._visit)
-        self._browser = _make_browser(browser, identity, self._folder, transport, policy, self._visit)
-        strategy = strategy or named.strategy or "auto"
+        self._browser = _make_browser(
+            browser, own_headers, auth, proxy, self._folder, transport, policy, self._visit
+        )
+        strategy = strategy or named.strategy
         self._context = _make_context(
             transport, policy, self._timeouts, kept, self._browser, strategy, self._visit
         )
@@ -196,7 +193,8 @@ class AsyncClient:
         with anyio.CancelScope(shield=True):
             try:
                 await self._clients.close()
-                await self._own_store.close()
+                if self._own_store is not None:
+                    await self._own_store.close()
             finally:  # asyncio's own cancellation ignores anyio's shields
                 await self._browser.close()
 
@@ -425,34 +423,41 @@ def _check_options(
 
 def _make_clients(
     http_client: httpx.AsyncClient | None, proxy: str | None, home: str, headers: dict[str, str]
-) -> OwnClients | HandedInClient:
-    """What sends the requests; clients of our own take the cookies out of the headers."""
+) -> tuple[OwnClients | HandedInClient, dict[str, str]]:
+    """What sends the requests, and the headers for it: clients of our own send the cookies themselves."""
     if http_client is not None:
-        return HandedInClient(http_client)
-    return OwnClients(Proxies(proxy), home=home, cookies=headers.pop("cookie", ""))
+        return HandedInClient(http_client), headers
+    others = {name: value for name, value in headers.items() if name != "cookie"}
+    return OwnClients(Proxies(proxy), home=home, cookies=headers.get("cookie", "")), others
 
 
-def _identities(
-    user_agent: str,
-    headers: Mapping[str, str] | None,
+def _read_caller(
+    headers: Mapping[str, str],
+    user_agent: str | None,
     auth: tuple[str, str] | None,
-    proxy: str | None,
-    visit: CurrentVisit,
-) -> Callable[[str], VisitorIdentity]:
-    """The visitor of a page in a browser, by the page's URL."""
-    own = check_headers(headers)
-    return functools.partial(
-        identity_for, user_agent=user_agent, headers=own, auth=auth, proxy=proxy, visit=visit
-    )
+    http_client: httpx.AsyncClient | None,
+) -> Caller:
+    agent = check_headers({"user-agent": user_agent or ""})["user-agent"]
+    return Caller(login=_login_digest(headers, auth, http_client), user_agent=agent)
 
 
-def _check_visit(visit: object, http_client: httpx.AsyncClient | None) -> None:
+def _which_visit(
+    visit: str | os.PathLike[str] | bool | None,
+    http_client: httpx.AsyncClient | None,
+    headers: Mapping[str, str],
+) -> str | os.PathLike[str] | bool | None:
+    """The visit that is wanted; False where the caller has cookies, which are another visitor's.
+
+    Raises:
+        InvalidInputError: where both are given.
+    """
     check_kind("visit", visit, str, os.PathLike, bool, None, wanted="the path of a file, False or None")
-    if visit and http_client is not None:
+    own = "an http_client" if http_client is not None else "a Cookie header" if headers.get("cookie") else ""
+    if visit and own:
         raise InvalidInputError(
-            "a visit cannot be used with an http_client, which has cookies of its own",
-            hint="leave one of them out",
+            f"a visit cannot be used with {own}, which has cookies of its own", hint="leave one of them out"
         )
+    return False if own else visit
 
 
 def _take_visit(
@@ -474,7 +479,9 @@ def _take_visit(
 
 def _make_browser(
     options: BrowserOptions | None,
-    identity: Callable[[str], VisitorIdentity],
+    headers: Mapping[str, str],
+    auth: tuple[str, str] | None,
+    proxy: str | None,
     folder: Path | None,
     transport: Transport,
     policy: RetryPolicy,
@@ -483,7 +490,7 @@ def _make_browser(
     setup = BrowserSetup(
         options=options,
         folder=folder,
-        identity_for=identity,
+        identity_for=functools.partial(identity_for, headers=headers, auth=auth, proxy=proxy, visit=visit),
         policy=policy,
         cookies_for=transport.cookies_for,
         reach_of=lambda page: transport.reach,
@@ -500,14 +507,14 @@ def _make_context(
     timeouts: Timeouts,
     store: Store,
     browser: BrowserOnDemand,
-    strategy: Strategy,
+    strategy: Strategy | None,
     visit: CurrentVisit,
 ) -> Context:
     reader = PageReader(transport, policy, clock=time.time, sleep=anyio.sleep, visit=visit)
     rungs = (HtmlRung(reader), ScriptRung(reader), EndpointRung(reader), browser)
     return Context(
         transport=transport,
-        ladder=Ladder(rungs, store, strategy, prepare_browser=browser.prepare, visit=visit),
+        ladder=Ladder(rungs, store, strategy or "auto", prepare_browser=browser.prepare, visit=visit),
         store=store,
         visit=visit,
         policy=policy,
@@ -516,17 +523,21 @@ def _make_context(
     )
 
 
-def _open_store(store: Store | str | None, folder: Path | None) -> Store:
-    """A store of the client's own, where none was handed in."""
-    match store:
-        case str():
-            from chatgptt.tokens.redis_store import RedisStore  # here: most clients need no redis
+def _open_store(
+    store: Store | str | None, state_dir: str | os.PathLike[str] | StateDir | None, folder: Path | None
+) -> tuple[Store, Store | None]:
+    """The store to use; and again for its end, where it is the client's own."""
+    if isinstance(store, Store):
+        return store, None
+    address = store
+    if address is None and isinstance(state_dir, StateDir):
+        address = os.environ.get("CHATGPTT_STORE")
+    opened: Store = MemoryStore() if folder is None else FileStore(folder)
+    if address:
+        from chatgptt.tokens.redis_store import RedisStore  # here: most clients need no redis
 
-            return RedisStore(store)
-        case None if folder is not None:
-            return FileStore(folder)
-        case _:
-            return MemoryStore()
+        opened = RedisStore(address)
+    return opened, opened
 
 
 def _check_bot(bot: str | int | None) -> None:

@@ -43,7 +43,7 @@ class Acquiring:
             self._clients,
             home=home,
             headers=headers or {},
-            user_agent=DEFAULT_USER_AGENT,
+            user_agent=lambda: DEFAULT_USER_AGENT,
             auth=None,
             timeouts=Timeouts(),
             clock=time.time,

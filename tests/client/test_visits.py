@@ -15,7 +15,7 @@ import pytest
 import wire
 from asking import client_of
 from faults import WPAICG_PAGE, Connection, Got, Server, reply, serving, stream_reply
-from visits.samples import cookie, cookies_txt, item, login_cookie, login_value, visit
+from visits.samples import SITE, cookie, cookies_txt, item, login_cookie, login_value, visit
 
 from chatgptt import (
     AsyncClient,
@@ -25,7 +25,7 @@ from chatgptt import (
     RefusedError,
     TransportError,
 )
-from chatgptt._models import StoredCookie
+from chatgptt._models import StoredCookie, Strategy
 from chatgptt.state.folder import locked
 from chatgptt.visits import current, kept
 from chatgptt.visits.formats import encode
@@ -147,6 +147,25 @@ async def test_an_http_client_has_cookies_of_its_own(site: Site, tmp_path: Path)
     ):
         assert await ask(client) == "Hi there"
     assert site.messages == ["guest"]
+
+
+@pytest.mark.parametrize("strategy", ["static", "auto"])
+async def test_a_callers_own_cookies_come_in_place_of_the_kept_visit(
+    strategy: Strategy, site: Site, tmp_path: Path
+) -> None:
+    keep(site, tmp_path)
+    own = {"Cookie": f"{LOGIN}={login_value('bob')}"}
+    async with AsyncClient(site.url, state_dir=tmp_path, headers=own, strategy=strategy) as client:
+        assert await ask(client) == "Hi there"
+    assert site.server is not None
+    assert {site.user_of(got) for got in site.server.got} == {"bob"}
+    assert not any("Person" in got.headers["user-agent"] for got in site.server.got)
+
+
+def test_a_callers_own_cookies_and_a_named_visit_are_too_much(tmp_path: Path) -> None:
+    for named in (True, tmp_path / "cookies.txt"):
+        with pytest.raises(InvalidInputError, match="a Cookie header"):
+            AsyncClient(SITE, state_dir=tmp_path, headers={"cookie": "a=b"}, visit=named)
 
 
 async def test_the_tokens_of_members_and_guests_are_kept_apart(site: Site, tmp_path: Path) -> None:

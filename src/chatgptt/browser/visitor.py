@@ -38,7 +38,6 @@ class VisitorIdentity:
 def identity_for(
     page: str,
     *,
-    user_agent: str,
     headers: Mapping[str, str],
     auth: tuple[str, str] | None,
     proxy: str | None,
@@ -53,7 +52,7 @@ def identity_for(
         from chatgptt.browser.http_heads import basic_credentials  # here, since few pages have a login
 
         own.setdefault("authorization", basic_credentials(*auth))
-    agent = own.pop("user-agent", visit.user_agent or user_agent)
+    agent = own.pop("user-agent", visit.user_agent)
     return VisitorIdentity(
         user_agent=agent,
         headers=tuple(sorted(own.items())),

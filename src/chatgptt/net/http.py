@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import AsyncGeneratorType, TracebackType
@@ -190,15 +191,13 @@ class Transport:
         *,
         home: str,
         headers: Mapping[str, str],
-        user_agent: str,
+        user_agent: Callable[[], str],
         auth: tuple[str, str] | None,
         timeouts: Timeouts,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.time,
         endpoint: str = "",
         endpoint_auth: tuple[str, str] | None = None,
-        agent_of_visit: Callable[[], str] = str,
     ) -> None:
-        self._agent_of_visit = agent_of_visit
         self._clients = clients
         self._home = home
         named = [host_and_port(endpoint)[0]] if endpoint else []
@@ -280,7 +279,7 @@ class Transport:
         limits = self._timeouts
         left = max(deadline.remaining(), 0.001)
         own = {
-            "user-agent": self._agent_of_visit() or self._user_agent,
+            "user-agent": self._user_agent(),
             "accept-encoding": ACCEPT_ENCODING,
             "accept": request.accept,
             **headers,

@@ -33,6 +33,7 @@ from chatgptt._errors import (
 )
 from chatgptt._models import ChatBox, StoredCookie, Tokens
 from chatgptt.net.cookies import make_cookie, read_cookie
+from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import may_carry_credentials, origin
@@ -140,8 +141,9 @@ class CurrentVisit:
 
     @property
     def user_agent(self) -> str:
-        """The caller's, else that of the visit's browser: a site may have let that one in; "" for neither."""
-        return self._caller.user_agent or ("" if self._visit is None else self._visit.user_agent)
+        """The caller's, else that of the visit's browser, which a site may have let in, else a desktop's."""
+        of_visit = "" if self._visit is None else self._visit.user_agent
+        return self._caller.user_agent or of_visit or DEFAULT_USER_AGENT
 
     @property
     def storage(self) -> tuple[StorageItem, ...]:
