@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -247,6 +248,20 @@ async def test_a_cookie_that_another_process_was_given_is_sent(site: Site, tmp_p
     assert "shared=1" in site.server.got[-1].headers["cookie"]
 
 
+async def test_a_flood_of_cookies_takes_no_place_of_the_login(site: Site, tmp_path: Path) -> None:
+    keep(site, tmp_path)
+    async with AsyncClient(site.url, state_dir=tmp_path) as client:
+        for page in range(5):
+            more = "".join(f"\r\nSet-Cookie: c{page}-{number}=1; Path=/" for number in range(80))
+            site.headers = {"Set-Cookie": f"{LOGIN}={login_value('ada')}; Path=/{more}"}
+            await client.find_boxes()
+        assert await ask(client) == "Hi there"
+    assert site.messages == ["ada"]
+    assert site.server is not None
+    assert len(site.server.got[-1].headers["cookie"].split("; ")) == 300
+    assert LOGIN in {one.name for one in kept_cookies(site, tmp_path)}
+
+
 async def test_cookies_that_a_busy_lock_kept_out_are_kept_with_the_next_change(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -332,6 +347,31 @@ async def test_an_expired_cookie_is_not_sent(site: Site, tmp_path: Path) -> None
 # The end of a login
 
 
+def login_in(folder: Path) -> str:
+    """The command that keeps a visit in another folder than the default one."""
+    return f"CHATGPTT_STATE_DIR={shlex.quote(str(folder))} chatgptt login"
+
+
+async def test_a_hint_names_the_command_for_the_folder_in_use(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATGPTT_STATE_DIR", str(tmp_path))
+    keep(site, tmp_path)
+    site.open_to = set()
+    async with AsyncClient(site.url) as client:
+        hint = (await refusal(client)).hint
+    assert hint == f"log in again in a browser window: chatgptt login --site {site.url}/"
+
+
+async def test_a_visit_in_a_file_is_exported_again(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "cookies.txt"
+    file.write_bytes(cookies_txt(("127.0.0.1", "FALSE", "/", "FALSE", "0", LOGIN, login_value("ada"))))
+    site.open_to = set()
+    async with AsyncClient(site.url, state_dir=tmp_path, visit=file) as client:
+        hint = (await refusal(client)).hint
+    assert hint == "log in again in a browser window, and export its cookies to the file of the visit"
+
+
 @pytest.mark.parametrize("has_tokens", [False, True], ids=["at first", "with tokens"])
 async def test_a_login_that_the_site_ended_is_told_once(has_tokens: bool, site: Site, tmp_path: Path) -> None:
     site.open_to = {"ada"}
@@ -344,7 +384,7 @@ async def test_a_login_that_the_site_ended_is_told_once(has_tokens: bool, site: 
         before = len(site.server.got)
         error = await refusal(client)
     assert error.reason == "guests_disabled"
-    assert error.hint == f"log in again in a browser window: chatgptt login --site {site.url}/"
+    assert error.hint == f"log in again in a browser window: {login_in(tmp_path)} --site {site.url}/"
     requests = [got.path for got in site.server.got[before:]]
     ajax = "/wp-admin/admin-ajax.php"
     assert requests == ([ajax, "/", "/wp-login.php"] if has_tokens else ["/", "/wp-login.php"])
@@ -570,7 +610,7 @@ async def test_hints_name_login_where_it_can_help(name: str, times: str, tmp_pat
             with pytest.raises(ChatGpttError) as caught:
                 await client.ask("Hello")
     assert caught.value.code == code
-    words = f"{way.format(times)} in a browser window: chatgptt login --site {server.url}/"
+    words = f"{way.format(times)} in a browser window: {login_in(tmp_path)} --site {server.url}/"
     assert caught.value.hint.count(words) == 1
 
 
@@ -594,7 +634,7 @@ async def test_a_page_with_a_form_in_place_of_a_box_is_one_to_log_in_at(
             with pytest.raises(ChatGpttError) as caught:
                 await client.ask("Hello")
     assert caught.value.code == code
-    assert (f"log in {times} in a browser window: chatgptt login" in caught.value.hint) == bool(times)
+    assert (f"log in {times} in a browser window: {login_in(tmp_path)}" in caught.value.hint) == bool(times)
 
 
 async def test_a_client_that_keeps_nothing_does_not_advise_to_log_in() -> None:

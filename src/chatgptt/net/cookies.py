@@ -44,6 +44,12 @@ class VisitorsCookies(CookieJar):
         with self._cookies_lock:  # type: ignore[attr-defined]
             return iter(tuple(super().__iter__()))
 
+    def set_cookie(self, cookie: Cookie) -> None:
+        """Takes a cookie. A jar that is full takes no new one: the login is among the old ones."""
+        key = cookie.domain, cookie.path, cookie.name
+        if len(self) < _MOST_COOKIES or any((one.domain, one.path, one.name) == key for one in self):
+            super().set_cookie(cookie)
+
     def discard(self, domain: str, path: str, name: str) -> None:
         """Removes a cookie, where there is one."""
         with contextlib.suppress(KeyError):
@@ -58,6 +64,9 @@ class VisitorsCookies(CookieJar):
             copy.set_cookie(cookie)
         return copy
 
+
+_MOST_COOKIES = 300
+"""As many as a visit has. All that are for a page are sent with each request to it."""
 
 _MAX_COOKIE_CHARACTERS = 4096
 """RFC 6265, section 6.1."""

@@ -37,7 +37,7 @@ from chatgptt.net.http import DEFAULT_USER_AGENT
 from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import may_carry_credentials, origin
-from chatgptt.state.folder import BusyError, FileState, NotOursError, maybe_state
+from chatgptt.state.folder import BusyError, FileState, NotOursError, default_folder, maybe_state
 from chatgptt.visits.kept import change_visit, load_visit, path_of_visit
 from chatgptt.visits.shared import SharedVisits
 from chatgptt.visits.visit import (
@@ -302,7 +302,10 @@ class CurrentVisit:
     @property
     def _command(self) -> str:
         share = "--share " if self._shared is not None else ""
-        return f"chatgptt login {share}--site {shlex.quote(self._page)}"
+        command = f"chatgptt login {share}--site {shlex.quote(self._page)}"
+        if self._shared is not None or self._folder in (None, default_folder()):
+            return command
+        return f"CHATGPTT_STATE_DIR={shlex.quote(str(self._folder))} {command}"
 
     @property
     def _may_help(self) -> bool:
@@ -313,6 +316,8 @@ class CurrentVisit:
         if not self._may_help:
             return ""
         times = "once" if self._visit is None else "again"
+        if self._folder is None and self._shared is None:
+            return f"{_WAYS[way].format(times=times)}, and export its cookies to the file of the visit"
         where = "; no visit is shared with this machine" if self._shared and self._visit is None else ""
         return f"{_WAYS[way].format(times=times)}: {self._command}{where}"
 
@@ -321,7 +326,7 @@ class CurrentVisit:
 
         `is_page` says that the page was asked for, and not the message endpoint.
         """
-        if "chatgptt login" in error.hint:
+        if "in a browser window" in error.hint:  # from `hint`
             return error
         way = _way_past(error, is_page=is_page)
         if self.is_member and _may_be_ended(error, is_page=is_page):
