@@ -59,7 +59,7 @@ def test_every_extra_that_a_page_installs_exists() -> None:
     named = {
         extra
         for page in PAGES
-        for names in re.findall(r"chatgptt\[([\w,]+)\]", page.read_text())
+        for names in re.findall(r"(?:chatgptt|\.|/src)\[([\w,]+)\]", page.read_text())
         for extra in names.split(",")
     }
     assert named <= extras.keys()

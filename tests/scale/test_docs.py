@@ -72,7 +72,7 @@ def test_the_commands_and_programs_work_in_their_order(
                 name, _, value = setting.partition("=")
                 environment[name] = value
             case ["pip", "install", package]:
-                assert re.fullmatch(r"chatgptt\[(\w+)\]", package)[1] in extras  # type: ignore[index]
+                assert re.fullmatch(r"\.\[(\w+)\]", package)[1] in extras  # type: ignore[index]
             case ["celery", *_]:
                 start_worker(words, tmp_path, environment, worker_stack)
             case _:
