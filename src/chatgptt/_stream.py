@@ -34,7 +34,7 @@ from chatgptt.net.retry import RetryPolicy, is_ambiguous, pause_after, retry
 from chatgptt.protocols.generations import PROTOCOLS
 from chatgptt.protocols.interface import AnswerReader, Message
 from chatgptt.protocols.prompt import check_message
-from chatgptt.protocols.reply_errors import MAX_FAILURE_BYTES, interrupted
+from chatgptt.protocols.reply_errors import MAX_FAILURE_BYTES, MAY_HAVE_ANSWERED, interrupted
 from chatgptt.protocols.urls import origin, site_of
 from chatgptt.tokens.acquisition import Acquired, Wanted
 from chatgptt.tokens.ladder import Ladder
@@ -205,7 +205,6 @@ class AsyncReplyStream:
         try:
             return await self._take_next()
         except ChatGpttError as error:
-            error.is_ambiguous = is_ambiguous(error)
             raise self._explain(error) from error.__cause__
         finally:
             self._is_busy = False
@@ -285,10 +284,12 @@ class AsyncReplyStream:
             seconds = until - time.time()
             if seconds <= 0:
                 return
-            if seconds >= min(self._deadline.remaining(), context.policy.max_retry_after):
+            longest = context.policy.max_retry_after
+            if seconds >= min(self._deadline.remaining(), longest):
+                more = ", or allow more time with timeout=" if seconds < longest else ""
                 raise RateLimitedError(
                     f"nothing was sent: {origin(page)} wants no message for another {math.ceil(seconds)} s",
-                    hint="ask again after that, or allow more time",
+                    hint=f"ask again after that{more}",
                     url=page,
                     retry_after=seconds,
                 )
@@ -321,11 +322,13 @@ class AsyncReplyStream:
         try:
             await self._try_once(tokens, question, visitor)
         except ChatGpttError as error:
-            error.is_ambiguous = is_ambiguous(error)
             await self._cool(error)  # at once, since this call may wait for long before its next attempt
             raise self._explain(error) from error.__cause__
 
     def _explain(self, error: ChatGpttError) -> ChatGpttError:
+        error.is_ambiguous = is_ambiguous(error)
+        if error.is_ambiguous and error.code == "connect_error":
+            error.hint = f"{error.hint}; {MAY_HAVE_ANSWERED}"
         return self._context.visit.explain(error, is_page=False)
 
     async def _try_once(self, tokens: Tokens, question: Question, visitor: VisitorIds) -> None:

@@ -50,6 +50,7 @@ async def test_a_long_retry_after_holds_back_all_who_share_the_store(
             await another.ask("Hello")
     assert caught.value.retry_after is not None
     assert 3500 < caught.value.retry_after <= 3600
+    assert caught.value.hint == "ask again after that"  # the policy waits no longer, however long the call
     assert demo.requests == []
 
 
@@ -71,8 +72,9 @@ async def test_one_that_the_call_has_no_time_for_ends_it_at_once(demo: DemoSite)
     store = MemoryStore()
     await store.cool(origin(demo.page("wpaicg/")), 50.0)
     async with client_of(demo.page("wpaicg/"), store=store) as client:
-        with pytest.raises(RateLimitedError):
+        with pytest.raises(RateLimitedError) as caught:
             await client.ask("Hello", timeout=40.0)
+    assert caught.value.hint == "ask again after that, or allow more time with timeout="
     assert demo.requests == []
 
 

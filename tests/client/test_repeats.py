@@ -49,6 +49,7 @@ from chatgptt import (
 )
 from chatgptt.demo import DemoSite
 from chatgptt.net.retry import is_repeatable, retry
+from chatgptt.protocols.reply_errors import MAY_HAVE_ANSWERED
 
 HASTY = Timeouts(total=30.0, silence=0.15)
 PAGE = WPAICG_PAGE.format(nonce=NONCE)
@@ -127,6 +128,8 @@ async def test_a_message_is_sent_again_only_where_that_is_safe(fault: str) -> No
     else:
         assert isinstance(result, ChatGpttError)
         assert (result.code, result.is_ambiguous) == (code.split()[-1], is_ambiguous)
+        assert "try again" not in result.hint
+        assert (MAY_HAVE_ANSWERED in result.hint) == (code == "connect_error" or "503" in fault)
 
 
 @pytest.mark.anyio
@@ -167,6 +170,7 @@ async def test_nothing_is_repeated_after_the_first_text(fault: Answer) -> None:
         error = await failure(server.url, timeout=HASTY, retry=AMBIGUOUS)
         assert isinstance(error, StreamInterruptedError)
         assert (error.partial_text, error.status, error.is_ambiguous) == ("Hi ", 200, True)
+        assert error.hint == MAY_HAVE_ANSWERED
         assert server.counts == (1, 1)
 
 

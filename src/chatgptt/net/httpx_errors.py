@@ -24,8 +24,18 @@ _TABLE: tuple[tuple[type[Exception], ErrorCode, bool, str], ...] = (
     (httpx.ConnectError, "connect_error", False, "check the address, and that the site is up"),
     (httpx.ProxyError, "connect_error", False, "check the proxy's address and login"),
     (httpx.StreamError, "connect_error", True, "the connection was closed"),
-    (httpx.HTTPError, "connect_error", True, "the connection broke; try again"),
-    (OSError, "connect_error", True, "the connection broke; try again"),  # bytes that are no TLS, for one
+    (
+        httpx.HTTPError,
+        "connect_error",
+        True,
+        "the site's server, or something on the way, broke the connection",
+    ),
+    (
+        OSError,
+        "connect_error",
+        True,
+        "the site's server, or something on the way, broke the connection",
+    ),  # bytes that are no TLS, for one
 )
 
 
@@ -121,7 +131,7 @@ def undecodable(error: UndecodableBodyError, url: str) -> TransportError:
     return TransportError(
         f"cannot read what {origin(url)} sent: {error}",
         code="connect_error",
-        hint="the site, or something on the way, compresses its replies wrongly; try again",
+        hint="the site, or something on the way, compresses its replies wrongly",
         url=url,
         is_sent=True,
     )

@@ -59,15 +59,17 @@ _REJECTED_HINT = (
 
 _ADDRESS_HINT = "give the page's address as the site itself writes it (https, www or not)"
 
+MAY_HAVE_ANSWERED = "the site may have answered; ask again only if a second message does no harm"
+"""For an error that is ambiguous."""
+
 _STATUS_HINTS = {
     401: "the site asks for a login",
     403: "a firewall or security plugin refused the request",
     404: "check the page's address",
     405: "the site's server does not let messages through",
     413: "the message is too long for the site",
-    503: "the site, or something in front of it, is failing or closed for now; try again later",
+    503: f"the site, or something in front of it, is failing or closed for now; {MAY_HAVE_ANSWERED}",
 }
-
 
 _ENDPOINT_HINTS = {
     401: "the page needs no password, but the message endpoint does: the site's wp-admin is protected; "
@@ -391,7 +393,7 @@ def empty_answer(head: ReplyHead) -> AnswerError:
 
 def interrupted(head: ReplyHead, why: str) -> StreamInterruptedError:
     """The answer had begun and did not end."""
-    return of_reply(head, StreamInterruptedError(f"the answer broke off: {why}", hint="ask again"))
+    return of_reply(head, StreamInterruptedError(f"the answer broke off: {why}", hint=MAY_HAVE_ANSWERED))
 
 
 def unreadable_frames(head: ReplyHead, count: int) -> AnswerError:
