@@ -262,6 +262,7 @@ async def test_no_secret_is_in_what_the_library_logs_raises_and_returns(
         options["proxy"] = proxy.url
         if is_member:
             searched.plant_visit(tmp_path)
+            options["headers"] = {"X-Api-Token": BEARER}  # own cookies would come in place of the visit's
         async with client_of(url, **options) as client:
             searched.texts += all_of(client._visit)
             chat = client.conversation()
