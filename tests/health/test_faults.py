@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypedDict
 
 import httpx
@@ -33,7 +34,9 @@ from proxies import http_proxy
 from chatgptt import InvalidInputError, RetryPolicy, Strategy
 from chatgptt._models import Level
 from chatgptt.demo import DemoSite, serve
+from chatgptt.health.history import History
 from chatgptt.health.report import EXIT_CODES, PHASES, HealthReport
+from chatgptt.health.trends import read_trend
 
 pytestmark = pytest.mark.anyio
 
@@ -335,6 +338,25 @@ class NoNetwork(httpx.AsyncBaseTransport):
             else OSError(self._number, "Network is unreachable")
         )
         raise httpx.ConnectError("All connection attempts failed") from reason
+
+
+@pytest.mark.parametrize("path", ["wpaicg/", "aipkit/"])
+async def test_a_pause_that_this_machine_keeps_says_nothing_about_the_site(
+    path: str, demo: DemoSite, tmp_path: Path
+) -> None:
+    async with client_of(demo.page(path), state_dir=tmp_path) as client:
+        report = await client.health_check(message="BUSYLONG")
+        assert (report.verdict, report.code) == ("critical", "rate_limited")  # the site said so
+    demo.clear()
+    async with client_of(demo.page(path), state_dir=tmp_path) as another:
+        report = await another.health_check()
+    assert (report.verdict, report.code, report.exit_code) == ("unknown", "rate_limited", 3)
+    assert "nothing was sent" in report.summary
+    assert "a pause that this machine keeps" in report.summary
+    assert all(request.method == "GET" for request in demo.requests)
+    History(tmp_path / "kept").add([report])
+    trend = read_trend(History(tmp_path / "kept").read(report.site, since=0.0))
+    assert (trend.availability, trend.incidents) == (None, ())
 
 
 async def test_a_dead_proxy_is_not_the_sites_fault() -> None:

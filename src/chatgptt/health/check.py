@@ -398,6 +398,8 @@ def _own_fault(error: ChatGpttError, connection: Connection | None) -> str:
         return "this machine's browser"
     if error.code == "invalid_input":
         return "the call"
+    if isinstance(error, RateLimitedError) and error.status is None:  # no reply said so
+        return "a pause that this machine keeps, not the site's answer"
     if not isinstance(error, TransportError):
         return ""
     if connection is not None and connection.is_proxy and connection.tcp is None:

@@ -88,7 +88,8 @@ class HealthReport:
 
     Attributes:
         site: the page that was checked, without credentials.
-        verdict: `ok`, `warning`, `critical`, or `unknown` where this machine is at fault.
+        verdict: `ok`, `warning`, `critical`, or `unknown` where this machine is at fault, or
+            keeps a pause and sent nothing.
         code: that of the first phase that failed, else of the first that warns, else None.
         summary: one line for people.
         hint: what to do next, possibly empty.
