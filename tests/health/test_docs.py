@@ -41,12 +41,18 @@ def test_the_list_of_sites_names_every_option() -> None:
         assert table.keys() <= OPTIONS.keys()
 
 
-def test_cron_calls_the_switch_and_stays_silent_if_all_is_well(session: Session, demo: DemoSite) -> None:
+def test_cron_calls_the_switch_and_stays_silent_until_the_second_failure(
+    session: Session, demo: DemoSite
+) -> None:
     command = cron(texts("cron")[0])
     done = session.run_command(command)
     assert (done.returncode, done.stdout) == (0, "")
     assert demo.requests[-1].path == "/f00"
-    done = session.run_command(command.replace(PAGE, demo.page("status/404/")))
+    failing = command.replace(PAGE, demo.page("status/404/"))
+    done = session.run_command(failing)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert demo.requests[-1].path == "/f00"
+    done = session.run_command(failing)
     assert done.stdout.startswith("CRITICAL")
     assert demo.requests[-1].path == "/f00/fail"
 

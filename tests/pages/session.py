@@ -85,6 +85,7 @@ class Session:
             "http://127.0.0.1:8765": demo.url,
             "/var/lib/node_exporter": str(folder),
             ".venv/bin/": "",
+            "/opt/chatgptt/bin/": "",
         }
         self.env = {
             **os.environ,

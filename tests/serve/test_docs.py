@@ -45,7 +45,10 @@ def test_the_unit_serves(demo: DemoSite, tmp_path: Path) -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.read_string(text)
     (tmp_path / "sites.toml").write_text(f'[shop]\nurl = "{demo.page("wpaicg/")}"\n')
-    serves(unit["Service"]["ExecStart"], CHATGPTT_SITES=str(tmp_path / "sites.toml"))
+    serves(
+        unit["Service"]["ExecStart"].removeprefix("/opt/chatgptt/bin/"),
+        CHATGPTT_SITES=str(tmp_path / "sites.toml"),
+    )
     for name in re.findall(r"^Environment=(\w+)=", text, re.M):
         assert name in ("CHATGPTT_STATE_DIR", "CHATGPTT_SITES")
 
