@@ -112,9 +112,10 @@ class AsyncClient:
             where no `state_dir` is named.
         http_client: an httpx client to use, with its own transport, proxy and cookies; it is not closed.
         browser: how a browser is run where a page needs one; None takes the defaults of `BrowserOptions`.
-        visit: the person's visit that the requests belong to. None takes the one that `chatgptt login` keeps
-            for the page's site in `state_dir`, unless `headers` have cookies; False takes none. A path names
-            a `storage_state.json` of Playwright or a Netscape `cookies.txt`, which is only read. See
+        visit: the person's visit that the requests belong to. None or True takes the one that `chatgptt
+            login` keeps for the page's site in `state_dir`; None does not where `headers` have cookies, and
+            goes on without where a store of shared visits is away. False takes none. A path names a
+            `storage_state.json` of Playwright or a Netscape `cookies.txt`, which is only read. See
             docs/login.md.
 
     Raises:
@@ -472,7 +473,8 @@ def _take_visit(
     if isinstance(clients, HandedInClient) or visit is False:
         return CurrentVisit(page, caller=caller)
     if visit is None or visit is True:
-        return CurrentVisit(page, clients, folder=folder, shared=store.visits, caller=caller)
+        is_wanted, shared = visit is True, store.visits
+        return CurrentVisit(page, clients, folder=folder, shared=shared, is_wanted=is_wanted, caller=caller)
     named = read_visit(check_folder("visit", visit), origin(page), made_at=time.time())
     return CurrentVisit(page, clients, visit=named, caller=caller)
 

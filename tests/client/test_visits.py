@@ -718,13 +718,13 @@ async def test_first_messages_that_leave_at_once_wait_for_the_shared_visit(
     assert store.looks == 1
 
 
-async def test_a_store_that_is_away_makes_a_message_no_guests_before_the_first_look(
+async def test_a_store_that_is_away_makes_a_message_no_guests_where_a_visit_is_wanted(
     site: Site, member_of: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(current, "_LOOK", 0.0)
     store = SharedStore(ConnectionError("it is away"))
     store.gate.set()
-    async with AsyncClient(site.url, state_dir=None, store=store) as client:
+    async with AsyncClient(site.url, state_dir=None, store=store, visit=True) as client:
         assert await ask(client) == "connect_error"
         assert site.messages == []
         store.data = member_of

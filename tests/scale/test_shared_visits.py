@@ -147,7 +147,9 @@ async def test_without_an_answer_of_redis_a_new_client_sends_nothing(
     await import_visit(run, site, tmp_path, "--share")
     database.config_set("requirepass", "another-one")
     try:
-        async with worker(site, tmp_path, redis) as client:
+        async with AsyncClient(
+            site.url, state_dir=tmp_path / "worker", store=redis.url, visit=True
+        ) as client:
             for call in (client.ask("Hello"), client.prepare(), client.find_boxes(), client.health_check()):
                 with pytest.raises(TransportError, match="not known whose"):
                     await call

@@ -95,6 +95,7 @@ class CurrentVisit:
         folder: of the kept visit; None where only `visit` counts.
         visit: one that is not kept.
         shared: where a visit is looked for that is not in the folder.
+        is_wanted: whether a call fails where the store of shared visits has never answered.
         caller: what the caller says of the visitor.
         clock: Unix time in seconds.
     """
@@ -107,6 +108,7 @@ class CurrentVisit:
         folder: Path | None = None,
         visit: Visit | None = None,
         shared: SharedVisits | None = None,
+        is_wanted: bool = False,
         caller: Caller | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -116,6 +118,7 @@ class CurrentVisit:
         self._folder = folder
         self._shared = shared
         self._caller = caller or Caller()
+        self._is_wanted = is_wanted
         self._next_look = 0.0
         self._looking = PerLoop(anyio.Lock)
         self._clock = clock
@@ -175,7 +178,7 @@ class CurrentVisit:
 
         Raises:
             InvalidInputError: for a visit that cannot be used.
-            TransportError: where the store is away and has never said whose visit it is.
+            TransportError: where the store has never said whose visit it is, and a visit is wanted.
         """
         self.refresh()
         if self._shared is None or self._state is not None or time.monotonic() < self._next_look:
@@ -193,7 +196,7 @@ class CurrentVisit:
                 hint="update chatgptt, or chatgptt logout",
             ) from error
         except OSError as error:
-            if not self._next_look:  # to go on would be to go on as a guest
+            if not self._next_look and self._is_wanted:  # to go on would be to go on as a guest
                 raise TransportError(
                     f"{error}, so it is not known whose the message is",
                     code="connect_error",
