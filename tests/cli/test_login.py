@@ -202,7 +202,7 @@ def test_a_machine_without_a_display_says_two_ways(
     done = run("login", "--site", site.page("wpaicg/"))
     assert done.code == 1
     assert "ssh -X" in done.err
-    assert "chatgptt login --import FILE" in done.err
+    assert f"chatgptt login --site {site.page('wpaicg/')} --import FILE" in " ".join(done.err.split())
     assert kept(state_dir, site.page("wpaicg/")) is None
 
 

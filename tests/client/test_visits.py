@@ -612,6 +612,7 @@ async def test_hints_name_login_where_it_can_help(name: str, times: str, tmp_pat
     assert caught.value.code == code
     words = f"{way.format(times)} in a browser window: {login_in(tmp_path)} --site {server.url}/"
     assert caught.value.hint.count(words) == 1
+    assert (f"; or {words}" in caught.value.hint) == (not way.startswith("log in"))
 
 
 @pytest.mark.parametrize(

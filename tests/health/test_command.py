@@ -102,6 +102,11 @@ def test_people_see_a_table_with_the_hint(demo: DemoSite, run: Run) -> None:
     assert not re.search(r" $", done.out, re.M)
 
 
+def test_a_refusal_is_named_once(demo: DemoSite, run: Run) -> None:
+    done = run(*STATIC, "--site", demo.page("aipkit/guests-disabled/"))
+    assert re.search(r"^message +fail +[\d.]+ s  refused \(guests_disabled\): ", done.out, re.M)
+
+
 def test_words_of_a_site_do_not_reach_the_terminal_raw(demo: DemoSite) -> None:
     with on_terminal(*STATIC, "--message", "CONTROL", "--expect", "never", demo.page("wpaicg/")) as terminal:
         assert terminal.wait_for_end() == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,9 +33,8 @@ _LOOK = 0.2
 
 _FLAGS = ("--disable-sync", "--no-default-browser-check")
 
-_IMPORT = "log in elsewhere and give its cookies: chatgptt login --import FILE"
-_NO_DISPLAY = f"connect with ssh -X, run this on a desktop, or {_IMPORT}"
-_NO_WINDOWS = f"a headless shell has no windows: install Chrome or Chromium, or {_IMPORT}"
+_NO_WINDOWS = "a headless shell has no windows: install Chrome or Chromium"
+_NO_DISPLAY = "connect with ssh -X, run this on a desktop"
 
 _ENTRIES = "() => Object.entries(localStorage)"
 
@@ -74,7 +74,7 @@ async def show_page(
         BrowserError: where no browser can show a window.
         TransportError: where the page does not come.
     """
-    found = _find_browser()
+    found = _find_browser(url)
     thread = DriverThread()
     window = _Window(found, url, proxy, login, timeout, on_open, is_done)
     try:
@@ -83,12 +83,21 @@ async def show_page(
         thread.stop(window.close)
 
 
-def _find_browser() -> Found:
+def _find_browser(url: str) -> Found:
     try:
         return find_browser(needs_window=True)
     except BrowserError as error:
-        error.hint = f"{_NO_WINDOWS}; or {error.hint}" if error.code == "browser_missing" else _NO_DISPLAY
+        if error.code == "browser_missing":
+            error.hint = f"{_or_import(_NO_WINDOWS, url)}; or {error.hint}"
+        else:
+            error.hint = _or_import(_NO_DISPLAY, url)
         raise
+
+
+def _or_import(way: str, url: str) -> str:
+    """The hint where no window is shown: this way, or a login that was made elsewhere."""
+    command = f"chatgptt login --site {shlex.quote(without_credentials(url))} --import FILE"
+    return f"{way}, or log in elsewhere and give its cookies: {command}"
 
 
 class _Window:
@@ -120,7 +129,7 @@ class _Window:
             await self._chromium.start()
         except BrowserError as error:
             if error.message == no_display().message:
-                error.hint = _NO_DISPLAY
+                error.hint = _or_import(_NO_DISPLAY, self._url)
             raise
         try:
             context = await self._chromium.browser.new_context(
@@ -175,7 +184,7 @@ class _Window:
             return map_failure("ERR_TIMED_OUT", shown, {})
         return BrowserError(
             f"the browser cannot show the page: {first_line_of(error)}",
-            hint=f"run again, or {_IMPORT}",
+            hint=_or_import("run again", self._url),
             url=shown,
         )
 

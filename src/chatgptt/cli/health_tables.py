@@ -65,7 +65,8 @@ def _print_report(console: Console, report: HealthReport) -> None:
     for name in ("phase", "status", "time", "what was seen"):
         table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
     for phase in report.phases:
-        detail = f"{phase.code}: {phase.detail}" if phase.code else phase.detail
+        has_code = not phase.code or phase.detail.startswith(f"{phase.code} (")  # as a refusal is
+        detail = phase.detail if has_code else f"{phase.code}: {phase.detail}"
         table.add_row(
             _text(phase.name.replace("_", " ")),
             _text(phase.status, _COLOURS[phase.status]),

@@ -337,7 +337,8 @@ class CurrentVisit:
         if isinstance(error, TokenRejectedError) and self.is_member:
             way = "login"
         hint = self.hint(way) if way else ""
-        error.hint = "; or ".join(filter(None, (error.hint, hint)))
+        joint = "; " if way == "login" else "; or "  # before a login the hint says only what is wrong
+        error.hint = joint.join(filter(None, (error.hint, hint)))
         return error
 
     def advice_for(self, page: Page) -> str:
