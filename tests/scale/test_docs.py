@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -58,6 +59,16 @@ def start_worker(command: list[str], folder: Path, environment: dict[str, str], 
         time.sleep(0.05)
 
 
+def test_the_unit_starts_a_worker(
+    redis: RedisServer, environment: dict[str, str], tmp_path: Path, worker_stack: ExitStack
+) -> None:
+    (text,) = texts_of("scale.md", "ini")
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.read_string(text)
+    command = unit["Service"]["ExecStart"].removeprefix("/opt/chatgptt/bin/").split()
+    start_worker(command, tmp_path, {**environment, "CHATGPTT_BROKER": redis.url}, worker_stack)
+
+
 def test_the_commands_and_programs_work_in_their_order(
     demo: DemoSite, redis: RedisServer, environment: dict[str, str], tmp_path: Path, worker_stack: ExitStack
 ) -> None:
@@ -75,6 +86,8 @@ def test_the_commands_and_programs_work_in_their_order(
                 assert re.fullmatch(r"\.\[(\w+)\]", package)[1] in extras  # type: ignore[index]
             case ["chatgptt", "login", *_]:
                 continue  # a person takes part
+            case ["celery", *_, "inspect", "ping"]:
+                subprocess.run(words, cwd=tmp_path, env=environment, check=True, timeout=PATIENCE)
             case ["celery", *_]:
                 start_worker(words, tmp_path, environment, worker_stack)
             case _:
