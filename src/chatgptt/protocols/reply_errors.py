@@ -354,7 +354,7 @@ _REASON_HINTS: dict[RefusalReason, str] = {
     "banned_ip": "the site does not serve this address",
     "banned_words": "the site does not answer this; ask something else",
     "moderation": "the site does not answer this; ask something else",
-    "guests_disabled": "the site answers only visitors who are logged in",
+    "guests_disabled": "the site replies only to visitors who are logged in",
 }
 
 
