@@ -79,21 +79,21 @@ class ConnectionServer:
             task = asyncio.create_task(self._serve_one(connection))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        await asyncio.sleep(
-            0
-        )  # a task that is cancelled before its first step would not close its connection
+        # A task that is cancelled before its first step would not close its connection.
+        await asyncio.sleep(0)
 
     async def _serve_one(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(self._limit, loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        made: list[asyncio.StreamWriter] = []
+        # The callback tells the protocol that it is a server's, for `writer.start_tls`.
+        protocol = asyncio.StreamReaderProtocol(reader, lambda _, writer: made.append(writer), loop)
         with contextlib.suppress(OSError, EOFError):
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
-            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             try:
-                await self._serve(reader, writer)
-                writer.close()
-                await writer.wait_closed()
+                await self._serve(reader, made[0])
+                made[0].close()
+                await made[0].wait_closed()
             except BaseException:
                 transport.abort()
                 raise
