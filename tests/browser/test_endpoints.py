@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ SCRIPTED = WPAICG_PAGE.format(nonce="") + (
 )
 
 
-async def test_a_browser_finds_an_endpoint_that_only_a_merged_script_names() -> None:
+@pytest.mark.parametrize("seconds", [0, 1.5])
+async def test_a_browser_finds_an_endpoint_that_only_a_merged_script_names(seconds: float) -> None:
     async def site(connection: Connection, got: Got) -> bool:
         if got.path == "/cache/merged.js":
+            await asyncio.sleep(seconds)
             await connection.send(reply(MERGED, kind="text/javascript"))
         elif got.method == "POST":
             missing = reply("<title>Not found</title>", status=404)

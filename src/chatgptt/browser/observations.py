@@ -80,6 +80,8 @@ _STABLE_WHILE_LOADING = 0.12
 _STABLE_AS_SERVED = 0.15
 """A nonce of the page as it was served may be a placeholder that scripts replace."""
 _STABLE_AS_SERVED_WHILE_LOADING = 0.5
+_STABLE_WITH_WRONG_ENDPOINT = 1.0
+"""From when the page is loaded, while its scripts name no other endpoint than those that were tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,7 @@ class PageObservations:
         bot: the wanted bot, as for `choose_box`.
         wrong: nonces that are known to be wrong: placeholders of the static page, and rejected ones.
         endpoint: where the caller wants messages to go, "" where the page says it.
+        wrong_endpoints: guesses at it that were tried.
         is_static_known: whether the page's markup was read before, so that what shows now is made by scripts.
     """
 
@@ -129,6 +132,7 @@ class PageObservations:
     bot: str | None
     wrong: frozenset[str] = frozenset()
     endpoint: str = ""
+    wrong_endpoints: frozenset[str] = frozenset()
     is_static_known: bool = True
     wrong_shown: set[str] = field(default_factory=set)
     """Nonces that showed and are known to be wrong."""
@@ -264,6 +268,10 @@ class PageObservations:
         if is_as_served and source is NonceSource.BOX:
             is_loaded = self.state == "complete"
             stable_for = max(stable_for, _STABLE_AS_SERVED if is_loaded else _STABLE_AS_SERVED_WHILE_LOADING)
+        if shown.box.ajax_url in self.wrong_endpoints:
+            if self.state != "complete":
+                return None, 0.0
+            stable_for = _STABLE_WITH_WRONG_ENDPOINT
         box = replace(shown.box, nonce=nonce, found_by="browser")
         return Candidate(box=box, nonce=nonce, page=shown.url, source=source), stable_for
 

@@ -69,6 +69,7 @@ class Visit(PageListener):
             page=acquisition.wanted.page,
             bot=acquisition.wanted.bot,
             endpoint=acquisition.wanted.ajax_url,
+            wrong_endpoints=acquisition.wrong_places,
             wrong=acquisition.rejected | {box.nonce for box in facts.boxes if box.nonce is not None},
             is_static_known=facts.page is not None,
         )

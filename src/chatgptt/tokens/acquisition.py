@@ -81,14 +81,16 @@ def _ignore(rung: Rung, facts: PageFacts) -> None:
 class Acquisition:
     """One acquisition. Only `requests` changes: each request is counted where it is sent.
 
-    With nonces in `rejected`, everything is asked for past all caches. With `is_last_resort` only the browser
-    is asked. `trace` gets the events of the page's connection. `on_progress` is called before and after each
-    rung is tried, with what is known of the page by then.
+    With nonces in `rejected`, everything is asked for past all caches. `wrong_places` are guesses at the
+    endpoint that were tried. With `is_last_resort` only the browser is asked. `trace` gets the events of the
+    page's connection. `on_progress` is called before and after each rung is tried, with what is known of the
+    page by then.
     """
 
     wanted: Wanted
     deadline: Deadline
     rejected: frozenset[str] = frozenset()
+    wrong_places: frozenset[str] = frozenset()
     is_last_resort: bool = False
     trace: Trace | None = None
     on_progress: Callable[[Rung, PageFacts], None] = _ignore

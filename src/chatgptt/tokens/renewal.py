@@ -187,7 +187,12 @@ class MessageTokens:
         error.hint += "; the page does not name its endpoint: its address was guessed"
         if acquired.tokens.rung == "browser" or not self._ladder.has_browser:
             raise error
-        last_resort = Acquisition(wanted=self._wanted, deadline=self._deadline, is_last_resort=True)
+        last_resort = Acquisition(
+            wanted=self._wanted,
+            deadline=self._deadline,
+            wrong_places=frozenset(self._wrong_places),
+            is_last_resort=True,
+        )
         try:
             found = self._take(await self._ladder.acquire_anew(last_resort))
         except ChatGpttError as failure:
