@@ -375,7 +375,7 @@ def test_the_documented_commands_work(demo: DemoSite, g4f: G4f) -> None:
     env = {**g4f.environment(), "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # all is installed
     for command in COMMANDS:
         done = subprocess.run(
-            command.replace(PAGE, demo.page("wpaicg/")),
+            command.replace(PAGE, demo.page("wpaicg/")).replace("install .", "install chatgptt"),
             shell=True,
             env=env,
             capture_output=True,
