@@ -22,6 +22,9 @@ from chatgptt.net.loops import call_in_child
 
 _Value = TypeVar("_Value")
 
+_LOOKS_FOR_SIGNALS = 0.2
+"""Seconds between two looks of a waiting thread for Ctrl-C."""
+
 
 class LoopThread:
     """A loop in a thread of its own, started on first use."""
@@ -154,7 +157,9 @@ class _Call(Generic[_Value]):
             self._task.cancel()
 
     def result(self) -> _Value:
-        self._done.acquire()
+        # A signal that comes just before the wait does not end it, and Windows ends none by a signal.
+        while not self._done.acquire(timeout=_LOOKS_FOR_SIGNALS):
+            pass
         self._done.release()
         if self._error is not None:
             raise self._error

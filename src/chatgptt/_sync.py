@@ -188,7 +188,11 @@ class ReplyStream:
         return self._stream.reply
 
     def __enter__(self) -> Self:
-        self._loop.run(self._stream.__aenter__)
+        try:
+            self._loop.run(self._stream.__aenter__)
+        except BaseException:  # Ctrl-C may come when the answer has begun, and no block will end it then
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -254,3 +254,42 @@ print(interrupts > 100)
 def test_an_interrupt_comes_out_as_itself_wherever_it_strikes() -> None:
     ran = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=180)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
+
+
+OPENING = """
+import faulthandler, random, signal, sys, time
+import chatgptt
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+faulthandler.dump_traceback_later(120, exit=True)
+signal.signal(signal.SIGALRM, interrupt)
+interrupts = 0
+with chatgptt.Client(sys.argv[1], state_dir=None) as client:
+    talk = client.conversation()
+    talk.ask("Hello")
+    took = 0.005
+    while interrupts < 20:
+        began = time.monotonic()
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.5, 1.2) * took)
+                with talk.stream("Hello"):
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    took = time.monotonic() - began
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupts += 1
+    print(talk.ask("Still there?"))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no interval timer")
+def test_an_interrupt_while_an_answer_opens_leaves_the_conversation_free(demo: DemoSite) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", OPENING, demo.page("wpaicg/")], capture_output=True, text=True, timeout=180
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "You wrote: Still there?" in ran.stdout

@@ -172,7 +172,11 @@ def tasks() -> set[asyncio.Task[object]]:
     for task in asyncio.all_tasks():
         coroutine = task.get_coro()
         assert isinstance(coroutine, CoroutineType)
-        if Path(coroutine.cr_code.co_filename).name not in ("faults.py", "proxies.py"):
+        if Path(coroutine.cr_code.co_filename).name not in (
+            "connection_server.py",
+            "faults.py",
+            "proxies.py",
+        ):
             found.add(task)
     return found
 
