@@ -327,7 +327,7 @@ class AsyncReplyStream:
 
     def _explain(self, error: ChatGpttError) -> ChatGpttError:
         error.is_ambiguous = is_ambiguous(error)
-        if error.is_ambiguous and error.code == "connect_error":
+        if error.is_ambiguous and MAY_HAVE_ANSWERED not in error.hint:
             error.hint = f"{error.hint}; {MAY_HAVE_ANSWERED}"
         return self._context.visit.explain(error, is_page=False)
 
