@@ -362,8 +362,8 @@ class AsyncClient:
             timeout: seconds for the whole check instead of the client's.
 
         Raises:
-            InvalidInputError: for arguments that cannot work. What the site does wrong is in the report.
-            TransportError: where a store of shared visits is away.
+            InvalidInputError: for arguments that cannot work. What the site does wrong is in the report, and
+                so is a store of shared visits that is away.
         """
         # Here, since most programs never check: the history needs sqlite3.
         from chatgptt.health.check_with_history import check_and_record
@@ -376,7 +376,6 @@ class AsyncClient:
         )
         plan = plan_of(given.over(self._named))
         self._clients.get()
-        await self._look(Deadline(seconds))
         self._history = self._history or History(self._folder)
         report = await check_and_record(self._context, self._wanted(None), plan, history=self._history)
         return dataclasses.replace(report, name=self._named.name or None)

@@ -727,7 +727,13 @@ async def test_a_store_that_is_away_makes_a_message_no_guests_where_a_visit_is_w
     store.gate.set()
     async with AsyncClient(site.url, state_dir=None, store=store, visit=True) as client:
         assert await ask(client) == "connect_error"
-        assert site.messages == []
+        report = await client.health_check()
+        assert (report.verdict, report.code) == ("unknown", "connect_error")
+        assert report.summary.startswith("not checked: it is away")
+        assert report.hint
+        assert {phase.status for phase in report.phases} == {"skip"}
+        assert site.server is not None
+        assert site.server.got == []
         store.data = member_of
         assert await ask(client) == "Hi there"
         store.data = ConnectionError("it is away")
@@ -737,10 +743,11 @@ async def test_a_store_that_is_away_makes_a_message_no_guests_where_a_visit_is_w
 
 async def test_a_look_is_part_of_a_calls_time(site: Site, member_of: bytes) -> None:
     async with AsyncClient(site.url, state_dir=None, store=SharedStore(member_of), timeout=0.1) as client:
-        for call in (client.ask("Hello"), client.prepare(), client.find_boxes(), client.health_check()):
+        for call in (client.ask("Hello"), client.prepare(), client.find_boxes()):
             with pytest.raises(TransportError) as caught:
                 await call
             assert caught.value.code == "timeout"
+        assert (await client.health_check()).code == "timeout"
     assert site.server is not None
     assert site.server.got == []
 

@@ -150,9 +150,12 @@ async def test_without_an_answer_of_redis_a_new_client_sends_nothing(
         async with AsyncClient(
             site.url, state_dir=tmp_path / "worker", store=redis.url, visit=True
         ) as client:
-            for call in (client.ask("Hello"), client.prepare(), client.find_boxes(), client.health_check()):
+            for call in (client.ask("Hello"), client.prepare(), client.find_boxes()):
                 with pytest.raises(TransportError, match="not known whose"):
                     await call
+            report = await client.health_check()
+            assert report.verdict == "unknown"
+            assert "not known whose" in report.summary
     finally:
         database.config_set("requirepass", redis.url.partition("://:")[2].partition("@")[0])
     assert site.got == []

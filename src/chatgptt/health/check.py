@@ -41,10 +41,11 @@ from chatgptt.health.report import (
     Verdict,
     first_failing,
     iso,
+    not_checked,
     passed,
     skipped,
 )
-from chatgptt.net.deadline import Deadline
+from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.httpx_errors import causes
 from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
 from chatgptt.tokens.store import MAX_AGE
@@ -66,8 +67,21 @@ async def check(
     *,
     clock: Callable[[], float],
 ) -> HealthReport:
-    """Checks one page. The report holds every failure. `clock` gives Unix time in seconds."""
-    checkup = _Checkup(context, wanted, plan, clock())
+    """Checks one page. The report holds every failure. `clock` gives Unix time in seconds.
+
+    Raises:
+        InvalidInputError: for a person's visit that cannot be used.
+    """
+    checked_at, deadline = clock(), Deadline(plan.timeout)
+    try:
+        await in_time(context.visit.look(), deadline, doing="the visit was read", url=wanted.page)
+    except TransportError as error:  # the store of shared visits is away, and nothing was sent to the site
+        report = not_checked(
+            wanted.page, error, checked_at=checked_at, level=plan.level, bot=wanted.bot or ""
+        )
+        return replace(report, elapsed=deadline.elapsed())
+    wanted = replace(wanted, identity=context.visit.name)
+    checkup = _Checkup(context, wanted, plan, checked_at, deadline)
     acquired = await checkup.acquire()
     if acquired is not None and plan.level == "full":
         await checkup.ask(acquired)
@@ -77,12 +91,14 @@ async def check(
 class _Checkup:
     """A check under way."""
 
-    def __init__(self, context: Context, wanted: Wanted, plan: Plan, checked_at: float) -> None:
+    def __init__(
+        self, context: Context, wanted: Wanted, plan: Plan, checked_at: float, deadline: Deadline
+    ) -> None:
         self._context = context
         self._wanted = wanted
         self._plan = plan
         self._checked_at = checked_at
-        self._deadline = Deadline(plan.timeout)
+        self._deadline = deadline
         self._times = ConnectionTimes(wanted.page, self._deadline.elapsed)
         self._facts = PageFacts()
         self._began: dict[Rung, float] = {}
