@@ -51,7 +51,6 @@ from chatgptt.tokens.pages import PageReader
 from chatgptt.tokens.static import HtmlRung, ScriptRung
 from chatgptt.tokens.store import MemoryStore, Store
 from chatgptt.visits.current import Caller, CurrentVisit
-from chatgptt.visits.kept import read_visit
 
 if TYPE_CHECKING:
     import httpx
@@ -474,6 +473,8 @@ def _take_visit(
     if visit is None or visit is True:
         is_wanted, shared = visit is True, store.visits
         return CurrentVisit(page, clients, folder=folder, shared=shared, is_wanted=is_wanted, caller=caller)
+    from chatgptt.visits.kept import read_visit  # here: few clients are given a file
+
     named = read_visit(check_folder("visit", visit), origin(page), made_at=time.time())
     return CurrentVisit(page, clients, visit=named, caller=caller)
 

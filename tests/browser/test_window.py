@@ -18,7 +18,8 @@ from faults import Answer, Connection, Got, Server, closed_port, reply, serving
 from proxies import http_proxy
 
 from chatgptt.browser.installed import find_browser
-from chatgptt.visits.kept import find_visit, path_of_visit
+from chatgptt.visits import path_of_visit
+from chatgptt.visits.kept import find_visit
 
 pytestmark = pytest.mark.anyio
 

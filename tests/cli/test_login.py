@@ -10,7 +10,8 @@ from cli.commands import Run
 from visits.samples import cookies_txt, login_value, storage_state
 
 from chatgptt.demo import DemoSite
-from chatgptt.visits.kept import find_visit, keep_visit, path_of_visit
+from chatgptt.visits import path_of_visit
+from chatgptt.visits.kept import find_visit, keep_visit
 from chatgptt.visits.visit import Visit
 
 SECRET = "h4sh"

@@ -28,9 +28,9 @@ from chatgptt import (
 )
 from chatgptt._models import StoredCookie, Strategy
 from chatgptt.state.folder import locked
-from chatgptt.visits import current, kept
+from chatgptt.visits import current, kept, path_of_visit
 from chatgptt.visits.formats import encode
-from chatgptt.visits.kept import find_visit, forget_visit, keep_visit, path_of_visit
+from chatgptt.visits.kept import find_visit, forget_visit, keep_visit
 from chatgptt.visits.shared import SharedVisits
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from visits.samples import MADE_AT, SITE, cookie, cookies_txt, item, login_cooki
 
 from chatgptt import InvalidInputError
 from chatgptt.state.folder import NotOursError, locked, replace_own_file
-from chatgptt.visits import kept
+from chatgptt.visits import kept, path_of_visit
 from chatgptt.visits.formats import encode
 from chatgptt.visits.kept import (
     change_visit,
@@ -21,7 +21,6 @@ from chatgptt.visits.kept import (
     forget_visit,
     keep_visit,
     load_visit,
-    path_of_visit,
     read_visit,
 )
 from chatgptt.visits.visit import changes_between

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from chatgptt.net.proxies import Proxies, Proxy
 from chatgptt.visits.current import CurrentVisit
-from chatgptt.visits.visit import StorageItem
+
+if TYPE_CHECKING:
+    from chatgptt.visits.visit import StorageItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

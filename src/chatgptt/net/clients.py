@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
@@ -23,10 +23,25 @@ Trace = Callable[[str, Mapping[str, object]], Awaitable[None]]
 """Called with an event's name, as `connection.connect_tcp.complete`, and what belongs to it."""
 
 
+class CookieChoice(Protocol):
+    """What becomes of the cookies in a jar that belong to a person's visit."""
+
+    def choose(self, url: str, pairs: list[str]) -> list[str]:
+        """Those, as `name=value`, that a request to an address carries.
+
+        Raises:
+            ChatGpttError: in place of the request.
+        """
+
+    async def note(self, url: str) -> None:
+        """Notes that a reply from an address set cookies."""
+
+
 class OwnClients:
     """A client for each event loop: connections belong to their loop, and the cookies to the visitor.
 
-    The caller's `cookies` go to the site of `home` alone. Once `is_closed`, nothing is sent in any loop.
+    `cookie_rules` hold for each request from then on. The caller's `cookies` go to the site of `home` alone.
+    Once `is_closed`, nothing is sent in any loop.
 
     Raises:
         InvalidInputError: for a proxy that no request can be sent through.
@@ -36,8 +51,8 @@ class OwnClients:
         proxies.check()
         self.is_closed = False
         self._proxies = proxies
-        self._on_request = [_adds_cookies(cookies, home)] if cookies else []
-        self._on_reply: list[Callable[[httpx.Response], Awaitable[None]]] = []
+        self.cookie_rules: CookieChoice | None = None
+        self._add_callers = _adds_cookies(cookies, home) if cookies else None
         self._cookies = VisitorsCookies(CookieRules())
         self._opened = PerLoop(self._open)
 
@@ -46,19 +61,6 @@ class OwnClients:
         """The visitor's jar."""
         self._cookies = self._cookies.of_this_process()
         return self._cookies
-
-    def add_rules(
-        self, choose: Callable[[str, list[str]], list[str]], note: Callable[[str], Awaitable[None]]
-    ) -> None:
-        """Rules for the cookies of the jar, for the clients that are opened from now on.
-
-        Args:
-            choose: gives those, as `name=value`, that a request to an address carries. It may raise an error
-                of ours in place of the request.
-            note: is called with a reply's address where the reply set cookies.
-        """
-        self._on_request.insert(0, _chooses_cookies(choose))
-        self._on_reply.append(_notes_cookies(note))
 
     def get(self) -> httpx.AsyncClient:
         """The client of the event loop that is running.
@@ -90,12 +92,24 @@ class OwnClients:
         from chatgptt.net.pool import Pool  # here: it loads httpcore, which not every client needs
 
         pool = Pool(self._proxies)
+        on_request = [self._choose_cookies, *filter(None, [self._add_callers])]
         hooks: dict[str, list[Callable[..., object]]] = {
-            "request": [*self._on_request],
-            "response": [*self._on_reply],
+            "request": [*on_request],
+            "response": [self._note_cookies],
         }
         http = httpx.AsyncClient(transport=pool, cookies=self.cookies, event_hooks=hooks)
         return _Opened(http, pool)
+
+    async def _choose_cookies(self, request: httpx.Request) -> None:
+        if self.cookie_rules is not None:
+            pairs = request.headers.pop("cookie", "").split("; ")
+            chosen = self.cookie_rules.choose(str(request.url), [pair for pair in pairs if pair])
+            if chosen:
+                request.headers["cookie"] = "; ".join(chosen)
+
+    async def _note_cookies(self, response: httpx.Response) -> None:
+        if self.cookie_rules is not None and "set-cookie" in response.headers:
+            await self.cookie_rules.note(str(response.url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,26 +174,6 @@ _loops: weakref.WeakKeyDictionary[httpx.AsyncClient, Loop] = weakref.WeakKeyDict
 def client_is_closed() -> ClosedError:
     """The error of a call on a closed client."""
     return ClosedError("the client is closed", hint="make a new one; close it after the last call")
-
-
-def _chooses_cookies(
-    choose: Callable[[str, list[str]], list[str]],
-) -> Callable[[httpx.Request], Awaitable[None]]:
-    async def edit(request: httpx.Request) -> None:
-        pairs = request.headers.pop("cookie", "").split("; ")
-        chosen = choose(str(request.url), [pair for pair in pairs if pair])
-        if chosen:
-            request.headers["cookie"] = "; ".join(chosen)
-
-    return edit
-
-
-def _notes_cookies(note: Callable[[str], Awaitable[None]]) -> Callable[[httpx.Response], Awaitable[None]]:
-    async def look(response: httpx.Response) -> None:
-        if "set-cookie" in response.headers:
-            await note(str(response.url))
-
-    return look
 
 
 def _adds_cookies(named: str, home: str) -> Callable[[httpx.Request], Awaitable[None]]:

@@ -17,13 +17,16 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import anyio
 
 from chatgptt._models import Tokens, VisitorIds
 from chatgptt.net.loops import PerLoop, ThreadLock
 from chatgptt.tokens.records import MAX_PAUSE, MAX_SKEW, Change, Lease, SiteRecord, apply, merge
-from chatgptt.visits.shared import SharedVisits
+
+if TYPE_CHECKING:
+    from chatgptt.visits.shared import SharedVisits
 
 MAX_AGE = 12 * 3600.0
 """Seconds. A nonce lives 12 to 24 hours (docs/protocols.md C2); past the sure half it is not worth trying."""

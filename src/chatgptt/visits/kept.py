@@ -15,7 +15,6 @@ from chatgptt.state.folder import (
     BusyError,
     NotOursError,
     check_owner,
-    file_name,
     locked,
     maybe_state,
     read_own_file,
@@ -23,6 +22,7 @@ from chatgptt.state.folder import (
     replace_own_file,
     taking_turns,
 )
+from chatgptt.visits import path_of_visit
 from chatgptt.visits.formats import MAX_FILE_BYTES, decode, encode, read_contents
 from chatgptt.visits.visit import CookieChanges, Visit, find_login, make_visit
 
@@ -31,11 +31,6 @@ _MAX_VISIT_BYTES = 4 * 2**20
 
 _PATIENCE = 2.0
 """Seconds to wait for another process that holds the folder's lock."""
-
-
-def path_of_visit(folder: Path, site: str) -> Path:
-    """Where the visit to the origin `site` is kept."""
-    return folder / file_name(site, ".visit")
 
 
 def find_visit(folder: Path, site: str) -> Visit | None:
