@@ -259,7 +259,8 @@ class AsyncClient:
         """`async for row, reply_or_error in client.ask_many(rows)`: each row once, as its answer comes.
 
         After a 429 that the client does not wait for, all rows wait. After a challenge, a block or a used-up
-        quota nothing more is sent, and every row left gets that error. Rows are taken as they are needed.
+        quota nothing more is sent, and every row left gets that error. The same holds for the rows of one bot
+        where the page has no such box, is not there or asks for a login. Rows are taken as they are needed.
         Nothing is kept on disk; `chatgptt batch` does that.
 
         Args:
@@ -274,7 +275,7 @@ class AsyncClient:
 
         check_manners(concurrency, rate)
         pace = Pace(rate, clock=time.monotonic, sleep=anyio.sleep)
-        return ask_many(rows, self._ask_row, pace, concurrency=concurrency)
+        return ask_many(rows, self._ask_row, pace, bot_of=_bot_of, concurrency=concurrency)
 
     async def _ask_row(self, row: MessageInput | Mapping[str, object]) -> Reply:
         if not isinstance(row, Mapping):
@@ -540,6 +541,12 @@ def _open_store(
 
         opened = RedisStore(address)
     return opened, opened
+
+
+def _bot_of(row: MessageInput | Mapping[str, object]) -> str:
+    """The bot that a row of `ask_many` names, "" where it names none."""
+    bot = row.get("bot") if isinstance(row, Mapping) else None
+    return "" if bot is None else str(bot)
 
 
 def _check_bot(bot: str | int | None) -> None:

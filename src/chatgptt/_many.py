@@ -1,4 +1,4 @@
-"""Many messages to one site: how fast they leave, when the site is left, and the answers as they come."""
+"""Many messages to one site: how fast they leave, when site or box is left, and the answers as they come."""
 
 from __future__ import annotations
 
@@ -93,6 +93,12 @@ def _is_of_all(error: ChatGpttError) -> bool:
             return False
 
 
+def is_of_box(error: ChatGpttError) -> bool:
+    """Whether every other message for the same box of the page would end the same way."""
+    is_page_away = isinstance(error, PageError) and error.status in (401, 404)
+    return is_page_away or error.code == "no_chat_box"
+
+
 def check_manners(concurrency: int, rate: float | None) -> None:
     """Refuses numbers that let no message leave.
 
@@ -109,22 +115,33 @@ def check_manners(concurrency: int, rate: float | None) -> None:
 
 
 async def ask_many(
-    rows: Iterable[_Row], ask: Callable[[_Row], Awaitable[Reply]], pace: Pace, *, concurrency: int
+    rows: Iterable[_Row],
+    ask: Callable[[_Row], Awaitable[Reply]],
+    pace: Pace,
+    *,
+    bot_of: Callable[[_Row], str],
+    concurrency: int,
 ) -> AsyncGenerator[tuple[_Row, Reply | ChatGpttError]]:
     """Each row with its answer or error, in the order in which they come; see AsyncClient.ask_many.
 
     The messages under way are plain tasks: a task group must not span a `yield`.
     """
+    missing: dict[str, ChatGpttError] = {}  # by the bot whose box cannot be asked
 
     async def end(row: _Row) -> tuple[_Row, Reply | ChatGpttError]:
-        while await pace.take_turn():
+        bot = bot_of(row)
+        while bot not in missing and await pace.take_turn():
             result: Reply | ChatGpttError
             try:
                 result = await ask(row)
             except ChatGpttError as error:
                 result = error
+                if is_of_box(error):
+                    missing[bot] = error
             if not pace.judge(result):
                 return row, result
+        if bot in missing:
+            return row, missing[bot]
         assert pace.left is not None
         return row, pace.left
 

@@ -217,6 +217,22 @@ def test_a_site_with_a_challenge_is_left_and_another_goes_on(
     assert sum(request.method == "POST" for request in demo.requests) == 1
 
 
+@pytest.mark.parametrize("path", ["", "status/404/"])
+def test_a_page_without_a_chat_box_is_read_once_and_its_rows_are_left(
+    path: str, demo: DemoSite, tmp_path: Path, output: Path, run: Run
+) -> None:
+    rows = [{"id": str(number), "message": "Hello"} for number in range(5)]
+    rows.append({"id": "other", "message": "Hello", "site": demo.page("wpaicg/")})
+    source = tmp_path / "in"
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    options = ("--site", demo.page(path), "--strategy", "static", "--concurrency", "1", "--json")
+    done = run(*command(source, output, *options))
+    assert done.code == 1
+    keys = ("answered", "failed", "not_asked")
+    assert [done.document[key] for key in keys] == [1, 1, 4]
+    assert [request.path for request in demo.requests].count(f"/{path}") == 1
+
+
 def test_a_quota_leaves_the_site_and_its_rows_for_another_day(
     demo: DemoSite, tmp_path: Path, output: Path, run: Run
 ) -> None:

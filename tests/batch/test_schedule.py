@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 from batch.batches import ids, make_reply, make_row, opened, read_lines
 
-from chatgptt import ChatGpttError, RateLimitedError, RefusedError, Reply
+from chatgptt import ChatBoxNotFoundError, ChatGpttError, PageError, RateLimitedError, RefusedError, Reply
 from chatgptt.batch.rows import Row
 from chatgptt.batch.schedule import Ask, Manners, Schedule
 
@@ -100,6 +101,42 @@ async def test_a_site_whose_quota_is_used_up_is_left_and_the_others_go_on(tmp_pa
     with opened(tmp_path / "out", two_sites(10)) as batch:
         await Schedule(batch, again, FAST).run()
     assert again.asked == [f"row {number}" for number in range(4, 11)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ChatBoxNotFoundError("no box"), PageError("no page", status=404), PageError("log in", status=401)],
+    ids=["box", "404", "401"],
+)
+async def test_the_rows_for_a_box_that_is_not_there_stay_new_and_other_boxes_go_on(
+    error: ChatGpttError, tmp_path: Path
+) -> None:
+    async def answer(row: Row) -> Reply | ChatGpttError:
+        return error if row.site == "missing" or row.bot == "7" else await say(row)
+
+    rows = [
+        replace(make_row(number), site=site, bot=bot)
+        for number, (site, bot) in enumerate(
+            [("missing", ""), ("page", "7"), ("missing", ""), ("page", ""), ("page", "7"), ("page", "")], 1
+        )
+    ]
+    sites = Sites(answer)
+    with opened(tmp_path / "out", rows) as batch:
+        schedule = Schedule(batch, sites, Manners(concurrency=1, rate=None))
+        await schedule.run()
+        assert batch.counts == {"answered": 2, "error": 2, "new": 2, "asked": 0}
+    assert sites.asked == ["row 1", "row 2", "row 4", "row 6"]
+    assert schedule.left == {A: error}
+
+
+async def test_a_site_whose_rows_have_all_ended_was_not_left(tmp_path: Path) -> None:
+    async def answer(row: Row) -> Reply | ChatGpttError:
+        return ChatBoxNotFoundError("no box")
+
+    with opened(tmp_path / "out", [make_row(1)]) as batch:
+        schedule = Schedule(batch, Sites(answer), FAST)
+        await schedule.run()
+    assert schedule.left == {}
 
 
 async def test_a_row_that_the_site_did_not_take_is_asked_after_the_pause(tmp_path: Path) -> None:

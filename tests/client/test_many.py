@@ -88,6 +88,24 @@ async def test_after_a_challenge_nothing_more_is_sent() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_box_that_is_not_there_is_looked_for_once_and_the_others_are_asked(demo: DemoSite) -> None:
+    rows: list[dict[str, object]] = [
+        {"id": 1, "message": "Hello", "bot": "nobody"},
+        {"id": 2, "message": "Hello", "bot": "nobody"},
+        {"id": 3, "message": "Hello", "bot": 5},
+        {"id": 4, "message": "Hello"},
+    ]
+    async with client_of(demo.page("wpaicg/many/")) as client:
+        results = {row["id"]: result async for row, result in client.ask_many(rows, concurrency=1)}
+    assert results[2] is results[1]
+    assert [text(results[number]) for number in (1, 3, 4)] == [
+        "no_chat_box",
+        f"{ECHO}Hello",
+        f"{ECHO}Hello",
+    ]
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("concurrency", "rate"), [(0, None), (1.5, None), (True, None), (2, 0), (2, -1.0), (2, "10/min")]
 )

@@ -1,6 +1,7 @@
 """The order in which rows are asked: all sites beside each other, each at its own pace.
 
-A site that has to be left keeps its rows: they stay new, and a later run asks them.
+A site that has to be left keeps its rows: they stay new, and a later run asks them. So do the rows for a box
+that cannot be asked, while the other boxes of the site go on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import anyio
 
 from chatgptt._errors import ChatGpttError
-from chatgptt._many import Pace
+from chatgptt._many import Pace, is_of_box
 from chatgptt._models import Reply
 from chatgptt.batch.batch import Batch
 from chatgptt.batch.rows import Row
@@ -73,8 +74,8 @@ class Schedule:
         async with self._sender(origin) as ask, anyio.create_task_group() as tasks:
             for _ in range(self._manners.concurrency):
                 tasks.start_soon(self._work, site, ask, pace)
-        if pace.left is not None:
-            self.left[origin] = pace.left
+        if (error := pace.left or site.left) is not None:
+            self.left[origin] = error
 
     async def _work(self, site: _Site, ask: Ask, pace: Pace) -> None:
         while (row := site.next()) is not None and await pace.take_turn(self._stopping.is_set):
@@ -85,6 +86,8 @@ class Schedule:
                 site.again.append(row)
             else:
                 self._batch.end(row, result)
+                if not isinstance(result, Reply) and is_of_box(result):
+                    site.missing[row.site, row.bot] = result
 
     async def _sleep(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
@@ -92,10 +95,14 @@ class Schedule:
 
 
 class _Site:
-    """The new rows of an origin, one after the other."""
+    """The new rows of an origin, one after the other, without those for a box that is `missing`."""
 
     def __init__(self, batch: Batch, origin: str) -> None:
         self.again: list[Row] = []
+        self.missing: dict[tuple[str, str], ChatGpttError] = {}
+        """By site and bot: why the box cannot be asked."""
+        self.left: ChatGpttError | None = None
+        """Why the last row that was left out was left out."""
         self._batch = batch
         self._origin = origin
         self._reached = -1
@@ -103,7 +110,9 @@ class _Site:
     def next(self) -> Row | None:
         if self.again:
             return self.again.pop()
-        row = self._batch.journal.next_new(self._origin, self._reached)
-        if row is not None:
+        while (row := self._batch.journal.next_new(self._origin, self._reached)) is not None:
             self._reached = row.number
-        return row
+            if (error := self.missing.get((row.site, row.bot))) is None:
+                return row
+            self.left = error
+        return None
