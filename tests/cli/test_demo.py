@@ -24,6 +24,17 @@ def test_demo_names_a_command_to_try() -> None:
         assert interrupt(process)[0] == 130
 
 
+def test_the_demo_says_each_request_without_its_secrets() -> None:
+    with started("demo", "--port", "0", "--json", "-vv") as process:
+        url = json.loads(read_until(process, b"}\n"))["url"]
+        httpx.get(f"{url}/wpaicg/?key=secret", headers={"cookie": "name=secret"}, trust_env=False)
+        first = read_until(process, b"\n", process.stderr)
+        httpx.post(f"{url}/nowhere/", content=b"secret", trust_env=False)
+        second = read_until(process, b"\n", process.stderr)
+        assert interrupt(process)[0] == 130
+    assert first + second == b"chatgptt.demo: GET /wpaicg/: 200\nchatgptt.demo: POST /nowhere/: 404\n"
+
+
 def test_taken_port_is_told(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

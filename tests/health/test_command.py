@@ -130,6 +130,13 @@ def test_a_bad_address_among_good_ones_spoils_nothing(demo: DemoSite, run: Run) 
     assert "secret" not in done.out
 
 
+def test_a_table_of_several_sites_says_the_code_of_a_failure_once(demo: DemoSite, run: Run) -> None:
+    done = run(*STATIC, "--message", "QUOTA", demo.page("wpaicg/"), demo.page("status/404/"))
+    refused, failed, *_ = (line for line in done.out.splitlines() if " critical " in line)
+    assert "s  message: refused (quota): " in refused
+    assert "s  http_error: page: " in failed
+
+
 def test_several_sites_are_a_live_table_on_a_terminal(demo: DemoSite) -> None:
     with on_terminal(*STATIC, demo.page("wpaicg/"), demo.page("aipkit/")) as terminal:
         assert terminal.wait_for_end() == 0

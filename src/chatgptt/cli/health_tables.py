@@ -65,13 +65,11 @@ def _print_report(console: Console, report: HealthReport) -> None:
     for name in ("phase", "status", "time", "what was seen"):
         table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
     for phase in report.phases:
-        has_code = not phase.code or phase.detail.startswith(f"{phase.code} (")  # as a refusal is
-        detail = phase.detail if has_code else f"{phase.code}: {phase.detail}"
         table.add_row(
             _text(phase.name.replace("_", " ")),
             _text(phase.status, _COLOURS[phase.status]),
             _text(_seconds(phase.elapsed)),
-            _text(detail, _COLOURS["skip"] if phase.status == "skip" else ""),
+            _text(_coded(phase.detail, phase.code), _COLOURS["skip"] if phase.status == "skip" else ""),
         )
     console.print(table)
     failing = report.failing
@@ -108,7 +106,7 @@ def _sites_table(names: Sequence[str], reports: Mapping[int, HealthReport]) -> T
             _text(name),
             _text(report.verdict, _COLOURS[report.verdict]),
             _text(_seconds(report.elapsed)),
-            _text(f"{report.code}: {report.summary}" if report.code else report.summary),
+            _text(_coded(report.summary, report.code)),
         )
     return table
 
@@ -149,8 +147,13 @@ def _describe(incident: Incident) -> str:
     until = "until now" if incident.ended_at is None else f"to {minute(incident.ended_at)}"
     return (
         f"incident {minute(incident.began_at)} {until}, checks: {incident.checks}, "
-        f"{incident.code}: {incident.summary[:200]}"
+        f"{_coded(incident.summary[:200], incident.code)}"
     )
+
+
+def _coded(words: str, code: str | None) -> str:
+    """The words with the code of their error in front, unless they name it themselves, as of a refusal."""
+    return f"{code}: {words}" if code and f"{code} (" not in words else words
 
 
 def _text(words: str, style: str = "") -> Text:

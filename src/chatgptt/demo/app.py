@@ -1,8 +1,12 @@
-"""The demo as an ASGI application: it logs each request and finds its site."""
+"""The demo as an ASGI application: it logs each request and finds its site.
+
+Python's log gets the method, the path and the status of each request, and nothing that could be a secret.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from email.utils import formatdate
 
 import anyio
@@ -16,6 +20,8 @@ from chatgptt.demo.index import index_page
 from chatgptt.demo.site_list import build_sites
 from chatgptt.demo.state import DemoState, LoggedRequest
 from chatgptt.demo.wordpress import Call
+
+_log = logging.getLogger("chatgptt.demo")
 
 _MOST_BODY = 64_000_000
 """Bytes of a request's body. A longer one gets status 413, as from every web server."""
@@ -64,6 +70,7 @@ class Demo:
             tasks.start_soon(answer)
             await receive()  # behind the body comes the disconnect alone
             tasks.cancel_scope.cancel()
+        _log.debug("%s %s: %s", logged.method, logged.path, logged.status or "no reply")
 
     def _logged(self, request: Request, body: bytes) -> LoggedRequest:
         headers: dict[str, str] = {}
