@@ -24,8 +24,8 @@ from table import Row, compared
 
 from chatgptt import AsyncClient
 from chatgptt.browser.installed import find_browser
-from chatgptt.browser.on_demand import BrowserSetup
 from chatgptt.browser.rung import BrowserRung
+from chatgptt.browser.setup import BrowserSetup
 from chatgptt.browser.shared import MOST_TABS, BrowserOptions
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.deadline import Deadline
@@ -104,7 +104,7 @@ OURS = r"""
 import asyncio, sys, time
 from pathlib import Path
 from urllib.parse import urlsplit
-from chatgptt.browser.on_demand import BrowserSetup
+from chatgptt.browser.setup import BrowserSetup
 from chatgptt.browser.rung import BrowserRung
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.browser.visitor import VisitorIdentity

@@ -30,8 +30,7 @@ from chatgptt._models import (
     Timeouts,
 )
 from chatgptt._stream import AsyncReplyStream, Context
-from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
-from chatgptt.browser.visitor import identity_for
+from chatgptt.browser.on_demand import BrowserOnDemand
 from chatgptt.net.clients import HandedInClient, OwnClients
 from chatgptt.net.deadline import Deadline, in_time
 from chatgptt.net.http import CREDENTIALS, Transport
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     import httpx
 
     from chatgptt._models import Level
+    from chatgptt.browser.setup import BrowserSetup
     from chatgptt.browser.shared import BrowserOptions
     from chatgptt.health.history import History
     from chatgptt.health.report import HealthReport
@@ -153,7 +153,10 @@ class AsyncClient:
         self._clients, sent_headers = _make_clients(http_client, proxy, self.page, own_headers)
         self._folder = _folder(state_dir)
         kept, self._own_store = _open_store(store, state_dir, self._folder)
-        caller = _read_caller(own_headers, user_agent, auth, http_client)
+        caller = Caller(
+            login=_login_digest(own_headers, auth, http_client),
+            user_agent=check_headers({"user-agent": user_agent or ""})["user-agent"],
+        )
         self._visit = _take_visit(visit, self.page, self._clients, self._folder, kept, caller)
         transport = Transport(
             self._clients,
@@ -431,16 +434,6 @@ def _make_clients(
     return OwnClients(Proxies(proxy), home=home, cookies=headers.get("cookie", "")), others
 
 
-def _read_caller(
-    headers: Mapping[str, str],
-    user_agent: str | None,
-    auth: tuple[str, str] | None,
-    http_client: httpx.AsyncClient | None,
-) -> Caller:
-    agent = check_headers({"user-agent": user_agent or ""})["user-agent"]
-    return Caller(login=_login_digest(headers, auth, http_client), user_agent=agent)
-
-
 def _which_visit(
     visit: str | os.PathLike[str] | bool | None,
     http_client: httpx.AsyncClient | None,
@@ -490,18 +483,25 @@ def _make_browser(
     policy: RetryPolicy,
     visit: CurrentVisit,
 ) -> BrowserOnDemand:
-    setup = BrowserSetup(
-        options=options,
-        folder=folder,
-        identity_for=functools.partial(identity_for, headers=headers, auth=auth, proxy=proxy, visit=visit),
-        policy=policy,
-        cookies_for=transport.cookies_for,
-        reach_of=lambda page: transport.reach,
-        clock=time.time,
-        sleep=anyio.sleep,
-        visit=visit,
-    )
-    return BrowserOnDemand(setup)
+    def make_setup() -> BrowserSetup:
+        from chatgptt.browser.setup import BrowserSetup  # here: it loads what only a browser needs
+        from chatgptt.browser.visitor import identity_for
+
+        return BrowserSetup(
+            options=options,
+            folder=folder,
+            identity_for=functools.partial(
+                identity_for, headers=headers, auth=auth, proxy=proxy, visit=visit
+            ),
+            policy=policy,
+            cookies_for=transport.cookies_for,
+            reach_of=lambda page: transport.reach,
+            clock=time.time,
+            sleep=anyio.sleep,
+            visit=visit,
+        )
+
+    return BrowserOnDemand(make_setup)
 
 
 def _make_context(

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import anyio
 
 from chatgptt._models import Strategy, Timeouts
-from chatgptt.browser.on_demand import BrowserSetup
 from chatgptt.browser.rung import BrowserRung
+from chatgptt.browser.setup import BrowserSetup
 from chatgptt.browser.shared import BrowserOptions
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.clients import OwnClients

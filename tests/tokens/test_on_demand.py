@@ -10,7 +10,8 @@ import pytest
 from asking import QUICK
 
 from chatgptt._errors import BrowserError
-from chatgptt.browser.on_demand import BrowserOnDemand, BrowserSetup
+from chatgptt.browser.on_demand import BrowserOnDemand
+from chatgptt.browser.setup import BrowserSetup
 from chatgptt.browser.visitor import VisitorIdentity
 from chatgptt.net.deadline import Deadline
 from chatgptt.net.reach import Reach
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 def rung(folder: Path | None = None) -> BrowserOnDemand:
     return BrowserOnDemand(
-        BrowserSetup(
+        lambda: BrowserSetup(
             folder=folder,
             identity_for=lambda page: VisitorIdentity(user_agent="Tester/1.0"),
             policy=QUICK,

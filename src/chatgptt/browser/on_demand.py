@@ -6,57 +6,24 @@ have their tokens in the markup.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from chatgptt._models import Rung, StoredCookie
-from chatgptt.browser.visitor import VisitorIdentity
-from chatgptt.net.reach import Reach
-from chatgptt.net.retry import RetryPolicy
+from chatgptt._models import Rung
 from chatgptt.tokens.acquisition import Acquisition, Outcome, PageFacts
-from chatgptt.visits.current import CurrentVisit
 
 if TYPE_CHECKING:
     from chatgptt.browser.rung import BrowserRung
-    from chatgptt.browser.shared import BrowserOptions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrowserSetup:
-    """What a browser rung needs of its client.
-
-    Attributes:
-        options: how the browser is run; None takes the defaults.
-        folder: where the client keeps its state; None for nowhere.
-        identity_for: the visitor of a page, by the page's URL.
-        policy: how often and how patiently a visit that fails for a passing reason is repeated.
-        cookies_for: the visitor's cookies of a page's site.
-        reach_of: where a page's site may lead.
-        clock: Unix time in seconds.
-        sleep: waits that many seconds.
-        visit: whose cookies those that the browser gets are.
-    """
-
-    identity_for: Callable[[str], VisitorIdentity]
-    policy: RetryPolicy
-    cookies_for: Callable[[str], tuple[StoredCookie, ...]]
-    reach_of: Callable[[str], Reach]
-    clock: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    options: BrowserOptions | None = None
-    folder: Path | None = None
-    visit: CurrentVisit = field(default_factory=CurrentVisit)
+    from chatgptt.browser.setup import BrowserSetup
 
 
 class BrowserOnDemand:
-    """Runs the page in a browser that is started when a page needs one."""
+    """Runs the page in a browser that is started when a page needs one; `make_setup` is called then."""
 
     name: Rung = "browser"
 
-    def __init__(self, setup: BrowserSetup) -> None:
-        self._setup = setup
+    def __init__(self, make_setup: Callable[[], BrowserSetup]) -> None:
+        self._make_setup = make_setup
         self._is_closed = False
         self._rung: BrowserRung | None = None
 
@@ -76,7 +43,7 @@ class BrowserOnDemand:
         if self._rung is None:
             from chatgptt.browser.rung import BrowserRung
 
-            self._rung = BrowserRung(self._setup)
+            self._rung = BrowserRung(self._make_setup())
         return self._rung
 
     async def close(self) -> None:

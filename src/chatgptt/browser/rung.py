@@ -15,8 +15,8 @@ import anyio
 from chatgptt._errors import BrowserError, ChatGpttError, RefusedError
 from chatgptt._models import Rung, StoredCookie, Tokens
 from chatgptt.browser.observations import Candidate
-from chatgptt.browser.on_demand import BrowserSetup
 from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
+from chatgptt.browser.setup import BrowserSetup
 from chatgptt.browser.shared import BrowserOptions, SharedBrowser
 from chatgptt.browser.tab import Crashed, Tab
 from chatgptt.browser.visit import Visit, browser_finding

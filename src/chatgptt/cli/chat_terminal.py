@@ -217,7 +217,7 @@ class TerminalChat:
         """Shows the instructions, or sets others; `-` is for none."""
         if instructions:
             system = "" if instructions == "-" else instructions
-            self._talk.go_on_with(replace(self._talk.transcript, system=system))
+            self._talk.go_on_with(self._talk.transcript._replace(system=system))
             _say("messages go with these instructions from now on" if system else "no instructions")
         else:
             terminal.write_diagnosis(f"{self._talk.transcript.system or 'no instructions'}\n")

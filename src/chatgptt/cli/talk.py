@@ -59,11 +59,11 @@ class Talk:
 
     def reset(self) -> None:
         """Begins a new conversation."""
-        self.go_on_with(replace(self.transcript, id=None, exchanges=()))
+        self.go_on_with(self.transcript._replace(id=None, exchanges=()))
 
     def take_back(self) -> None:
         """Takes out the last exchange. The log keeps it until another takes its place."""
-        self.go_on_with(replace(self.transcript, exchanges=self.transcript.exchanges[:-1]))
+        self.go_on_with(self.transcript._replace(exchanges=self.transcript.exchanges[:-1]))
         self._replaces_last = True
 
     def stream(self, message: str) -> ReplyStream:
@@ -115,7 +115,7 @@ def open_talk(
             )
         if os.environ.get("CHATGPTT_LOG_CONVERSATIONS") == "0":
             log = None
-        yield Talk(client, replace(transcript, system=system or transcript.system), log)
+        yield Talk(client, transcript._replace(system=system or transcript.system), log)
 
 
 def _open_log(target: Target) -> Conversations | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -73,7 +72,7 @@ class Conversations:
                 "INSERT INTO exchanges (conversation, message, answer, asked_at) VALUES (?, ?, ?, ?)",
                 [(number, storable(said.message), storable(said.answer), said.asked_at) for said in new],
             )
-            return replace(transcript, id=number)
+            return transcript._replace(id=number)
 
         return self._database.use(write, transcript, is_writing=True)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A message and its answer, or the part of it that came."""
 
     message: str
@@ -16,8 +15,7 @@ class Exchange:
     """Unix time in seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transcript:
+class Transcript(NamedTuple):
     """A conversation with a page.
 
     `id` is None for one that is not kept yet. `name` is that of a named site, and `bot` the one that was
@@ -34,4 +32,4 @@ class Transcript:
     def with_exchange(self, message: str, answer: str) -> Transcript:
         """The transcript with one exchange more, of now."""
         exchange = Exchange(message=message, answer=answer, asked_at=time.time())
-        return replace(self, exchanges=(*self.exchanges, exchange))
+        return self._replace(exchanges=(*self.exchanges, exchange))

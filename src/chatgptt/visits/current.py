@@ -11,9 +11,8 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -44,8 +43,7 @@ _LOOK = 5.0
 """Seconds between two looks at a store for a visit that others share: each is a request to Redis."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(NamedTuple):
     """What the caller says of the visitor: a name for a login of the caller's own, a user agent, or ""."""
 
     login: str = ""
