@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
 from chatgptt._errors import InvalidInputError
 from chatgptt._models import Level, PluginGeneration, Rung
-from chatgptt.health.report import PHASES, HealthReport, PhaseName, Status, Verdict
-from chatgptt.health.trends import Check, PastPhase
+from chatgptt.health.report import PHASES, HealthReport, Phase, PhaseName, Status, Verdict
+from chatgptt.health.trends import Check
 from chatgptt.protocols.urls import page_url, without_credentials
 from chatgptt.state.database import Database, Schema, storable
 
@@ -91,7 +91,8 @@ class History:
         rows = [_as_row(report) for report in reports]
 
         def insert(database: sqlite3.Connection) -> None:
-            database.executemany(f"INSERT INTO checks ({_COLUMNS}) VALUES ({_MARKS})", rows)  # noqa: S608 - constants
+            columns, values = ", ".join(rows[0]), ", ".join(f":{column}" for column in rows[0])
+            database.executemany(f"INSERT INTO checks ({columns}) VALUES ({values})", rows)  # noqa: S608 - constants
             database.execute("DELETE FROM checks WHERE id <= (SELECT max(id) FROM checks) - ?", (MOST,))
 
         if rows:
@@ -100,16 +101,12 @@ class History:
     def recall(self, site: str, since: float, bot: str = "") -> Remembered:
         """What earlier checks of a page found. The rung is of this bot, and of checks since a Unix time."""
         static = "site = ? AND bot = ? AND checked_at >= ? AND rung IN ('html', 'script', 'endpoint')"
-
-        def ask(database: sqlite3.Connection) -> Remembered:
-            return Remembered(
-                static_rung=_one_of(_RUNGS, _newest(database, "rung", static, site, bot, since)),
-                protocol=_one_of(
-                    _PROTOCOLS, _newest(database, "protocol", "site = ? AND protocol IS NOT NULL", site)
-                ),
-            )
-
-        return self._database.use(ask, Remembered())
+        by_rung = self._newest(static, site, bot, since)
+        of_protocol = self._newest("site = ? AND protocol IS NOT NULL", site)
+        return Remembered(
+            static_rung=by_rung.rung if by_rung is not None else None,
+            protocol=of_protocol.protocol if of_protocol is not None else None,
+        )
 
     def is_working(self, url: str) -> bool:
         """Whether the last full check of a page at or below `url` found it working; False before any.
@@ -124,139 +121,106 @@ class History:
             "(site = ?1 OR substr(site, 1, length(?1) + 1) = ?1 || '/')"
             " AND level = 'full' AND verdict <> 'unknown'"
         )
-        verdict = self._database.use(lambda database: _newest(database, "verdict", where, base), None)
-        return verdict in ("ok", "warning")
+        check = self._newest(where, base)
+        return check is not None and check.verdict in ("ok", "warning")
 
     def failures_in_a_row(self, site: str, level: Level, bot: str = "") -> int:
         """How often checks of this level and bot found the page critical since one last did not.
 
         What is unknown does not count, nor do other levels: a page may have its tokens and still not answer.
         """
+        same = "SELECT {} FROM checks WHERE site = ?1 AND level = ?2 AND bot = ?3 AND verdict"
+        worked = f"{same.format('ifnull(max(id), 0)')} IN ('ok', 'warning')"
+        failures = f"{same.format('count(*)')} = 'critical' AND id > ({worked})"
 
         def count(database: sqlite3.Connection) -> int:
-            failures = 0
-            for (verdict,) in database.execute(
-                "SELECT verdict FROM checks WHERE site = ? AND level = ? AND bot = ? AND verdict <> 'unknown'"
-                " ORDER BY id DESC LIMIT 1000",
-                (site, level, bot),
-            ):
-                if verdict != "critical":
-                    break
-                failures += 1
-            return failures
+            return int(database.execute(failures, (site, level, bot)).fetchone()[0])
 
         return self._database.use(count, 0)
 
     def sites(self) -> list[str]:
         """All pages that were ever checked."""
-
-        def ask(database: sqlite3.Connection) -> list[str]:
-            return [
-                str(site) for (site,) in database.execute("SELECT DISTINCT site FROM checks ORDER BY site")
-            ]
-
-        return self._database.use(ask, [])
+        query = "SELECT DISTINCT site FROM checks ORDER BY site"
+        return self._database.use(lambda database: [str(site) for (site,) in database.execute(query)], [])
 
     def latest(self, site: str, bot: str = "") -> Check | None:
         """The last check of a bot's page, None before any."""
-
-        def ask(database: sqlite3.Connection) -> Check | None:
-            row = database.execute(
-                f"SELECT {_COLUMNS} FROM checks WHERE site = ? AND bot = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - constants
-                (site, bot),
-            ).fetchone()
-            return None if row is None else _as_check(row)
-
-        return self._database.use(ask, None)
+        return self._newest("site = ? AND bot = ?", site, bot)
 
     def read(self, site: str, since: float, until: float = math.inf) -> list[Check]:
         """The checks of a page from `since` to `until` (Unix times), oldest first."""
+        return self._find(
+            "site = ? AND checked_at BETWEEN ? AND ? ORDER BY checked_at, id", site, since, until
+        )
 
+    def _newest(self, where: str, *values: str | float) -> Check | None:
+        return next(iter(self._find(f"{where} ORDER BY id DESC LIMIT 1", *values)), None)
+
+    def _find(self, where: str, *values: str | float) -> list[Check]:
         def ask(database: sqlite3.Connection) -> list[Check]:
-            rows = database.execute(
-                f"SELECT {_COLUMNS} FROM checks WHERE site = ? AND checked_at BETWEEN ? AND ?"  # noqa: S608 - constants
-                " ORDER BY checked_at, id",
-                (site, since, until),
-            )
+            database.row_factory = sqlite3.Row
+            rows = database.execute(f"SELECT * FROM checks WHERE {where}", values)  # noqa: S608 - constants
             return [check for check in map(_as_check, rows) if check is not None]
 
         return self._database.use(ask, [])
 
 
-_COLUMNS = (
-    "site, checked_at, level, bot, verdict, code, summary, hint, elapsed, protocol, rung, "
-    "certificate_expires_at, phases"
-)
-_MARKS = ", ".join("?" * 13)
-
-_Row = tuple[
-    str, float, str, str, str, str | None, str, str, float, str | None, str | None, float | None, str
-]
-
-
-def _as_row(report: HealthReport) -> _Row:
+def _as_row(report: HealthReport) -> dict[str, str | float | None]:
+    """The columns with their values."""
     phases = {phase.name: [phase.status, phase.elapsed] for phase in report.phases if phase.status != "skip"}
-    return (
-        report.site,
-        report.checked_at,
-        report.level,
-        storable(report.bot),
-        report.verdict,
-        report.code,
-        storable(report.summary[:1000]),
-        storable(report.hint[:1000]),
-        report.elapsed,
-        report.protocol,
-        report.rung,
-        report.certificate_expires_at,
-        json.dumps(phases, separators=(",", ":")),
-    )
+    return {
+        "site": report.site,
+        "checked_at": report.checked_at,
+        "level": report.level,
+        "bot": storable(report.bot),
+        "verdict": report.verdict,
+        "code": report.code,
+        "summary": storable(report.summary[:1000]),
+        "hint": storable(report.hint[:1000]),
+        "elapsed": report.elapsed,
+        "protocol": report.protocol,
+        "rung": report.rung,
+        "certificate_expires_at": report.certificate_expires_at,
+        "phases": json.dumps(phases, separators=(",", ":")),
+    }
 
 
-def _as_check(row: Sequence[object]) -> Check | None:
+def _as_check(row: sqlite3.Row) -> Check | None:
     """A row as it was written; None for anything else."""
-    site, checked_at, level, bot, verdict, code, summary, hint, elapsed, protocol, rung, _, phases = row
-    known_level, known_verdict = _one_of(_LEVELS, level), _one_of(_VERDICTS, verdict)
-    if not isinstance(checked_at, float) or known_level is None or known_verdict is None:
+    checked_at, elapsed = row["checked_at"], row["elapsed"]
+    level, verdict = _one_of(_LEVELS, row["level"]), _one_of(_VERDICTS, row["verdict"])
+    if not isinstance(checked_at, float) or level is None or verdict is None:
         return None
     return Check(
-        site=str(site),
+        site=str(row["site"]),
         checked_at=checked_at,
-        level=known_level,
-        bot=str(bot),
-        verdict=known_verdict,
-        code=str(code or ""),
-        summary=str(summary),
-        hint=str(hint),
+        level=level,
+        bot=str(row["bot"]),
+        verdict=verdict,
+        code=str(row["code"] or ""),
+        summary=str(row["summary"]),
+        hint=str(row["hint"]),
         elapsed=elapsed if isinstance(elapsed, float) else 0.0,
-        protocol=_one_of(_PROTOCOLS, protocol),
-        rung=_one_of(_RUNGS, rung),
-        phases=_read_phases(phases),
+        protocol=_one_of(_PROTOCOLS, row["protocol"]),
+        rung=_one_of(_RUNGS, row["rung"]),
+        phases=_read_phases(str(row["phases"])),
     )
 
 
-def _read_phases(text: object) -> dict[PhaseName, PastPhase]:
+def _read_phases(text: str) -> dict[PhaseName, Phase]:
     try:
-        found = json.loads(str(text))
+        found = json.loads(text)
     except ValueError:
         return {}
-    phases: dict[PhaseName, PastPhase] = {}
-    for name, pair in found.items() if isinstance(found, dict) else ():
-        known = _one_of(PHASES, name)
-        if known is not None and isinstance(pair, list) and len(pair) == 2:
-            status: Status | None = _one_of(_STATUSES, pair[0])
-            elapsed = float(pair[1]) if isinstance(pair[1], int | float) else None
-            if status is not None:
-                phases[known] = PastPhase(status=status, elapsed=elapsed)
+    phases: dict[PhaseName, Phase] = {}
+    for key, pair in found.items() if isinstance(found, dict) else ():
+        name = _one_of(PHASES, key)
+        status, elapsed = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        known = _one_of(_STATUSES, status)
+        if name is not None and known is not None:
+            elapsed = float(elapsed) if isinstance(elapsed, int | float) else None
+            phases[name] = Phase(name=name, status=known, elapsed=elapsed)
     return phases
-
-
-def _newest(database: sqlite3.Connection, column: str, where: str, *values: str | float) -> object:
-    row = database.execute(
-        f"SELECT {column} FROM checks WHERE {where} ORDER BY id DESC LIMIT 1",  # noqa: S608 - constants
-        values,
-    ).fetchone()
-    return None if row is None else row[0]
 
 
 def _one_of(names: tuple[_Value, ...], value: object) -> _Value | None:

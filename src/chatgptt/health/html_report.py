@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from itertools import count, pairwise
 
 from chatgptt._models import Level
 from chatgptt.health.report import Verdict, minute, worst
@@ -27,7 +30,8 @@ from chatgptt.health.trends import (
 _WIDTH = 1000
 """Units of a drawing from left to right, whatever its width on the page."""
 _BUCKETS = 96
-"""Cells of the timeline: a quarter of an hour each for a day, an hour and 50 minutes for a week."""
+"""Cells of the timeline: a quarter of an hour each for a day, an hour and 45 minutes for a week."""
+_STEP = _WIDTH / _BUCKETS
 _MOST_ROWS = 20
 """Incidents and changes shown, the newest; the history has the others."""
 
@@ -43,13 +47,13 @@ _WORDS: dict[Verdict, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Bucket:
     """One cell of time: its checks."""
 
     began: float
     ended: float
-    checks: tuple[Check, ...]
+    checks: list[Check]
 
 
 def report_page(
@@ -74,11 +78,12 @@ def report_page(
     verdicts = _verdicts(trends)
     overall = worst(verdicts.values())
     headline = "No checks yet" if not trends else f"{_MARKS[overall]} {_headline(verdicts)}"
+    style = files("chatgptt.health").joinpath("html_report.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>Chat sites: {_safe(headline)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>Chat sites: {_safe(headline)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f'<header><h1 class="{overall}">{_safe(headline)}</h1>\n'
         f"<p>Made {minute(until)} UTC, of the checks since {minute(first)}.</p>{_LEGEND}</header>\n"
         f"{sections}</main>\n</body>\n</html>\n"
@@ -101,7 +106,7 @@ def _headline(verdicts: Mapping[str, Verdict]) -> str:
 
 
 def _section(trend: Trend, checks: Sequence[Check], first: float, until: float, picture: bytes | None) -> str:
-    buckets = _buckets(checks, first, until)
+    buckets = _buckets(checks, first, max(until - first, 1e-4))
     facts = [f"{trend.checks} check{'s' if trend.checks != 1 else ''}", _safe(trend.scope)]
     if trend.availability is not None:
         facts.insert(0, f"<b>{_share(trend.availability)}</b> available")
@@ -114,8 +119,8 @@ def _section(trend: Trend, checks: Sequence[Check], first: float, until: float, 
         f'<section>\n<h2><span class="badge {trend.verdict}">{_MARKS[trend.verdict]} {trend.verdict}</span> '
         f"{_title(trend)}</h2>\n<p>{' · '.join(facts)}</p>\n"
         f"{_last_words(trend, checks)}{_picture(picture)}"
-        f"<h3>Availability</h3>\n{_timeline(buckets, first, until)}"
-        f"<h3>Time of a check</h3>\n{_latency(buckets, first, until)}"
+        f"<h3>Availability</h3>\n{_timeline(buckets)}"
+        f"<h3>Time of a check</h3>\n{_latency(buckets)}"
         f'<div class="columns"><div><h3>Where the time goes</h3>\n{_phases(trend.phases)}</div>\n'
         f"<div>{_incidents(trend)}{_changes(trend)}</div></div>\n</section>\n"
     )
@@ -145,39 +150,36 @@ def _picture(png: bytes | None) -> str:
     return f"<details><summary>What the browser saw</summary>\n{image}\n</details>\n"
 
 
-def _buckets(checks: Sequence[Check], first: float, until: float) -> list[_Bucket]:
-    width = max((until - first) / _BUCKETS, 1e-6)
-    cells: list[list[Check]] = [[] for _ in range(_BUCKETS)]
+def _buckets(checks: Sequence[Check], first: float, seconds: float) -> list[_Bucket]:
+    edges = [first + seconds * place / _BUCKETS for place in range(_BUCKETS + 1)]
+    buckets = [_Bucket(began, ended, []) for began, ended in pairwise(edges)]
     for check in checks:
-        cells[min(_BUCKETS - 1, max(0, int((check.checked_at - first) / width)))].append(check)
-    return [
-        _Bucket(first + place * width, first + (place + 1) * width, tuple(cell))
-        for place, cell in enumerate(cells)
-    ]
+        place = int((check.checked_at - first) / seconds * _BUCKETS)
+        buckets[min(_BUCKETS - 1, max(0, place))].checks.append(check)
+    return buckets
 
 
 # The drawings. Their units are as many pixels high; in width they are stretched
 
 
-def _timeline(buckets: Sequence[_Bucket], first: float, until: float) -> str:
-    step = _WIDTH / len(buckets)
-    cells = []
+def _timeline(buckets: Sequence[_Bucket]) -> str:
+    cells = ""
     for place, bucket in enumerate(buckets):
-        x = place * step
+        across = f'x="{place * _STEP:.1f}" width="{_STEP - 1.5:.1f}"'
         if not bucket.checks:
-            cells.append(f'<rect class="none" x="{x:.1f}" y="21" width="{step - 1.5:.1f}" height="2"/>')
+            cells += f'<rect class="none" {across} y="21" height="2"/>'
             continue
         verdict = worst(check.verdict for check in bucket.checks)
         y, height = (2, 40) if verdict == "critical" else (8, 28)
-        place_and_size = f'x="{x:.1f}" y="{y}" width="{step - 1.5:.1f}" height="{height}"'
         title = f"<title>{_safe(_cell_words(bucket))}</title>"
-        cells.append(f'<rect class="{verdict}" {place_and_size}>{title}</rect>')
-    return _chart("".join(cells), 44, "Availability over time", first, until)
+        cells += f'<rect class="{verdict}" {across} y="{y}" height="{height}">{title}</rect>'
+    return _chart(cells, 44, "Availability over time", buckets)
 
 
-def _chart(drawing: str, height: int, label: str, first: float, until: float, ticks: str = "") -> str:
+def _chart(drawing: str, height: int, label: str, buckets: Sequence[_Bucket], ticks: str = "") -> str:
     """A drawing with the times below it, and the labels of its other axis beside it."""
-    times = "".join(f"<span>{minute(first + (until - first) * part)}</span>" for part in (0.0, 0.5, 1.0))
+    shown = (buckets[0].began, buckets[_BUCKETS // 2].began, buckets[-1].ended)
+    times = "".join(f"<span>{minute(at)}</span>" for at in shown)
     return (
         f'<div class="chart"><div class="ticks">{ticks}</div>'
         f'<svg viewBox="0 0 {_WIDTH} {height}" height="{height}" preserveAspectRatio="none" role="img" '
@@ -193,14 +195,12 @@ def _cell_words(bucket: _Bucket) -> str:
     return f"{minute(bucket.began)} to {minute(bucket.ended)}: {verdicts}{failure}"
 
 
-def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
-    step = _WIDTH / len(buckets)
+def _latency(buckets: Sequence[_Bucket]) -> str:
     runs: list[list[tuple[float, float, float]]] = [[]]
     for place, bucket in enumerate(buckets):
         times = [check.elapsed for check in bucket.checks if check.verdict in ("ok", "warning")]
         if times:
-            x = (place + 0.5) * step
-            runs[-1].append((x, percentile(times, 0.5), percentile(times, 0.95)))
+            runs[-1].append(((place + 0.5) * _STEP, percentile(times, 0.5), percentile(times, 0.95)))
         elif runs[-1]:
             runs.append([])  # no line is drawn over a time in which nothing was measured
     points = [point for run in runs for point in run]
@@ -228,12 +228,12 @@ def _latency(buckets: Sequence[_Bucket], first: float, until: float) -> str:
         for x, median, p95 in points
     )
     failed = "".join(
-        f'<path class="mark" d="M{(place + 0.5) * step:.1f} 171 v9"><title>critical</title></path>'
+        f'<path class="mark" d="M{(place + 0.5) * _STEP:.1f} 171 v9"><title>critical</title></path>'
         for place, bucket in enumerate(buckets)
         if any(check.verdict == "critical" for check in bucket.checks)
     )
     return (
-        _chart(f"{grid}{lines}{dots}{failed}", 182, "Time of a check over time", first, until, labels)
+        _chart(f"{grid}{lines}{dots}{failed}", 182, "Time of a check over time", buckets, labels)
         + '<p class="faint">line: median; band: up to the 95th percentile; stroke below: a check failed</p>\n'
     )
 
@@ -258,16 +258,10 @@ def _phases(phases: Sequence[PhaseTimes]) -> str:
 
 
 def _ticks(most: float) -> list[float]:
-    """Three to five round numbers from 0 to above `most`."""
-    step = 0.001
-    factors: Iterator[float] = iter(_STEPS)
-    while step * 4 < most:
-        step *= next(factors, 10.0)
-    count = max(1, -int(-most // step))
-    return [step * place for place in range(count + 1)]
-
-
-_STEPS = (2.0, 2.5, 2.0) * 6  # 1, 2, 5, 10, 20, 50 ...
+    """Two to five round numbers from 0 to `most` or above."""
+    steps = (factor * 10.0**power for power in count(-3) for factor in (1, 2, 5))
+    step = next(step for step in steps if step * 4 >= most)
+    return [step * place for place in range(max(1, math.ceil(most / step)) + 1)]
 
 
 def _incidents(trend: Trend) -> str:
@@ -327,61 +321,3 @@ _LEGEND = (
     '<p class="legend faint"><i class="ok"></i> ok <i class="warning"></i> warning '
     '<i class="critical"></i> critical, taller <i class="unknown"></i> unknown</p>'
 )
-_STYLE = """
-:root { --page: #f6f7f9; --card: #ffffff; --text: #1b1f24; --faint: #5b6470; --line: #d9dee5;
-  --ok: #1f8a50; --warning: #a06d00; --critical: #c9302c; --unknown: #69727e; --on: #ffffff;
-  --bar: #2f6fbd; --band: #b9d2f0; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #14171c; --card: #1e2229; --text: #e6e9ee; --faint: #9aa4b1; --line: #343b46;
-    --ok: #3fb875; --warning: #e0ad2f; --critical: #ef6460; --unknown: #7d8794; --on: #14171c;
-    --bar: #6ba6ee; --band: #2f4766; }
-}
-body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 24px 16px 48px; overflow-wrap: anywhere; }
-h1 { margin: 0; font-size: 26px; }
-h1.ok { color: var(--ok); } h1.warning { color: var(--warning); }
-h1.critical { color: var(--critical); } h1.unknown { color: var(--unknown); }
-h2 { margin: 0; font-size: 18px; } h2 .faint { font-weight: 400; }
-h3 { margin: 18px 0 6px; font-size: 14px; color: var(--faint); font-weight: 600; }
-p { margin: 6px 0; }
-section { margin-top: 20px; padding: 18px 20px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; }
-.faint { color: var(--faint); font-size: 13px; }
-.ok { --own: var(--ok); } .warning { --own: var(--warning); }
-.critical { --own: var(--critical); } .unknown { --own: var(--unknown); }
-.badge { display: inline-block; padding: 1px 9px; border-radius: 4px; font-size: 13px; font-weight: 600;
-  color: var(--on); background: var(--own); }
-.legend i { display: inline-block; width: 7px; height: 11px; margin-left: 12px; background: var(--own); }
-.legend i:first-child { margin-left: 0; } .legend i.critical { height: 16px; vertical-align: -3px; }
-.words { padding-left: 10px; border-left: 4px solid var(--own); }
-summary { cursor: pointer; font-size: 13px; }
-img { display: block; max-width: 100%; margin-top: 6px; border: 1px solid var(--line); }
-.columns { display: grid; gap: 8px 32px;
-  grid-template-columns: repeat(auto-fit, minmax(min(330px, 100%), 1fr)); }
-.chart { display: grid; grid-template-columns: 48px 1fr; font-size: 13px; color: var(--faint); }
-.chart svg { display: block; width: 100%; }
-.ticks { position: relative; }
-.ticks span { position: absolute; right: 8px; white-space: nowrap;
-  transform: translateY(-50%); }
-.times { grid-column: 2; display: flex; justify-content: space-between; }
-.phases { display: grid; grid-template-columns: auto 1fr auto; gap: 6px 10px; align-items: center;
-  font-size: 13px; }
-.bars { position: relative; height: 16px; } .bars i { position: absolute; height: 16px; border-radius: 2px; }
-.band { fill: var(--band); background: var(--band); } .bar { background: var(--bar); }
-rect { fill: var(--own); } rect.none { fill: var(--line); }
-.grid { stroke: var(--line); } .line { fill: none; stroke: var(--bar); stroke-width: 2; }
-.dot { stroke: var(--bar); stroke-width: 6; stroke-linecap: round; }
-.mark { stroke: var(--critical); stroke-width: 3; }
-.chart svg * { vector-effect: non-scaling-stroke; }
-table { width: 100%; border-collapse: collapse; font-size: 13px; }
-th, td { padding: 4px 8px 4px 0; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: top; }
-th { color: var(--faint); font-weight: 600; }
-th, td:not(:last-child) { white-space: nowrap; }
-@media (max-width: 600px) {
-  section { padding: 14px; } .times span:nth-child(2) { display: none; }
-  tr { display: block; padding: 4px 0; border-bottom: 1px solid var(--line); }
-  tr:first-child { display: none; }
-  td { display: inline; padding: 0 8px 0 0; border: 0; } td:last-child { display: block; }
-}
-"""

@@ -6,28 +6,21 @@ other reasons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
 from typing import Literal, get_args
 
 from chatgptt._models import Level, PluginGeneration, Rung
-from chatgptt.health.report import PHASES, PhaseName, Status, Verdict, iso
+from chatgptt.health.report import PHASES, Phase, PhaseName, Verdict, iso
 
 Names = Mapping[tuple[str, str], str]
 """The names of sites, by page and bot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastPhase:
-    """A phase of an earlier check; seconds, None where nothing was measured."""
-
-    status: Status
-    elapsed: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """An earlier check, as the history keeps it."""
+    """An earlier check, as the history keeps it: its phases are those that were reached, without words."""
 
     site: str
     checked_at: float
@@ -40,7 +33,7 @@ class Check:
     elapsed: float
     protocol: PluginGeneration | None
     rung: Rung | None
-    phases: Mapping[PhaseName, PastPhase]
+    phases: Mapping[PhaseName, Phase]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,53 +206,36 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def _phase_times(checks: Sequence[Check]) -> list[PhaseTimes]:
-    found = []
+def _phase_times(checks: Sequence[Check]) -> Iterator[PhaseTimes]:
     for name in PHASES:
         phases = [check.phases[name] for check in checks if name in check.phases]
         times = [phase.elapsed for phase in phases if phase.elapsed is not None and phase.status != "fail"]
         if times:
-            found.append(
-                PhaseTimes(
-                    name=name, checks=len(times), median=percentile(times, 0.5), p95=percentile(times, 0.95)
-                )
+            median, p95 = percentile(times, 0.5), percentile(times, 0.95)
+            yield PhaseTimes(name=name, checks=len(times), median=median, p95=p95)
+
+
+def _incidents(checks: Sequence[Check]) -> Iterator[Incident]:
+    runs = [list(run) for _, run in groupby(checks, key=lambda check: check.verdict == "critical")]
+    for run, after in zip_longest(runs, runs[1:]):
+        if run[0].verdict == "critical":
+            yield Incident(
+                began_at=run[0].checked_at,
+                ended_at=after[0].checked_at if after is not None else None,
+                checks=len(run),
+                code=run[0].code,
+                summary=run[0].summary,
             )
-    return found
 
 
-def _incidents(checks: Sequence[Check]) -> list[Incident]:
-    found: list[Incident] = []
-    failing: list[Check] = []
-    for check in checks:
-        if check.verdict == "critical":
-            failing.append(check)
-        elif failing:
-            found.append(_incident(failing, check.checked_at))
-            failing = []
-    return [*found, _incident(failing, None)] if failing else found
-
-
-def _incident(failing: Sequence[Check], ended_at: float | None) -> Incident:
-    first = failing[0]
-    return Incident(
-        began_at=first.checked_at,
-        ended_at=ended_at,
-        checks=len(failing),
-        code=first.code,
-        summary=first.summary,
-    )
-
-
-def _changes(checks: Sequence[Check]) -> list[Change]:
-    found: list[Change] = []
+def _changes(checks: Sequence[Check]) -> Iterator[Change]:
     known: dict[str, str] = {}
     for check in checks:
         for what in _CHANGING:
             now = getattr(check, what)
             if now and known.setdefault(what, now) != now:
-                found.append(Change(at=check.checked_at, what=what, before=known[what], after=now))
+                yield Change(at=check.checked_at, what=what, before=known[what], after=now)
                 known[what] = now
-    return found
 
 
 def _rounded(seconds: float | None) -> float | None:
