@@ -60,13 +60,7 @@ _OWN_ERRNOS = frozenset(
 _CACHE_HEADERS = ("x-cache", "cf-cache-status", "x-litespeed-cache", "x-cache-status", "x-proxy-cache", "age")
 
 
-async def check(
-    context: Context,
-    wanted: Wanted,
-    plan: Plan,
-    *,
-    clock: Callable[[], float],
-) -> HealthReport:
+async def check(context: Context, wanted: Wanted, plan: Plan, *, clock: Callable[[], float]) -> HealthReport:
     """Checks one page. The report holds every failure. `clock` gives Unix time in seconds.
 
     Raises:
@@ -159,7 +153,7 @@ class _Checkup:
         for phase in (*self._connecting(), self._page(), self._box(ended), self._tokens(ended)):
             if phase.name == failed:
                 before = sum(done.elapsed or 0.0 for done in self._phases.values())
-                self._fail(phase.name, ended - before, self._error)
+                self._fail(phase.name, ended - before)
                 return
             self._phases[phase.name] = phase
 
@@ -263,16 +257,16 @@ class _Checkup:
         accepted, first = stream.accepted_at, stream.first_text_at
         failed = None if self._error is None else _step_of_asking(self._error, accepted, first)
         if failed == "message" or accepted is None:
-            self._fail("message", ended, self._error)
+            self._fail("message", ended)
             return
         attempt = f" at attempt {reply.attempts}" if reply is not None and reply.attempts > 1 else ""
         self._phases["message"] = passed("message", accepted, f"accepted{attempt}")
         if failed == "first_text" or first is None:
-            self._fail("first_text", ended, self._error)
+            self._fail("first_text", ended)
             return
         self._phases["first_text"] = passed("first_text", first, "counted from sending the message")
         if reply is None:
-            self._fail("answer", ended - first, self._error)
+            self._fail("answer", ended - first)
         else:
             await self._note_answer(reply, ended - first)
 
@@ -282,7 +276,7 @@ class _Checkup:
             is_expected = expect is None or await is_match(expect, reply.text)
         except InvalidInputError as error:
             self._error = error
-            self._fail("answer", elapsed, error)
+            self._fail("answer", elapsed)
             return
         detail = f"{len(reply.text)} characters, {'streamed' if reply.is_streamed else 'in one piece'}"
         if is_expected:
@@ -300,7 +294,9 @@ class _Checkup:
 
     # The outcome
 
-    def _fail(self, name: PhaseName, elapsed: float, error: ChatGpttError | None) -> None:
+    def _fail(self, name: PhaseName, elapsed: float) -> None:
+        """Adds the phase that the error of the check belongs to."""
+        error = self._error
         assert error is not None
         detail = error.message
         if isinstance(error, RefusedError):
@@ -320,8 +316,7 @@ class _Checkup:
 
     def _left_out(self, name: PhaseName) -> Phase:
         is_beyond = PHASES.index(name) > PHASES.index(_LAST_PHASE[self._plan.level])
-        why = f"not part of level {self._plan.level}" if is_beyond else "not reached"
-        return skipped(name, why)
+        return skipped(name, f"not part of level {self._plan.level}" if is_beyond else "not reached")
 
     @property
     def _found_box(self) -> ChatBox | None:
@@ -335,15 +330,11 @@ class _Checkup:
             _mark_slowest(phases, elapsed, self._plan.warn)
         failing = first_failing(phases)
         fault = _own_fault(self._error, self._times.last) if self._error is not None else ""
-        verdict: Verdict
-        if failing is None:
-            verdict, summary = "ok", _praise(self._plan.level, elapsed)
-        elif failing.status == "warn":
-            verdict, summary = "warning", f"{failing.name}: {failing.detail}"
-        elif fault:
-            verdict, summary = "unknown", f"{failing.name}: {failing.detail} ({fault})"
-        else:
-            verdict, summary = "critical", f"{failing.name}: {failing.detail}"
+        verdict: Verdict = "ok"
+        summary = f"{_DONE[self._plan.level]}, in {elapsed:.2f} s"
+        if failing is not None:
+            verdict = "warning" if failing.status == "warn" else "unknown" if fault else "critical"
+            summary = f"{failing.name}: {failing.detail}" + (f" ({fault})" if fault else "")
         box, connection = self._found_box, self._times.last
         return HealthReport(
             site=self._wanted.page,
@@ -365,6 +356,11 @@ class _Checkup:
 _STALE_HINT = (
     "a page cache keeps pages for longer than their tokens live; its lifetime should be below 10 hours"
 )
+_DONE: dict[Level, str] = {
+    "page": "the page and its chat box are there",
+    "tokens": "the tokens are there",
+    "full": "answered",
+}
 _LAST_PHASE: dict[Level, PhaseName] = {"page": "box", "tokens": "tokens", "full": "answer"}
 
 
@@ -394,18 +390,19 @@ def _unfinished(connection: Connection) -> PhaseName:
 
 def _step_of_asking(error: ChatGpttError, accepted: float | None, first: float | None) -> PhaseName:
     """The phase of the message that an error belongs to."""
-    has_said_no = isinstance(
-        error, RefusedError | TokenRejectedError | ChallengeError | RateLimitedError | PageError
-    )
-    if (
-        accepted is None
-        or (has_said_no and first is None)
-        or (isinstance(error, AnswerError) and error.is_stale)
-    ):
-        return "message"
-    if isinstance(error, StreamInterruptedError):
-        return "answer"
-    return "first_text" if first is None else "answer"
+    match error:
+        case _ if accepted is None:
+            return "message"
+        case AnswerError(is_stale=True):
+            return "message"
+        case RefusedError() | TokenRejectedError() | ChallengeError() | RateLimitedError() | PageError() if (
+            first is None
+        ):
+            return "message"
+        case StreamInterruptedError():
+            return "answer"
+        case _:
+            return "first_text" if first is None else "answer"
 
 
 def _own_fault(error: ChatGpttError, connection: Connection | None) -> str:
@@ -441,12 +438,3 @@ def _mark_slowest(phases: list[Phase], elapsed: float, limit: float) -> None:
     more = f"the check took {elapsed:.2f} s, more than {limit:g} s, most of it here"
     hint = "the site is slow; see which phase takes the time"
     phases[place] = phases[place].as_warning("slow", hint, more)
-
-
-def _praise(level: Level, elapsed: float) -> str:
-    done = {
-        "page": "the page and its chat box are there",
-        "tokens": "the tokens are there",
-        "full": "answered",
-    }
-    return f"{done[level]}, in {elapsed:.2f} s"

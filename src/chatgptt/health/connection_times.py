@@ -48,7 +48,8 @@ class ConnectionTimes:
         clock: seconds since the check began.
 
     Attributes:
-        connections: in the order in which they were opened; redirects and repeats open further ones.
+        last: the connection that the page came over, or the one that failed; redirects and repeats open
+            further ones.
         body_at: when the last body so far had arrived.
     """
 
@@ -56,37 +57,31 @@ class ConnectionTimes:
         self._site = host_and_port(page)
         self._clock = clock
         self._started = 0.0
-        self.connections: list[Connection] = []
+        self.last: Connection | None = None
         self.body_at: float | None = None
-
-    @property
-    def last(self) -> Connection | None:
-        """The connection that the page came over, or the one that failed."""
-        return self.connections[-1] if self.connections else None
 
     async def __call__(self, event: str, info: Mapping[str, object]) -> None:
         """Takes in one event, as `connection.connect_tcp.complete`."""
+        last = self.last
         match event.split(".")[1:]:
             case ["connect_tcp", "started"]:
                 await self._connect(str(info.get("host")), info.get("port"))
                 self._started = self._clock()
-            case ["connect_tcp", "complete"] if self.connections:
-                self.connections[-1].tcp = self._clock() - self._started
-                self.connections[-1].peer = find_peer(info.get("return_value"))
-            case ["start_tls", "started"] if self.connections:
-                self.connections[-1].has_tls_begun = True
+            case ["connect_tcp", "complete"] if last is not None:
+                last.tcp = self._clock() - self._started
+                last.peer = find_peer(info.get("return_value"))
+            case ["start_tls", "started"] if last is not None:
+                last.has_tls_begun = True
                 self._started = self._clock()
-            case ["start_tls", "complete"] if self.connections:
-                self._secured(self.connections[-1], info.get("return_value"))
+            case ["start_tls", "complete"] if last is not None:
+                self._secured(last, info.get("return_value"))
             case ["receive_response_body", "complete"]:
                 self.body_at = self._clock()
 
     async def _connect(self, host: str, port: object) -> None:
         number = port if isinstance(port, int) else 0
-        first = self.connections[0] if self.connections else None
-        is_proxy = (host, number) != self._site if first is None else first.is_proxy
-        connection = Connection(host=host, port=number, is_proxy=is_proxy)
-        self.connections.append(connection)
+        is_proxy = (host, number) != self._site if self.last is None else self.last.is_proxy
+        self.last = connection = Connection(host=host, port=number, is_proxy=is_proxy)
         if is_proxy or is_address(host):
             return
         started = self._clock()

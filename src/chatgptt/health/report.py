@@ -158,14 +158,10 @@ class HealthReport:
         }
 
 
-def first_failing(phases: Iterable[Phase]) -> Phase | None:
+def first_failing(phases: Sequence[Phase]) -> Phase | None:
     """The first phase that failed, else the first that warns, else None."""
-    phases = tuple(phases)
-    for status in ("fail", "warn"):
-        for phase in phases:
-            if phase.status == status:
-                return phase
-    return None
+    failing = (phase for status in ("fail", "warn") for phase in phases if phase.status == status)
+    return next(failing, None)
 
 
 def iso(seconds: float) -> str:
