@@ -121,7 +121,8 @@ class Conversations:
         def write(database: sqlite3.Connection) -> int:
             database.execute("PRAGMA secure_delete = ON")
             count = 0
-            for number in _all(database) if numbers is None else numbers:
+            everything = (number for (number,) in database.execute("SELECT id FROM conversations").fetchall())
+            for number in everything if numbers is None else numbers:
                 database.execute("DELETE FROM exchanges WHERE conversation = ?", (number,))
                 count += database.execute("DELETE FROM conversations WHERE id = ?", (number,)).rowcount
             return count
@@ -149,10 +150,6 @@ def _begin(database: sqlite3.Connection, transcript: Transcript) -> int | None:
     return database.execute(
         "INSERT INTO conversations (page, name, bot, system) VALUES (?, ?, ?, ?)", tuple(map(storable, about))
     ).lastrowid
-
-
-def _all(database: sqlite3.Connection) -> list[int]:
-    return [number for (number,) in database.execute("SELECT id FROM conversations")]
 
 
 def _read(database: sqlite3.Connection, number: int) -> Transcript | None:

@@ -20,7 +20,7 @@ from typing import TypeVar
 from chatgptt._errors import InvalidInputError
 from chatgptt.net.loops import ThreadLock
 from chatgptt.state.files import is_trusted
-from chatgptt.state.folder import UNUSABLE, check_owner
+from chatgptt.state.folder import UNUSABLE, NotOursError, check_owner
 
 _log = logging.getLogger("chatgptt.store")
 _Value = TypeVar("_Value")
@@ -83,41 +83,31 @@ class Database:
                 _check_file(path)
                 with _opened(path, self._schema, is_writing=is_writing) as database:
                     return otherwise if database is None else work(database)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, NotOursError) as error:
                 is_damaged = "malformed" in str(error) or "not a database" in str(error)
                 if is_damaged and _put_aside(path, name):
                     continue
-                self._check_need(path, error)
-                _log.warning(_UNUSABLE, name, path, error)
-            except _NotOurs as error:
-                self._check_need(path, error)
-                _log.warning(_UNUSABLE, name, path, error)
+                self._give_up(error, "%s %s cannot be used, working on without it: %s", name, path, error)
             except OSError as error:
-                self._check_need(path, error.strerror or error)
-                _log.warning(UNUSABLE, path.parent, error.strerror or error)
+                why = error.strerror or error
+                self._give_up(why, UNUSABLE, path.parent, why)
             break
         self._path = None
         return otherwise
 
-    def _check_need(self, path: Path, why: object) -> None:
+    def _give_up(self, why: object, warning: str, *about: object) -> None:
         if self._is_needed:
             raise InvalidInputError(
-                f"{self._schema.name} {str(path)!r} cannot be used: {why}",
+                f"{self._schema.name} {str(self._path)!r} cannot be used: {why}",
                 hint="mend that, or name another folder with CHATGPTT_STATE_DIR",
             )
+        _log.warning(warning, *about)
 
     def remove_damaged(self) -> None:
         """Removes the file that was damaged and renamed, if there is one."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 _aside(self._path).unlink(missing_ok=True)
-
-
-_UNUSABLE = "%s %s cannot be used, working on without it: %s"
-
-
-class _NotOurs(Exception):
-    """A file that is neither read nor written. The message says why."""
 
 
 @contextlib.contextmanager
@@ -132,7 +122,7 @@ def _opened(path: Path, schema: Schema, *, is_writing: bool) -> Iterator[sqlite3
     try:
         (number,) = database.execute("PRAGMA user_version").fetchone()
         if number > schema.version:
-            raise _NotOurs("it was written by a later version, and is left alone")
+            raise NotOursError("it was written by a later version, and is left alone")
         if number == 0 and not is_writing:
             yield None
             return
@@ -180,9 +170,9 @@ def _check_file(path: Path) -> None:
     """Refuses a link, a pipe or device, and a file of another user."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
-        raise _NotOurs("it is no file")
+        raise NotOursError("it is no file")
     if not is_trusted(found.st_uid):
-        raise _NotOurs("it belongs to another user")
+        raise NotOursError("it belongs to another user")
 
 
 def _aside(path: Path) -> Path:

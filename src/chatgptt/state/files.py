@@ -24,8 +24,10 @@ from chatgptt._errors import InvalidInputError
 _MOST_LINKS = 40
 """As many as Linux follows in one path."""
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+"""No link is followed."""
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+"""A pipe in the file's place makes nothing wait."""
 
 
 def is_trusted(owner: int) -> bool:
@@ -108,13 +110,22 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     place = _place_of_file(path)
     new = place.with_name(f".chatgptt-{secrets.token_hex(8)}.new")
     kept = _mode_of(place) if mode is None else None
-    descriptor = os.open(
-        new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666 if mode is None else mode
-    )
+    with moving(new, place, 0o666 if mode is None else mode) as file:
+        if kept is not None and sys.platform != "win32":
+            os.fchmod(file.fileno(), kept)
+        yield file
+
+
+@contextlib.contextmanager
+def moving(new: Path, place: Path, mode: int) -> Iterator[BinaryIO]:
+    """The file `new`, which is made, and moved to `place` if the block ends without an error.
+
+    Raises:
+        OSError: where it exists, or cannot be written.
+    """
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, mode)
     try:
         with open(descriptor, "wb") as file:
-            if kept is not None and sys.platform != "win32":
-                os.fchmod(descriptor, kept)
             yield file
         os.replace(new, place)
     except BaseException:
@@ -167,7 +178,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
     """
     if not stat.S_ISREG(os.lstat(path).st_mode):  # opening a device may already act on it
         raise ValueError(f"{path.name} is no regular file")
-    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT)
+    descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

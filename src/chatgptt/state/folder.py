@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatgptt.state.files import is_trusted
+from chatgptt.state.files import NO_FOLLOW, NO_WAIT, is_trusted, moving
 
 _log = logging.getLogger("chatgptt.store")
 
@@ -35,9 +35,6 @@ UNUSABLE = (
 
 _MOST_WAITS = 10
 """How many times as long a lock is waited for at most, while other processes write."""
-
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""No link is followed, and a pipe in the file's place makes no reader wait."""
 
 
 if sys.platform == "win32":
@@ -178,7 +175,7 @@ def read_own_file(path: Path, most_bytes: int, *, is_login: bool = False) -> byt
         OSError: where the folder cannot be used.
     """
     try:
-        descriptor = os.open(path, _OPEN_FLAGS)
+        descriptor = os.open(path, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -186,19 +183,18 @@ def read_own_file(path: Path, most_bytes: int, *, is_login: bool = False) -> byt
         if is_passing or not os.path.lexists(path):
             raise
         raise NotOursError(f"cannot be read ({error.strerror})") from error
-    found = os.fstat(descriptor)
-    is_file = stat.S_ISREG(found.st_mode)
-    if not is_file or not is_trusted(found.st_uid):
-        os.close(descriptor)
-        raise NotOursError("belongs to another user" if is_file else "is no file")
     try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise NotOursError("is no file")
+        if not is_trusted(found.st_uid):
+            raise NotOursError("belongs to another user")
         if is_login:
             _make_private(path, descriptor, found.st_mode)
-    except BaseException:
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most_bytes + 1)
+    finally:
         os.close(descriptor)
-        raise
-    with open(descriptor, "rb") as file:
-        data = file.read(most_bytes + 1)
     return data if len(data) <= most_bytes else None
 
 
@@ -218,15 +214,8 @@ def replace_own_file(path: Path, data: bytes) -> None:
     """Puts `data` in the place of a file, readable by its owner alone; the caller holds the lock."""
     new = _new_name(path)
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(new, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
+    with moving(new, path, 0o600) as file:
+        file.write(data)
 
 
 def remove_own_file(path: Path) -> bool:

@@ -8,16 +8,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chatgptt.state.files import replacing
+from chatgptt.state.files import NO_FOLLOW, NO_WAIT, replacing
 from chatgptt.state.folder import check_owner
 
 FILE_NAME = "typed"
 
 MOST_BYTES = 1_000_000
 """A larger file loses the older half. Some 10,000 messages, which are read at each start in 10 ms."""
-
-_OPEN_FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""No link is followed, and a pipe in the file's place makes nothing wait."""
 
 
 def make_typed(folder: Path) -> Path:
@@ -29,7 +26,7 @@ def make_typed(folder: Path) -> Path:
     path = folder / FILE_NAME
     check_owner(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, _OPEN_FLAGS, 0o600))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | NO_FOLLOW | NO_WAIT, 0o600))
     if path.stat().st_size > MOST_BYTES:
         _halve(path)
     return path

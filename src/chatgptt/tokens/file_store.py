@@ -74,7 +74,7 @@ class FileStore(Store):
             state = maybe_state(path)
             if merged is not None and state == merged:
                 return ours, state
-            record, is_whole = self._exchange(self._folder, path, site, ours, change)
+            record, is_whole = self._exchange(path, site, ours, change)
             return record, state if is_whole else None
 
         record, state = await anyio.to_thread.run_sync(exchange, abandon_on_cancel=True)
@@ -82,34 +82,32 @@ class FileStore(Store):
             self._merged[site] = state
         return record
 
-    def _exchange(
-        self, folder: Path, path: Path, site: str, ours: SiteRecord, change: Change
-    ) -> tuple[SiteRecord, bool]:
+    def _exchange(self, path: Path, site: str, ours: SiteRecord, change: Change) -> tuple[SiteRecord, bool]:
         """What is known of a site, and whether the file could be read."""
         if site in self._left_alone:
             return ours, False
         try:
             if self._is_writable:
-                theirs = _read(folder, path, site) if change.is_empty else None
-                return theirs or self._rewrite(folder, path, site, ours, change), True
+                theirs = _read(path, site) if change.is_empty else None
+                return theirs or self._rewrite(path, site, ours, change), True
         except NotOursError as error:
             self._leave_alone(site, path, error)
             return ours, False
         except BusyError:
             self._patience = _SHORT_LOCK_WAIT
-            _log.info("the state folder %s is locked by another process, going on without it", folder)
+            _log.info("the state folder %s is locked by another process, going on without it", self._folder)
         except OSError as error:
-            self._give_up_writing(folder, error)
+            self._give_up_writing(error)
         try:
-            theirs = _read(folder, path, site)
+            theirs = _read(path, site)
         except (OSError, NotOursError):
             return ours, False
         return (ours if theirs is None else merge(theirs, ours)), True
 
-    def _rewrite(self, folder: Path, path: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
-        with locked(folder, self._patience):
+    def _rewrite(self, path: Path, site: str, ours: SiteRecord, change: Change) -> SiteRecord:
+        with locked(self._folder, self._patience):
             self._patience = MAX_LOCK_WAIT
-            merged = apply(_read(folder, path, site) or ours, change, self._clock())
+            merged = apply(_read(path, site) or ours, change, self._clock())
             replace_own_file(path, encode(site, merged))
             return merged
 
@@ -120,15 +118,15 @@ class FileStore(Store):
             self._left_alone.add(site)
         _log.warning("%s is left alone, and nothing is kept of its site: it %s", path, why)
 
-    def _give_up_writing(self, folder: Path, error: OSError) -> None:
+    def _give_up_writing(self, error: OSError) -> None:
         with _changing:
             if not self._is_writable:
                 return
             self._is_writable = False
-        _log.warning(UNUSABLE, folder, error.strerror or error)
+        _log.warning(UNUSABLE, self._folder, error.strerror or error)
 
 
-def _read(folder: Path, path: Path, site: str) -> SiteRecord | None:
-    check_owner(folder)
+def _read(path: Path, site: str) -> SiteRecord | None:
+    check_owner(path.parent)
     data = read_own_file(path, MAX_RECORD_BYTES)
     return None if data is None else decode(data, site)

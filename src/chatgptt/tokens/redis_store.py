@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatgptt._errors import InvalidInputError
@@ -33,7 +34,6 @@ _PATIENCE = 2.0
 
 _PAUSE = 5.0
 """Seconds without a try after one that failed, since each message would wait for another."""
-
 
 _VISIT_LIFE = 30 * 24 * 3600
 """Seconds for which a shared visit stays after its last use."""
@@ -190,12 +190,6 @@ def check_address(url: object) -> str:
 def _read(site: str, values: list[bytes | str | None]) -> SiteRecord | None:
     """The record in the two keys; None where our ids are not known there."""
     visitor, record = (decode(value, site) if isinstance(value, bytes) else None for value in values)
-    if visitor is None:
-        return None
-    return SiteRecord(
-        visitor=visitor.visitor,
-        tokens=record.tokens if record else {},
-        needs_browser=record.needs_browser if record else {},
-        leases=record.leases if record else {},
-        cool_until=record.cool_until if record else 0.0,
-    )
+    if visitor is None or record is None:
+        return visitor
+    return replace(record, visitor=visitor.visitor)
