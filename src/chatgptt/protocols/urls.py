@@ -7,6 +7,7 @@ Another port is another site, unless each is the default port of its scheme.
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -108,6 +109,7 @@ _AT = {ord("\uff20"): "@", ord("\ufe6b"): "@"}
 """What becomes an `@` where a host's name is brought into its form for the wire."""
 
 
+@functools.lru_cache(maxsize=256)
 def origin(url: str) -> str:
     """`scheme://host[:port]` of an absolute URL, lower case, a default port left out."""
     parts = urlsplit(url)
