@@ -7,12 +7,17 @@ import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from chatgptt._errors import BrowserError
 from chatgptt.browser.navigation_errors import first_line_of
 
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
 
 CLOSE_TIMEOUT = 3.0
+
+
+class Crashed(BrowserError):
+    """The browser, or the page's process in it, died under a visit."""
 
 
 async def attempt(call: Awaitable[_Value], timeout: float = CLOSE_TIMEOUT) -> _Value | None:

@@ -13,25 +13,30 @@ import sys
 import weakref
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatgptt._errors import BrowserError, ChatGpttError
-from chatgptt.browser.calls import attempt, unless_gone
+from chatgptt.browser.calls import Crashed, attempt, unless_gone
 from chatgptt.browser.driver import environment_of_driver
 from chatgptt.browser.installed import DRIVER_PACKAGE, INSTALL_HINT, Found, no_display
 from chatgptt.browser.navigation_errors import first_line_of
 from chatgptt.browser.reaper import Reaper
-from chatgptt.browser.tab import Crashed, Tab, TabOptions
+from chatgptt.browser.visitor import TabOptions
 from chatgptt.state.folder import check_owner
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
 
+    from chatgptt.browser.tab import Tab
+
 _log = logging.getLogger("chatgptt.browser")
 
 _START_TIMEOUT = 30.0
+_SPAWN_TIME = 0.02
+"""Seconds until the driver's process runs. Its start takes 0.2 s: time to import what a visit needs."""
 _CACHE_TIMEOUT = 0.5
 """Seconds that the driver has to end by itself, and to write its compile cache; mostly it needs a tenth."""
 
@@ -101,6 +106,8 @@ class Chromium:
         try:
             driver = self._driver = self._start_driver(reaper)
             async with asyncio.timeout(_START_TIMEOUT):
+                await asyncio.wait((driver,), timeout=_SPAWN_TIME)
+                import_module("chatgptt.browser.visit")  # and with it all that a visit needs
                 await asyncio.wait((driver,))
             self._browser = await self._launch(driver.result(), reaper.folder, is_sandboxed=_may_sandbox())
             self._browser.on("disconnected", lambda _: self._gone.set())
@@ -162,6 +169,8 @@ class Chromium:
         Raises:
             BrowserError: where the browser fails.
         """
+        from chatgptt.browser.tab import Tab  # here, since `start` imports it while the driver starts
+
         tab = Tab(options, self._gone)
         self._tabs.add(tab)
         try:

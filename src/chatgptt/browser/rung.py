@@ -8,24 +8,28 @@ consent, and it reports a challenge.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
 
-from chatgptt._errors import BrowserError, ChatGpttError, RefusedError
+from chatgptt._errors import BrowserError, ChatGpttError, Finding, RefusedError
 from chatgptt._models import Rung, StoredCookie, Tokens
-from chatgptt.browser.observations import Candidate
+from chatgptt.browser.calls import Crashed
 from chatgptt.browser.page_hints import hints_at_chat, needs_scripts, waits_for_consent
 from chatgptt.browser.setup import BrowserSetup
 from chatgptt.browser.shared import BrowserOptions, SharedBrowser
-from chatgptt.browser.tab import Crashed, Tab
-from chatgptt.browser.visit import Visit, browser_finding
 from chatgptt.net.retry import retry
 from chatgptt.protocols.box_choice import NO_BOX_HINT, box_elsewhere
 from chatgptt.protocols.page import Page
 from chatgptt.tokens.acquisition import Acquisition, MissingBox, Outcome, PageFacts, foreign_box
 from chatgptt.tokens.ladder import NOT_FOUND
 from chatgptt.tokens.pages import past_caches, without_mark
+
+if TYPE_CHECKING:
+    from chatgptt.browser.observations import Candidate
+    from chatgptt.browser.tab import Tab
+    from chatgptt.browser.visit import Visit
 
 _MOST_PLACES = 5
 """Findings about boxes of other sites."""
@@ -56,7 +60,7 @@ class BrowserRung:
             if facts.boxes or facts.foreign_sites:
                 return Outcome(facts=facts)  # the page has boxes: other ones, or another site's
             if not hints_at_chat(facts.page):
-                return Outcome(facts=facts, findings=(browser_finding(_NO_HINT),))
+                return Outcome(facts=facts, findings=(_finding(_NO_HINT),))
         try:
             return await retry(
                 lambda: self._visit(facts, acquisition),
@@ -78,7 +82,7 @@ class BrowserRung:
                 try:
                     return await self._visit_once(facts, acquisition)
                 except Crashed as error:
-                    crashed = browser_finding(f"{error.message}; started anew")
+                    crashed = _finding(f"{error.message}; started anew")
                 try:
                     outcome = await self._visit_once(facts, acquisition)
                 except ChatGpttError as error:
@@ -110,6 +114,8 @@ class BrowserRung:
         cookies, reach = self._setup.cookies_for(page), self._setup.reach_of(page)
 
         async def visit_in(tab: Tab) -> Outcome | None:
+            from chatgptt.browser.visit import Visit  # here, since it is imported while the browser starts
+
             visit = Visit(tab, facts, acquisition)
             acquisition.requests += 1
             await tab.goto(url, cookies, reach, is_fresh=is_fresh)
@@ -183,8 +189,12 @@ class BrowserRung:
         findings = [foreign_box("browser", place) for place in elsewhere[:_MOST_PLACES]]
         return Outcome(
             facts=replace(facts, missing=missing),
-            findings=(*findings, browser_finding(_summary_of(visit))),
+            findings=(*findings, _finding(_summary_of(visit))),
         )
+
+
+def _finding(saw: str) -> Finding:
+    return Finding(rung="browser", saw=saw)
 
 
 def _without_browser(error: BrowserError, facts: PageFacts, served: Page, url: str) -> Outcome:
@@ -204,7 +214,7 @@ def _without_browser(error: BrowserError, facts: PageFacts, served: Page, url: s
     hint = f"{NO_BOX_HINT}; if scripts make its chat box, {error.hint}"
     return Outcome(
         facts=replace(facts, missing=replace(facts.missing, hint=hint)),
-        findings=(browser_finding(f"not run: {error.message}"),),
+        findings=(_finding(f"not run: {error.message}"),),
     )
 
 

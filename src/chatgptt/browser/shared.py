@@ -22,24 +22,27 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from chatgptt._errors import BrowserError, ChatGpttError
+from chatgptt.browser.calls import Crashed
 from chatgptt.browser.chromium import Chromium
 from chatgptt.browser.driver import DriverThread, browser_is_closed
 from chatgptt.browser.installed import find_browser
-from chatgptt.browser.page_loads import RecordedVisit
-from chatgptt.browser.tab import Crashed, Tab, TabOptions
-from chatgptt.browser.visitor import VisitorIdentity
+from chatgptt.browser.visitor import TabOptions, VisitorIdentity
 from chatgptt.net.loops import call_in_child
 from chatgptt.state.files import check_file
 
+if TYPE_CHECKING:
+    from chatgptt.browser.page_loads import RecordedVisit
+    from chatgptt.browser.tab import Tab
+
+    _AnyTask = asyncio.Task[None] | asyncio.Task[Tab] | asyncio.Task[Chromium]
+
 _log = logging.getLogger("chatgptt.browser")
 _Value = TypeVar("_Value")
-
-_AnyTask = asyncio.Task[None] | asyncio.Task[Tab] | asyncio.Task[Chromium]
 
 MOST_TABS = 4
 """Open at once, the one that is kept ready included. More of them on an ordinary machine only slow each other

@@ -13,7 +13,6 @@ import re
 import tempfile
 import time
 from collections.abc import Awaitable, Coroutine, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt._models import ReplyHead, StoredCookie
 from chatgptt.browser.browser_cookies import cookies_to_set, stored_cookies
-from chatgptt.browser.calls import CLOSE_TIMEOUT, attempt, unless_gone
+from chatgptt.browser.calls import CLOSE_TIMEOUT, Crashed, attempt, unless_gone
 from chatgptt.browser.navigation_errors import first_line_of, map_failure
 from chatgptt.browser.observations import MAX_REPLY_CHARACTERS, may_hold_tokens
 from chatgptt.browser.page_events import PageListener
@@ -29,7 +28,7 @@ from chatgptt.browser.page_loads import LOADED, LoadRecorder, RecordedVisit
 from chatgptt.browser.proxy_gate import ProxyGate
 from chatgptt.browser.request_filter import RequestFilter
 from chatgptt.browser.traces import write_clean_trace
-from chatgptt.browser.visitor import VisitorIdentity
+from chatgptt.browser.visitor import TabOptions
 from chatgptt.net.reach import Reach
 from chatgptt.protocols.reply_errors import no_web_page
 from chatgptt.protocols.urls import origin, without_credentials
@@ -75,20 +74,6 @@ _TOUCH: tuple[tuple[str, list[dict[str, int]]], ...] = (
     ("touchMove", [{"x": 300, "y": 280}]),
     ("touchCancel", []),
 )
-
-
-class Crashed(BrowserError):
-    """The browser, or the page's process in it, died under a visit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TabOptions:
-    """What a tab is opened for. A trace and a picture of a failed visit are written; None keeps none."""
-
-    identity: VisitorIdentity
-    trace: Path | None = None
-    screenshot: Path | None = None
-    is_recorded: bool = False
 
 
 class Tab:

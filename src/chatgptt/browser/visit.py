@@ -17,10 +17,11 @@ import anyio
 
 from chatgptt._errors import ChallengeError, ChatGpttError, Finding
 from chatgptt._models import ReplyHead
+from chatgptt.browser.calls import Crashed
 from chatgptt.browser.observations import Candidate, PageObservations
 from chatgptt.browser.page_events import PageListener
 from chatgptt.browser.page_hints import waits_for_consent
-from chatgptt.browser.tab import Crashed, Tab
+from chatgptt.browser.tab import Tab
 from chatgptt.protocols.reply_errors import (
     CHALLENGE_HINT,
     challenged,
@@ -54,11 +55,6 @@ _MOST_DOCUMENTS_WITH_INPUT = 10
 
 _LEADS_ON = re.compile(r"<script|http-equiv\s*=\s*[\"']?refresh", re.I)
 """The parts of an error page that may lead to another document."""
-
-
-def browser_finding(saw: str) -> Finding:
-    """A finding of the browser rung."""
-    return Finding(rung="browser", saw=saw)
 
 
 class Visit(PageListener):
@@ -298,13 +294,13 @@ class Visit(PageListener):
     def _challenge(self, what: str, head: ReplyHead | None) -> ChallengeError:
         error = challenged(what, instead_of="the page", hint=CHALLENGE_HINT)
         error.url = self._acquisition.wanted.page
-        error.findings = (browser_finding(f"a challenge: {what}"),)
+        error.findings = (Finding(rung="browser", saw=f"a challenge: {what}"),)
         return error if head is None else of_reply(head, error)
 
 
 def _without_advice(error: ChatGpttError) -> ChatGpttError:
     """A challenge without the advice to use a browser: a browser has met it."""
     if isinstance(error, ChallengeError):
-        error.findings = (browser_finding(error.message),)
+        error.findings = (Finding(rung="browser", saw=error.message),)
         error.hint = CHALLENGE_HINT
     return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatgptt.net.proxies import Proxies, Proxy
@@ -36,6 +37,16 @@ class VisitorIdentity:
         pairs = dict(self.headers).get("cookie", "").split(";")
         parted = [pair.strip().partition("=") for pair in pairs if pair.strip()]
         return [(name, value) for name, _, value in parted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabOptions:
+    """What a tab is opened for. A trace and a picture of a failed visit are written; None keeps none."""
+
+    identity: VisitorIdentity
+    trace: Path | None = None
+    screenshot: Path | None = None
+    is_recorded: bool = False
 
 
 def identity_for(
