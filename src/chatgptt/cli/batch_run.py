@@ -98,7 +98,7 @@ async def _run(schedule: Schedule, opened: contextlib.AbstractAsyncContextManage
             is_interrupted = True
             if next(presses) == 1:
                 schedule.stop()
-                terminal.write_diagnosis("finishing the messages under way; Ctrl-C again cancels them\n")
+                terminal.say("finishing the messages under way; Ctrl-C again cancels them")
             else:
                 scope.cancel()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from chatgptt.cli import options, terminal
@@ -25,11 +23,8 @@ def command(port: int, host: str, as_json: bool) -> None:
 
 
 def _print_url(url: str, *, as_json: bool) -> None:
-    if as_json:
-        terminal.print_json({"url": url})
-    else:
-        terminal.write_text(
-            f"{url}/ lists the demo's pages; Ctrl-C ends it. In another terminal, try:\n"
-            f"  chatgptt ask --site {url}/wpaicg/ Hello\n",
-            sys.stdout,
-        )
+    text = (
+        f"{url}/ lists the demo's pages; Ctrl-C ends it. In another terminal, try:\n"
+        f"  chatgptt ask --site {url}/wpaicg/ Hello\n"
+    )
+    terminal.print_result({"url": url}, text, as_json=as_json)

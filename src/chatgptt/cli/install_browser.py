@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -40,9 +39,7 @@ def command(check: bool, as_json: bool) -> None:
 
 def _print_browser(installed: Installed, *, as_json: bool) -> None:
     path, found_by, steps = installed.found.path, installed.found.by, installed.steps
-    if as_json:
-        terminal.print_json({"browser": path, "found_by": found_by, "installed": list(steps)})
-        return
+    document = {"browser": path, "found_by": found_by, "installed": list(steps)}
     done = f"installed: {', then '.join(steps)}" if steps else "nothing to do"
     line = terminal.on_one_line(f"{path} ({_WAYS.get(found_by, found_by)}); {done}")
-    terminal.write_text(f"{line}\n", sys.stdout)
+    terminal.print_result(document, f"{line}\n", as_json=as_json)

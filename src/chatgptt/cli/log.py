@@ -139,10 +139,7 @@ def _remove(numbers: Sequence[int], is_all: bool, as_json: bool) -> None:
         from chatgptt.state.typed import remove_typed
 
         remove_typed(default_folder())
-    if as_json:
-        terminal.print_json({"removed": count})
-    else:
-        terminal.write_text(f"removed {count}\n", sys.stdout)
+    terminal.print_result({"removed": count}, f"removed {count}\n", as_json=as_json)
 
 
 def _conversations() -> Conversations:
@@ -180,7 +177,7 @@ def _print_list(transcripts: Sequence[Transcript], *, as_json: bool, none: str =
     elif transcripts:
         terminal.write_text(_table(transcripts), sys.stdout)
     else:
-        terminal.write_diagnosis(f"{none}\n")
+        terminal.say(none)
 
 
 def _table(transcripts: Sequence[Transcript]) -> str:

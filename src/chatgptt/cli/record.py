@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,30 +47,21 @@ def command(
     as_json: bool,
 ) -> int:
     """Record a page and its replies as a test case, scrubbed; --check compares, and exits with 1 on drift."""
-    if check is not None:
-        if output or messages or faults or note or target.bot:
-            raise InvalidInputError(
-                "--check asks what the case asked, and writes nothing",
-                hint="leave out --output, --message, --fault, --note and --bot",
-            )
-        return _check(check, with_named_site(target), as_json=as_json)
-    if output is None:
+    if check is not None and (output or messages or faults or note or target.bot):
+        raise InvalidInputError(
+            "--check asks what the case asked, and writes nothing",
+            hint="leave out --output, --message, --fault, --note and --bot",
+        )
+    if check is None and output is None:
         raise InvalidInputError("no folder was given for the case", hint="name one: -o fixtures/NAME")
-    _record(output, with_named_site(target), messages, faults, note=note, as_json=as_json)
-    return 0
+    from chatgptt.cli.recordings import check_case, record_case
 
-
-def _record(
-    output: Path,
-    target: Target,
-    messages: tuple[str, ...],
-    faults: tuple[Path, ...],
-    *,
-    note: str,
-    as_json: bool,
-) -> None:
-    from chatgptt.cli.recordings import as_dict, record_case
-
+    target = with_named_site(target)
+    if check is not None:
+        drift = check_case(check, target.site, proxy=target.proxy, timeout=target.seconds)
+        print_drift(check, drift, as_json=as_json)
+        return 1 if drift else 0
+    assert output is not None
     recorded = record_case(
         output,
         target.site,
@@ -83,35 +73,27 @@ def _record(
         timeout=target.seconds,
         strategy=target.strategy or "auto",
     )
-    if as_json:
-        terminal.print_json(as_dict(output, recorded))
-    else:
-        _print_recorded(output, recorded)
+    _print_recorded(output, recorded, as_json=as_json)
+    return 0
 
 
-def _print_recorded(folder: Path, recorded: Recorded) -> None:
+def _print_recorded(folder: Path, recorded: Recorded, *, as_json: bool) -> None:
     """What was recorded where, and on stderr what was replaced in it."""
+    from chatgptt.cli.recordings import as_dict
+
     asks = ", ".join(
         f"{ask.outcome} ({ask.reason})" if ask.reason else ask.outcome for ask in recorded.case.asks
     )
     count = len(recorded.case.exchanges)
-    terminal.write_text(f"{folder}: {count} exchange{'s' if count != 1 else ''}, {asks}\n", sys.stdout)
-    lines = (f"  {terminal.on_one_line(line)}\n" for line in recorded.report.lines())
-    terminal.write_diagnosis("".join(lines))
-
-
-def _check(folder: Path, target: Target, *, as_json: bool) -> int:
-    from chatgptt.cli.recordings import check_case
-
-    drift = check_case(folder, target.site, proxy=target.proxy, timeout=target.seconds)
-    print_drift(folder, drift, as_json=as_json)
-    return 1 if drift else 0
+    text = f"{folder}: {count} exchange{'s' if count != 1 else ''}, {asks}\n"
+    terminal.print_result(as_dict(folder, recorded), text, as_json=as_json)
+    if not as_json:
+        for line in recorded.report.lines():
+            terminal.say(f"  {line}")
 
 
 def print_drift(folder: Path, drift: Sequence[str], *, as_json: bool) -> None:
     """What has changed since a case was recorded, a line each."""
-    if as_json:
-        terminal.print_json({"folder": str(folder), "drift": list(drift)})
-    else:
-        lines = "".join(f"{terminal.on_one_line(line)}\n" for line in drift)
-        terminal.write_text(lines or "nothing has changed\n", sys.stdout)
+    lines = "".join(f"{terminal.on_one_line(line)}\n" for line in drift)
+    document = {"folder": str(folder), "drift": list(drift)}
+    terminal.print_result(document, lines or "nothing has changed\n", as_json=as_json)

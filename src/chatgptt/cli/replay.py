@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +39,8 @@ def command(folder: Path, port: int, is_real_time: bool, as_json: bool) -> None:
 
 def print_site(site: ReplayedSite, *, as_json: bool) -> None:
     """Where the case is served, and what it answers."""
-    if as_json:
-        terminal.print_json({"url": site.url, "page": site.page, "messages": list(site.messages)})
-        return
+    document = {"url": site.url, "page": site.page, "messages": list(site.messages)}
     lines = [f"  {terminal.on_one_line(message)}\n" for message in site.messages]
     messages = "".join(lines) or "  no message: only the boxes\n"
-    terminal.write_text(f"{site.page}\nCtrl-C ends it. What it answers:\n{messages}", sys.stdout)
+    text = f"{site.page}\nCtrl-C ends it. What it answers:\n{messages}"
+    terminal.print_result(document, text, as_json=as_json)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from chatgptt._errors import InvalidInputError
 from chatgptt.cli import options, terminal
 from chatgptt.cli.target import Target
 from chatgptt.serve.options import ServeOptions
 
 if TYPE_CHECKING:
     from chatgptt.serve.models import Catalogue
-
-__all__ = ["command"]
 
 
 @click.command(
@@ -77,7 +75,6 @@ def command(target: Target, serving: ServeOptions, as_json: bool) -> None:
 
 def _catalogue(target: Target) -> Catalogue:
     """The page of `--site`; without one the named sites, and where there are none the default page."""
-    from chatgptt._errors import InvalidInputError
     from chatgptt.serve.models import Catalogue
     from chatgptt.sites.file import find_site, read_sites
     from chatgptt.sites.named import NamedSite
@@ -98,16 +95,13 @@ def _catalogue(target: Target) -> Catalogue:
 
 def _print_start(url: str, catalogue: Catalogue, serving: ServeOptions, *, as_json: bool) -> None:
     base, models = f"{url}/v1", list(catalogue.keys)
-    if as_json:
-        terminal.print_json({"url": base, "models": models})
-        return
     header = ' -H "Authorization: Bearer $CHATGPTT_API_KEY"' if serving.api_key else ""
     key = "$CHATGPTT_API_KEY" if serving.api_key else "none"
     body = json.dumps({"model": models[0], "messages": [{"role": "user", "content": "Hello"}]})
-    terminal.write_text(
+    text = (
         f"{base} answers as OpenAI's API does; Ctrl-C ends it. Models: {', '.join(models)}\n"
         "In another terminal, try:\n"
         f"  curl {base}/chat/completions{header} -d {shlex.quote(body)}\n"
-        f"  OPENAI_BASE_URL={base} OPENAI_API_KEY={key} your-program\n",
-        sys.stdout,
+        f"  OPENAI_BASE_URL={base} OPENAI_API_KEY={key} your-program\n"
     )
+    terminal.print_result({"url": base, "models": models}, text, as_json=as_json)

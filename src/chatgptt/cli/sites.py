@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import options, terminal
 from chatgptt.cli.health_check import LEVELS
 from chatgptt.sites.named import NamedSite
@@ -60,12 +61,11 @@ def _list(file: Path | None, *, as_json: bool) -> None:
     elif listed:
         terminal.write_text(terminal.table([_cells(site, check) for site, check in listed]), sys.stdout)
     else:
-        terminal.write_diagnosis("no site has a name yet: chatgptt sites add NAME URL\n")
+        terminal.say("no site has a name yet: chatgptt sites add NAME URL")
 
 
 def _page_of(site: NamedSite) -> str:
     """The page as the history knows it; what cannot be a page was never checked."""
-    from chatgptt._errors import InvalidInputError
     from chatgptt.protocols.urls import page_url, without_credentials
 
     try:
@@ -135,11 +135,10 @@ def _add(site: NamedSite, is_checked: bool, sites_file: Path | None, as_json: bo
     if found is not None and not as_json:
         print_boxes(_page_of(site), *found)
     file = add_site(site, sites_file)
-    if as_json:
-        boxes = None if found is None else [as_dict(box) for box in found[0]]
-        terminal.print_json({"file": str(file), "name": site.name, "page": _page_of(site), "boxes": boxes})
-    else:
-        terminal.write_text(terminal.on_one_line(f"added {site.name} to {file}") + "\n", sys.stdout)
+    boxes = None if found is None else [as_dict(box) for box in found[0]]
+    document = {"file": str(file), "name": site.name, "page": _page_of(site), "boxes": boxes}
+    line = terminal.on_one_line(f"added {site.name} to {file}")
+    terminal.print_result(document, f"{line}\n", as_json=as_json)
 
 
 @command.command("remove")
@@ -151,10 +150,8 @@ def _remove(name: str, sites_file: Path | None, as_json: bool) -> None:
     from chatgptt.sites.edits import remove_site
 
     file = remove_site(name, sites_file)
-    if as_json:
-        terminal.print_json({"file": str(file), "name": name})
-    else:
-        terminal.write_text(terminal.on_one_line(f"removed {name} from {file}") + "\n", sys.stdout)
+    line = terminal.on_one_line(f"removed {name} from {file}")
+    terminal.print_result({"file": str(file), "name": name}, f"{line}\n", as_json=as_json)
 
 
 def _look(site: NamedSite) -> tuple[Sequence[ChatBox], ChatBox]:
@@ -163,7 +160,6 @@ def _look(site: NamedSite) -> tuple[Sequence[ChatBox], ChatBox]:
     Raises:
         ChatGpttError: where there is none.
     """
-    from chatgptt._errors import ChatGpttError
     from chatgptt._sync import Client
     from chatgptt.protocols.box_choice import choose_box
 
@@ -178,7 +174,5 @@ def _look(site: NamedSite) -> tuple[Sequence[ChatBox], ChatBox]:
             boxes = client.find_boxes()
             return boxes, choose_box(boxes, site.bot or None, client.page)
     except ChatGpttError:
-        terminal.write_diagnosis(
-            f"{terminal.on_one_line(site.name)} was not added; --no-check adds it unseen\n"
-        )
+        terminal.say(f"{site.name} was not added; --no-check adds it unseen")
         raise

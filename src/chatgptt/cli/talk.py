@@ -22,7 +22,7 @@ from chatgptt.state.transcript import Transcript
 
 if TYPE_CHECKING:
     from chatgptt._models import Reply
-    from chatgptt._sync import Client, Conversation, ReplyStream
+    from chatgptt._sync import Client, ReplyStream
     from chatgptt.state.conversations import Conversations
 
 
@@ -49,13 +49,9 @@ class Talk:
         """Takes another conversation with the same page."""
         self.transcript = transcript
         self._replaces_last = False
-        self._conversation = self._resume(transcript)
-
-    def _resume(self, transcript: Transcript) -> Conversation:
-        conversation = self.client.conversation(system=transcript.system or None)
+        self._conversation = self.client.conversation(system=transcript.system or None)
         for said in transcript.exchanges:
-            conversation.add(said.message, said.answer)
-        return conversation
+            self._conversation.add(said.message, said.answer)
 
     def reset(self) -> None:
         """Begins a new conversation."""
@@ -144,8 +140,8 @@ def _last_of(log: Conversations | None, target: Target) -> Transcript:
             f"there is no conversation{where}{bot} to go on with", hint="chatgptt log lists what is kept"
         )
     if sys.stderr.isatty():
-        begun = terminal.on_one_line(last.exchanges[0].message[:60])
-        terminal.write_diagnosis(f"going on with conversation {last.id} with {last.page}: {begun}\n")
+        begun = last.exchanges[0].message[:60]
+        terminal.say(f"going on with conversation {last.id} with {last.page}: {begun}")
     return last
 
 

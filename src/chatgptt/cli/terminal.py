@@ -71,6 +71,11 @@ def write_diagnosis(text: str) -> None:
         write_text(text, sys.stderr)
 
 
+def say(words: str) -> None:
+    """Writes a line to stderr, in words that no site can break out of."""
+    write_diagnosis(f"{on_one_line(words)}\n")
+
+
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as lines, their cells below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -106,6 +111,14 @@ def print_json(document: object) -> None:
     if is_readable:
         text = _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
     write_text(text + "\n", sys.stdout)
+
+
+def print_result(document: object, text: str, *, as_json: bool) -> None:
+    """Prints what came of a command to stdout: its document with `--json`, else its text."""
+    if as_json:
+        print_json(document)
+    else:
+        write_text(text, sys.stdout)
 
 
 def read_message(argument: str | None) -> str:
@@ -163,6 +176,14 @@ def print_error(error: ChatGpttError) -> None:
     if error.hint:
         lines.append(f"hint: {in_options(error.hint)}")
     write_diagnosis("\n".join(map(on_one_line, lines)) + "\n")
+
+
+def report_error(error: ChatGpttError, *, as_json: bool) -> None:
+    """Prints an error as `--json` has it to stdout, if that is open, else in words to stderr."""
+    if as_json and sys.stdout is not None:
+        print_json(error_document(error))
+    else:
+        print_error(error)
 
 
 def print_failure(error: OSError) -> None:
