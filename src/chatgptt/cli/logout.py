@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
-from chatgptt.cli import options, terminal
-from chatgptt.cli.login import in_store, open_shared
-from chatgptt.cli.target import Target, with_named_site
+from chatgptt.cli import options
+from chatgptt.cli.target import Target
 
 
 @click.command(
@@ -25,16 +21,6 @@ def command(target: Target, as_json: bool) -> None:
     It is removed from the store of CHATGPTT_STORE too. The site itself is told nothing: it may take the login
     until its time is over.
     """
-    from chatgptt.protocols.urls import origin, page_url
-    from chatgptt.state.folder import default_folder
-    from chatgptt.visits.kept import forget_visit
+    from chatgptt.cli.visits import forget_visit
 
-    site = origin(page_url(with_named_site(target).site))
-    is_removed = forget_visit(default_folder(), site)
-    if os.environ.get("CHATGPTT_STORE"):
-        is_removed = in_store(open_shared(), lambda visits: visits.forget(site)) or is_removed
-    if as_json:
-        terminal.print_json({"site": site, "is_removed": is_removed})
-    else:
-        words = f"removed the visit to {site}" if is_removed else f"no visit to {site} is kept"
-        terminal.write_text(f"{words}\n", sys.stdout)
+    forget_visit(target, as_json=as_json)
