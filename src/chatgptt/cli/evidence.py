@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chatgptt.cli import terminal
 
-Versions = Mapping[Path, tuple[int, int] | None]
-"""What differs of a file after it was replaced; None where there is none."""
 
+@contextlib.contextmanager
+def naming_written(files: Sequence[Path], *, trace: Path | None = None) -> Iterator[list[Path]]:
+    """Names those of the files that the block writes, which are in the list that it gets at its end.
 
-def versions_of(files: Iterable[Path | None]) -> Versions:
-    """The files that were asked for, as they are before a visit."""
-    return {file: _version(file) for file in files if file is not None}
-
-
-def find_written(before: Versions) -> list[Path]:
-    """The files that were written since."""
-    return [file for file, version in before.items() if _version(file) != version]
-
-
-def print_written(files: Iterable[Path], *, trace: Path | None = None) -> None:
-    """Names the files, and says how a trace is opened; it needs no browser of Playwright's own."""
-    for file in files:
-        kind = "trace" if file == trace else "picture"
-        terminal.write_diagnosis(f"{kind} of the failed visit: {terminal.on_one_line(str(file))}\n")
-        if file == trace:
-            words = (sys.executable, "-m", "playwright", "show-trace", "--port", "0", str(file))
-            terminal.write_diagnosis(f"  open it with: {terminal.on_one_line(shlex.join(words))}\n")
+    It says how a `trace` among them is opened; that needs no browser of Playwright's own.
+    """
+    before = {file: _version(file) for file in files}
+    written: list[Path] = []
+    try:
+        yield written
+    finally:
+        written += [file for file, version in before.items() if _version(file) != version]
+        for file in written:
+            terminal.say(f"{'trace' if file == trace else 'picture'} of the failed visit: {file}")
+            if file == trace:
+                words = (sys.executable, "-m", "playwright", "show-trace", "--port", "0", str(file))
+                terminal.say(f"  open it with: {shlex.join(words)}")
 
 
 def _version(file: Path) -> tuple[int, int] | None:
+    """What differs of a file after it was replaced; None where there is none."""
     try:
         found = file.stat()
     except OSError:

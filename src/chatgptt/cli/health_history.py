@@ -12,7 +12,7 @@ from pathlib import Path
 from chatgptt._errors import InvalidInputError
 from chatgptt.cli import terminal
 from chatgptt.cli.health_check import HealthOptions
-from chatgptt.cli.health_output import is_at_terminal, write_output
+from chatgptt.cli.health_output import show_drawn, write_output
 from chatgptt.health.history import History
 from chatgptt.health.html_report import Pictures, report_page
 from chatgptt.health.trends import Check, Names, Trend, group_by_scope, read_trend
@@ -75,12 +75,9 @@ def _show_trends(trends: Sequence[Trend], options: HealthOptions) -> None:
         case "json":
             write_output(json.dumps([trend.as_dict() for trend in trends], indent=2) + "\n", options)
         case "text":
-            from chatgptt.cli.health_tables import as_text, open_console, print_trends
+            from chatgptt.cli.health_tables import print_trends
 
-            if is_at_terminal(options):
-                print_trends(open_console(), trends, options.days)
-            else:
-                write_output(as_text(lambda console: print_trends(console, trends, options.days)), options)
+            show_drawn(lambda console: print_trends(console, trends, options.days), options)
         case _:
             raise InvalidInputError(
                 f"the history has no format {options.format!r}",

@@ -22,17 +22,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def is_at_terminal(options: HealthOptions) -> bool:
-    """Whether tables are drawn on a terminal."""
-    return options.format == "text" and options.output is None and sys.stdout.isatty()
-
-
 @contextlib.contextmanager
 def progress(
     names: Sequence[str], options: HealthOptions
 ) -> Iterator[Callable[[Mapping[int, HealthReport]], None]]:
     """Gives the block a function that shows the reports so far, where a terminal can show them."""
-    if is_at_terminal(options):
+    if _is_at_terminal(options):
         from chatgptt.cli.health_tables import live_table
 
         with live_table(names) as update:
@@ -41,22 +36,43 @@ def progress(
         yield lambda reports: None
 
 
+def _is_at_terminal(options: HealthOptions) -> bool:
+    """Whether tables are drawn on a terminal."""
+    return options.format == "text" and options.output is None and sys.stdout.isatty()
+
+
 def show_reports(reports: Sequence[HealthReport], options: HealthOptions) -> None:
     """Shows the reports of one round."""
-    if is_at_terminal(options):
-        from chatgptt.cli.health_tables import open_console
+    match options.format:
+        case "text":
+            from chatgptt.cli.health_tables import print_reports
 
-        _draw(open_console(), reports, options)
+            has_time = options.watch is not None
+            show_drawn(lambda console: print_reports(console, reports, has_time=has_time), options)
+        case "json":
+            indent = 2 if options.watch is None else None  # a watch prints one line a round
+            write_output(json.dumps(reports_as_json(reports), indent=indent) + "\n", options)
+        case "nagios":
+            write_output(nagios_text(reports), options)
+        case "prometheus":
+            # Here: its library takes longer to load than all other formats.
+            from chatgptt.health.prometheus import prometheus_text
+
+            write_output(prometheus_text(reports), options)
+        case "junit":
+            write_output(junit_text(reports), options)
+        case _:
+            assert_never(options.format)
+
+
+def show_drawn(draw: Callable[[Console], None], options: HealthOptions) -> None:
+    """Shows what is drawn, without colour where no terminal gets it."""
+    from chatgptt.cli.health_tables import as_text, open_console
+
+    if _is_at_terminal(options):
+        draw(open_console())
     else:
-        write_output(_rendered(reports, options), options)
-
-
-def _draw(console: Console, reports: Sequence[HealthReport], options: HealthOptions) -> None:
-    from chatgptt.cli.health_tables import print_reports, print_time
-
-    if options.watch is not None:
-        print_time(console, min(report.checked_at for report in reports))
-    print_reports(console, reports)
+        write_output(as_text(draw), options)
 
 
 def write_output(text: str, options: HealthOptions) -> None:
@@ -65,25 +81,3 @@ def write_output(text: str, options: HealthOptions) -> None:
         terminal.write_text(text, sys.stdout)
     else:
         replace_file(options.output, text)
-
-
-def _rendered(reports: Sequence[HealthReport], options: HealthOptions) -> str:
-    match options.format:
-        case "text":
-            from chatgptt.cli.health_tables import as_text
-
-            return as_text(lambda console: _draw(console, reports, options))
-        case "json":
-            indent = 2 if options.watch is None else None  # a watch prints one line a round
-            return json.dumps(reports_as_json(reports), indent=indent) + "\n"
-        case "nagios":
-            return nagios_text(reports)
-        case "prometheus":
-            # Here: its library takes longer to load than all other formats.
-            from chatgptt.health.prometheus import prometheus_text
-
-            return prometheus_text(reports)
-        case "junit":
-            return junit_text(reports)
-        case _:
-            assert_never(options.format)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import random
-import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 
 from chatgptt._client import AsyncClient, StateDir
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt.cli import streams, terminal
-from chatgptt.cli.evidence import find_written, print_written, versions_of
+from chatgptt.cli.evidence import naming_written
 from chatgptt.cli.health_check import HealthOptions
 from chatgptt.cli.health_history import names_of, show_history, write_report
 from chatgptt.cli.health_output import progress, show_reports
@@ -31,9 +29,6 @@ from chatgptt.sites.file import find_site, read_sites
 from chatgptt.sites.named import NamedSite
 from chatgptt.state.files import check_file
 from chatgptt.state.folder import default_folder
-
-if TYPE_CHECKING:
-    from chatgptt.browser.shared import BrowserOptions
 
 _log = logging.getLogger("chatgptt.health")
 
@@ -52,13 +47,15 @@ def run_checks(options: HealthOptions, sleep: _Sleep = anyio.sleep) -> int:
     except OSError as error:  # of our own output, a full disk say
         terminal.print_failure(error)
     except ChatGpttError as error:
-        if options.format == "json" and options.output is None and sys.stdout is not None:
-            terminal.print_json(terminal.error_document(error))
-        else:
-            terminal.print_error(error)
+        terminal.report_error(error, as_json=options.format == "json" and options.output is None)
     except Exception as error:  # noqa: BLE001 - Python would exit with 1, which says that the site works
         _log_failure(error)
-        terminal.print_error(_own_failure(error))
+        terminal.print_error(
+            ChatGpttError(
+                f"this program failed ({type(error).__name__})",
+                hint="run again with -vv, and report what it prints",
+            )
+        )
     return EXIT_CODES["unknown"]
 
 
@@ -164,10 +161,8 @@ class _Rounds:
             await self._sleep(max(0.0, pause - (time.monotonic() - started)))
 
     async def _run_once(self) -> Verdict:
-        before = versions_of(self._pictures)
-        reports = await self._check_all()
-        pictures = find_written(before)
-        print_written(pictures)
+        with naming_written([file for file in self._pictures if file is not None]) as pictures:
+            reports = await self._check_all()
         shown = [self._softened(report, place) for place, report in enumerate(reports)]
         verdict = worst(report.verdict for report in shown)
         self._put_out(shown, pictures)
@@ -245,13 +240,18 @@ def _picture_of(file: Path | None, sites: Sequence[NamedSite], place: int) -> Pa
 async def _check(site: NamedSite, picture: Path | None, *, is_kept: bool) -> HealthReport:
     shown, plan = without_credentials(site.url), plan_of(site)
     try:
+        browser = None
+        if picture is not None:
+            from chatgptt.browser.shared import BrowserOptions  # here: it loads what runs a browser
+
+            browser = BrowserOptions(screenshot=picture)
         async with AsyncClient(
             site.url,
             bot=site.bot,
             strategy=site.strategy,
             proxy=site.proxy,
             state_dir=StateDir.DEFAULT if is_kept else None,
-            browser=_browser_options(picture),
+            browser=browser,
         ) as client:
             report = await client.health_check(
                 plan.level,
@@ -268,14 +268,6 @@ async def _check(site: NamedSite, picture: Path | None, *, is_kept: bool) -> Hea
     return replace(report, name=site.name or None)
 
 
-def _browser_options(picture: Path | None) -> BrowserOptions | None:
-    if picture is None:
-        return None
-    from chatgptt.browser.shared import BrowserOptions  # here: it loads what runs a browser
-
-    return BrowserOptions(screenshot=picture)
-
-
 def _in_options(report: HealthReport) -> HealthReport:
     """The report with its hints in the words of the command line."""
     phases = tuple(replace(phase, hint=terminal.in_options(phase.hint)) for phase in report.phases)
@@ -289,12 +281,6 @@ def _log_failure(error: Exception) -> None:
     """Logs where it happened, without its words: those of an unknown exception may hold a login."""
     where = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     _log.debug("the check broke with %s:\n%s", type(error).__name__, where)
-
-
-def _own_failure(error: Exception) -> ChatGpttError:
-    return ChatGpttError(
-        f"this program failed ({type(error).__name__})", hint="run again with -vv, and report what it prints"
-    )
 
 
 def _print_trouble(error: OSError | InvalidInputError) -> None:

@@ -43,8 +43,11 @@ def as_text(draw: Callable[[Console], None]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
-def print_reports(console: Console, reports: Sequence[HealthReport]) -> None:
-    """Prints one report with its phases, or a line for each of several."""
+def print_reports(console: Console, reports: Sequence[HealthReport], *, has_time: bool) -> None:
+    """Prints one report with its phases, or a line for each of several; above them the time, if wanted."""
+    if has_time:
+        checked_at = iso(min(report.checked_at for report in reports))
+        console.print(_text(f"{checked_at[:19].replace('T', ' ')} UTC", _COLOURS["skip"]))
     if len(reports) == 1:
         _print_report(console, reports[0])
         return
@@ -54,16 +57,9 @@ def print_reports(console: Console, reports: Sequence[HealthReport]) -> None:
             console.print(_text(f"{report.name or report.site}: {report.hint}"))
 
 
-def print_time(console: Console, checked_at: float) -> None:
-    """Prints the time of a round of checks, above its reports."""
-    console.print(_text(f"{iso(checked_at)[:19].replace('T', ' ')} UTC", _COLOURS["skip"]))
-
-
 def _print_report(console: Console, report: HealthReport) -> None:
     console.print(_text(f"{report.verdict.upper():9}", _COLOURS[report.verdict]), _text(report.title))
-    table = Table(box=None, pad_edge=False)
-    for name in ("phase", "status", "time", "what was seen"):
-        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
+    table = _empty_table("phase", "status", "time", "what was seen")
     for phase in report.phases:
         table.add_row(
             _text(phase.name.replace("_", " ")),
@@ -94,9 +90,7 @@ def live_table(names: Sequence[str]) -> Iterator[Callable[[Mapping[int, HealthRe
 
 
 def _sites_table(names: Sequence[str], reports: Mapping[int, HealthReport]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("site", "verdict", "time", "what was seen"):
-        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
+    table = _empty_table("site", "verdict", "time", "what was seen")
     for place, name in enumerate(names):
         report = reports.get(place)
         if report is None:
@@ -108,6 +102,13 @@ def _sites_table(names: Sequence[str], reports: Mapping[int, HealthReport]) -> T
             _text(_seconds(report.elapsed)),
             _text(_coded(report.summary, report.code)),
         )
+    return table
+
+
+def _empty_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name == "time" else "left", overflow="fold")
     return table
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from chatgptt._errors import InvalidInputError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -56,19 +58,14 @@ def open_client(target: Target) -> Iterator[Client]:
         yield client
 
 
-@contextlib.contextmanager
-def _naming_evidence(target: Target) -> Iterator[None]:
+def _naming_evidence(target: Target) -> contextlib.AbstractContextManager[object]:
     """Names the files that a failed browser visit in the block has written."""
-    if target.trace is None and target.screenshot is None:
-        yield
-        return
-    from chatgptt.cli.evidence import find_written, print_written, versions_of
+    files = [file for file in (target.screenshot, target.trace) if file is not None]
+    if not files:
+        return contextlib.nullcontext()
+    from chatgptt.cli.evidence import naming_written
 
-    before = versions_of((target.screenshot, target.trace))
-    try:
-        yield
-    finally:
-        print_written(find_written(before), trace=target.trace)
+    return naming_written(files, trace=target.trace)
 
 
 def client_options(target: Target, state_dir: StateDir | None) -> ClientOptions:
@@ -89,8 +86,6 @@ def _served(target: Target) -> Iterator[tuple[Target, StateDir | None]]:
     from chatgptt._client import StateDir
 
     if target.is_demo and target.replay is not None:
-        from chatgptt._errors import InvalidInputError
-
         raise InvalidInputError("--demo and --replay both name a page", hint="give one of them")
     if target.is_demo:
         from chatgptt.cli.local_sites import serve_demo
