@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from wire import aipkit_box, dump, event, failure, json_failure, params, wpaicg_box
 
 from chatgptt.cli import terminal
-from chatgptt.cli.logs import logging_to_stderr
 from chatgptt.cli.record import print_drift
 from chatgptt.cli.replay import print_site
+from chatgptt.cli.reporting import logging_to_stderr
 from chatgptt.recordings import read_case, serve_case
 
 HOSTILE = {

@@ -318,7 +318,7 @@ class Enough(BaseException):
 
 def watched(rounds: int, level: Level | None = None, **options: object) -> int:
     """Runs a watch for so many rounds without waiting; how many there were."""
-    from chatgptt.cli.logs import logging_to_stderr
+    from chatgptt.cli.reporting import logging_to_stderr
 
     waits = 0
     given = NamedSite(strategy="static", level=level)

@@ -123,7 +123,7 @@ def command() -> None:
 def _report_usage_error(error: click.ClickException, argv: Sequence[str]) -> int:
     """Prints it in the form of all other errors, and gives the exit code."""
     from chatgptt._errors import InvalidInputError
-    from chatgptt.cli.ending import run_reporting
+    from chatgptt.cli.reporting import run_reporting
 
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = ""

@@ -34,9 +34,7 @@ def showing_progress(batch: Batch, line_every: float = LINE_EVERY) -> Iterator[N
         line_every: seconds.
     """
     if sys.stderr.isatty():
-        from chatgptt.cli.batch_bar import show_bar  # here: rich is for terminals
-
-        with show_bar(batch) as update:
+        with _bar(batch) as update:
             with _every(_DRAW_EVERY, update):
                 yield
             update()
@@ -44,6 +42,32 @@ def showing_progress(batch: Batch, line_every: float = LINE_EVERY) -> Iterator[N
         started, before = time.monotonic(), batch.ended
         with _every(line_every, lambda: _write_line(batch, before, time.monotonic() - started)):
             yield
+
+
+@contextlib.contextmanager
+def _bar(batch: Batch) -> Iterator[Callable[[], None]]:
+    """A bar for the block, which gets a function that shows how the rows stand."""
+    from rich.console import Console  # here: rich is for terminals
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("failed: {task.fields[failed]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+    )
+    with bar:
+        task = bar.add_task("", total=batch.total, completed=batch.ended, failed=batch.failed, rate="")
+
+        def update() -> None:
+            speed = bar.tasks[0].speed  # of the last rows
+            rate = "" if speed is None else f"{speed * 60:.0f}/min"
+            bar.update(task, completed=batch.ended, failed=batch.failed, rate=rate)
+
+        yield update
 
 
 @contextlib.contextmanager
@@ -67,7 +91,7 @@ def _write_line(batch: Batch, before: int, elapsed: float) -> None:
     per_minute = (batch.ended - before) / elapsed * 60
     left = timedelta(minutes=round((batch.total - batch.ended) / per_minute)) if per_minute else "unknown"
     done = f"{batch.ended} of {batch.total} done, {batch.failed} failed"
-    terminal.write_diagnosis(f"{done}, {per_minute:.0f}/min, time left: {left}\n")
+    terminal.say(f"{done}, {per_minute:.0f}/min, time left: {left}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +117,8 @@ class Summary:
 
     def show(self, *, as_json: bool) -> None:
         """Prints it to stdout."""
-        if as_json:
-            terminal.print_json(asdict(self))
-        else:
-            lines = "\n".join(map(terminal.on_one_line, self._lines()))
-            terminal.write_text(f"{lines}\n", sys.stdout)
+        lines = "\n".join(map(terminal.on_one_line, self._lines()))
+        terminal.print_result(asdict(self), f"{lines}\n", as_json=as_json)
 
     def _lines(self) -> Iterator[str]:
         yield f"answered: {self.answered} of {self.rows}, in {self.output}, after {self.elapsed_s:.1f} s"

@@ -35,8 +35,8 @@ def command(
     if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
         from chatgptt.cli.chat_terminal import TerminalChat
 
-        with TerminalChat(target, has_history=not has_no_history, is_plain=is_plain) as chat:
-            chat.run(system=system, is_continued=is_continued)
+        chat = TerminalChat(target, has_history=not has_no_history, is_plain=is_plain)
+        chat.run(system=system, is_continued=is_continued)
         return 0
     with open_talk(target, system=system, is_continued=is_continued, is_kept=is_continued) as talk:
         return 0 if _converse(talk, as_json=as_json) else 1
@@ -44,11 +44,16 @@ def command(
 
 def _converse(talk: Talk, *, as_json: bool) -> bool:
     """Asks each line of stdin. False if a message failed."""
+    from chatgptt.cli.answers import print_answer
+
     answers: list[object] = []
     has_failed = False
     for message in _messages(talk):
         try:
-            answers += _answer(talk, message, as_json=as_json)
+            if as_json:
+                answers.append(talk.ask(message).as_dict())
+            else:
+                talk.keep(message, print_answer(talk.stream(message)).text)
         except ChatGpttError as error:
             has_failed = True
             if as_json:
@@ -58,16 +63,6 @@ def _converse(talk: Talk, *, as_json: bool) -> bool:
     if as_json:
         terminal.print_json(answers)
     return not has_failed
-
-
-def _answer(talk: Talk, message: str, *, as_json: bool) -> list[object]:
-    """Prints the answer; with `as_json` it gives the answer's document instead."""
-    if as_json:
-        return [talk.ask(message).as_dict()]
-    from chatgptt.cli.answers import print_answer
-
-    talk.keep(message, print_answer(talk.stream(message)).text)
-    return []
 
 
 def _messages(talk: Talk) -> Iterator[str]:

@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from chatgptt._errors import ChatGpttError, InvalidInputError
 from chatgptt._models import ChatBox
@@ -57,7 +55,7 @@ _ENDS = ("exit", "quit")
 
 
 class TerminalChat:
-    """A conversation that is typed; `with` closes its client.
+    """A conversation that is typed.
 
     Args:
         target: the page.
@@ -72,41 +70,36 @@ class TerminalChat:
         self._opened = contextlib.ExitStack()
         self._last = ""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._opened.close()
-
     def run(self, *, system: str, is_continued: bool) -> None:
-        """Holds the conversation, up to its end.
+        """Holds the conversation, up to its end, and closes its client.
 
         Raises:
             ChatGpttError: where the page cannot be asked.
             KeyboardInterrupt: at a second Ctrl-C where nothing is typed and nothing is answered.
         """
-        with typing_ahead() as take_typed:
-            self._open(self._target, system=system, is_continued=is_continued)
-            if is_continued:
-                self._show_last()
-            _say("/help lists the commands, /quit or Ctrl-D ends")
-            try:
+        try:
+            with typing_ahead() as take_typed:
+                self._open(self._target, system=system, is_continued=is_continued)
+                if is_continued:
+                    self._show_last()
+                terminal.say("/help lists the commands, /quit or Ctrl-D ends")
                 self._converse(self._reader(take_typed))
-            finally:
-                if self._talk.is_logged and self._talk.transcript.id is not None:
-                    _say("kept: chatgptt chat -c goes on with it")
+        finally:
+            self._opened.close()
 
     def _converse(self, read: Callable[[], str]) -> None:
-        for typed in _messages(read):
-            command = _COMMAND.fullmatch(typed)
-            if typed.rstrip() in _ENDS:
-                return
-            if command is None:
-                self._ask(_without_quotes(typed))
-            elif self._do(command[1].lower(), (command[2] or "").strip()):
-                return
+        try:
+            for typed in _messages(read):
+                command = _COMMAND.fullmatch(typed)
+                if typed.rstrip() in _ENDS:
+                    return
+                if command is None:
+                    self._ask(_without_quotes(typed))
+                elif self._do(command[1].lower(), (command[2] or "").strip()):
+                    return
+        finally:
+            if self._talk.is_logged and self._talk.transcript.id is not None:
+                terminal.say("kept: chatgptt chat -c goes on with it")
 
     def _open(self, target: Target, *, system: str, is_continued: bool = False) -> None:
         """Goes over to a page, if it can be asked."""
@@ -118,7 +111,7 @@ class TerminalChat:
             self._opened.close()
             self._opened = opening.pop_all()
         self._target, self._talk, self._last = target, talk, ""
-        _say(_describe(self._box, talk))
+        terminal.say(_describe(self._box, talk))
 
     def _reader(self, take_typed: Callable[[], str]) -> Callable[[], str]:
         """What reads a message. What was typed before it was asked for is the beginning of the message."""
@@ -143,14 +136,14 @@ class TerminalChat:
         except ChatGpttError as error:
             terminal.print_error(error)
         except KeyboardInterrupt:
-            _say("stopped")
+            terminal.say("stopped")
         else:
             self._talk.keep(message, reply.text)
             return True
         if not pieces or not keeps_part:
             return False
         self._talk.keep(message, "".join(pieces), is_whole=False)
-        _say("what came is part of the conversation")
+        terminal.say("what came is part of the conversation")
         return True
 
     def _retry(self) -> None:
@@ -166,7 +159,7 @@ class TerminalChat:
         self._talk.take_back()
         if not self._ask(message, keeps_part=False):
             self._talk.go_on_with(before)
-            _say("the answer before stays")
+            terminal.say("the answer before stays")
 
     # Commands
 
@@ -183,7 +176,7 @@ class TerminalChat:
                 case "/reset" | "/clear" | "/new":
                     self._talk.reset()
                     self._last = ""
-                    _say("a new conversation")
+                    terminal.say("a new conversation")
                 case "/show":
                     self._show()
                 case "/save" | "/load" if not argument:
@@ -197,7 +190,7 @@ class TerminalChat:
                 case "/site" if argument:
                     self._go_to_site(argument)
                 case "/site":
-                    _say(_describe(self._box, self._talk))
+                    terminal.say(_describe(self._box, self._talk))
                 case "/bot" if argument:
                     self._go_to_bot(argument)
                 case "/bot":
@@ -210,7 +203,7 @@ class TerminalChat:
         except ChatGpttError as error:
             terminal.print_error(error)
         except KeyboardInterrupt:
-            _say("stopped")
+            terminal.say("stopped")
         return False
 
     def _instruct(self, instructions: str) -> None:
@@ -218,7 +211,7 @@ class TerminalChat:
         if instructions:
             system = "" if instructions == "-" else instructions
             self._talk.go_on_with(self._talk.transcript._replace(system=system))
-            _say("messages go with these instructions from now on" if system else "no instructions")
+            terminal.say("messages go with these instructions from now on" if system else "no instructions")
         else:
             terminal.write_diagnosis(f"{self._talk.transcript.system or 'no instructions'}\n")
 
@@ -236,7 +229,7 @@ class TerminalChat:
             boxes = self._talk.client.find_boxes()
         for box in boxes:
             is_asked = (box.bot_id, box.kind) == (self._box.bot_id, self._box.kind)
-            _say(f"{'*' if is_asked else ' '} {box.bot_id}  {box.kind}  {box.name}".rstrip())
+            terminal.say(f"{'*' if is_asked else ' '} {box.bot_id}  {box.kind}  {box.name}".rstrip())
 
     def _show(self) -> None:
         with writing(is_plain=self._is_plain) as write:
@@ -254,7 +247,7 @@ class TerminalChat:
         is_json = file.suffix.lower() == ".json"
         text = json.dumps(as_dict(transcript), indent=2) + "\n" if is_json else as_markdown(transcript)
         replace_file(file, text, mode=0o600)
-        _say(f"saved as {file}")
+        terminal.say(f"saved as {file}")
 
     def _load(self, name: str) -> None:
         """Goes on with what a file holds, or with the conversation of an id."""
@@ -274,7 +267,7 @@ class TerminalChat:
         self._last = ""
         self._show_last()
         count = len(loaded.exchanges)
-        _say(f"going on after {count} message{'s' if count != 1 else ''}")
+        terminal.say(f"going on after {count} message{'s' if count != 1 else ''}")
 
 
 def _messages(read: Callable[[], str]) -> Iterator[str]:
@@ -293,7 +286,7 @@ def _messages(read: Callable[[], str]) -> Iterator[str]:
             if is_interrupted:
                 raise KeyboardInterrupt from None
             is_interrupted = True
-            _say("Ctrl-D or /bye ends, and so does Ctrl-C once more")
+            terminal.say("Ctrl-D or /bye ends, and so does Ctrl-C once more")
             continue
         is_interrupted = False
         if typed.strip():
@@ -317,8 +310,3 @@ def _without_quotes(typed: str) -> str:
 def _describe(box: ChatBox, talk: Talk) -> str:
     name = f" {box.name}," if box.name else ""
     return f"{talk.transcript.page}:{name} bot {box.bot_id}"
-
-
-def _say(words: str) -> None:
-    """A line for the person, in words that no site can break out of."""
-    terminal.write_diagnosis(f"{terminal.on_one_line(words)}\n")

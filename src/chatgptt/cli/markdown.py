@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import dropwhile
-from types import TracebackType
 from typing import ClassVar, Self
 
 from markdown_it import MarkdownIt
@@ -61,9 +60,7 @@ class MarkdownWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._text:
             blocks = [tokens for _, tokens in _blocks(_shown(self._text))]
             with self._console:

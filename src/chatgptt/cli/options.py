@@ -187,7 +187,7 @@ def reporting(*, needs_stdout: bool = True) -> Decorator:
         @_as_json
         @functools.wraps(function)
         def command(*, verbose: int, as_json: bool, **values: object) -> int:
-            from chatgptt.cli.ending import run_reporting  # here: help and completion need none of it
+            from chatgptt.cli.reporting import run_reporting  # here: help and completion need none of it
 
             return run_reporting(
                 functools.partial(function, as_json=as_json, **values),

@@ -1,4 +1,4 @@
-"""What the library logs, on stderr, in lines that no words of a site can leave."""
+"""How a command is run: its log on stderr, an error in words or as JSON, and the exit code."""
 
 from __future__ import annotations
 
@@ -6,13 +6,51 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from chatgptt.cli.terminal import escape, on_one_line
+import click
+
+from chatgptt._errors import ChatGpttError, InvalidInputError
+from chatgptt.cli import streams, terminal
 
 
-def level_of(verbose: int) -> int:
+def run_reporting(
+    command: Callable[[], int | None], *, verbose: int, as_json: bool, needs_stdout: bool
+) -> int:
+    """Runs a command and gives its exit code; prints its error, and its log on stderr.
+
+    Raises:
+        click.Abort: where Ctrl-C ended it.
+    """
+    try:
+        with logging_to_stderr(_level_of(verbose)):
+            return _run_explaining(command, as_json=as_json, needs_stdout=needs_stdout)
+    except KeyboardInterrupt:
+        terminal.end_interrupted_line()
+        raise click.Abort from None
+    except BrokenPipeError:
+        streams.abandon_stdout()
+        return 1
+    except OSError as error:  # of our own output, a full disk say; the library maps those of the network
+        terminal.print_failure(error)
+        return 1
+
+
+def _run_explaining(command: Callable[[], int | None], *, as_json: bool, needs_stdout: bool) -> int:
+    try:
+        if needs_stdout:
+            terminal.check_stdout()
+        return command() or 0
+    except ChatGpttError as error:
+        terminal.report_error(error, as_json=as_json)
+        return 2 if isinstance(error, InvalidInputError) else 1
+
+
+# The log, in lines that no words of a site can leave
+
+
+def _level_of(verbose: int) -> int:
     """The level for `-v` and `-vv`, or that of `CHATGPTT_LOG` where it shows more."""
     by_flag = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     named = {"debug": logging.DEBUG, "info": logging.INFO}
@@ -68,7 +106,7 @@ class _EscapingFormatter(logging.Formatter):
     """Keeps a record on one line; the lines of a traceback are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return on_one_line(super().formatMessage(record))
+        return terminal.on_one_line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        return escape(super().format(record)).replace("\n", "\n  ")
+        return terminal.escape(super().format(record)).replace("\n", "\n  ")
