@@ -12,9 +12,9 @@ import random
 import string
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -55,8 +55,7 @@ _LARGE_BYTES = 256 * 1024
 """Answers are some kilobytes. From this size on one made to be slow takes some hundredths of a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(NamedTuple):
     """What all questions of a client share."""
 
     transport: Transport

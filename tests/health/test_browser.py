@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -53,7 +53,7 @@ def html(client: AsyncClient) -> HtmlRung:
 
 
 def with_rungs(client: AsyncClient, *rungs: RungOfLadder) -> AsyncClient:
-    client._context = replace(client._context, ladder=Ladder(rungs, client._context.store))
+    client._context = client._context._replace(ladder=Ladder(rungs, client._context.store))
     return client
 
 

@@ -235,7 +235,7 @@ class _Checkup:
         began = self._deadline.elapsed()
         policy = replace(self._context.policy, retry_ambiguous=False)
         stream = AsyncReplyStream(
-            replace(self._context, policy=policy),
+            self._context._replace(policy=policy),
             wanted=self._wanted,
             question=lambda tokens: Question(text=self._plan.message, conversation_id=str(uuid.uuid4())),
             timeout=max(self._deadline.remaining(), 0.001),

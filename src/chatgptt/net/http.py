@@ -287,10 +287,10 @@ class Transport:
         }
         try:
             address = _read_url(request.url)
-            return self._clients.get().build_request(
+            return self._clients.build_request(
                 request.method,
                 address.copy_merge_params(dict(request.params)) if request.params else address,
-                data=dict(request.fields) or None,
+                fields=dict(request.fields),
                 headers=own,
                 timeout=httpx.Timeout(
                     min(limits.silence, left), connect=min(limits.connect, left), pool=left

@@ -12,7 +12,7 @@ alone; its server names them in a header of each reply.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chatgptt._errors import PageError
 from chatgptt.net.deadline import Deadline
@@ -135,8 +135,7 @@ class Reach:
         return self._space
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class Destination(NamedTuple):
     """Where one request goes: to its own host and port, within `reach`, and perhaps through a proxy.
 
     No wait for its reply goes on beyond the deadline.

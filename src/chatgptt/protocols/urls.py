@@ -72,6 +72,7 @@ def has_host(url: str) -> bool:
     return _maybe_host_and_port(url) is not None
 
 
+@functools.lru_cache(maxsize=64)
 def without_credentials(address: str) -> str:
     """`address` without the `user:password@` in it, fit to be stored and shown; of any text.
 
