@@ -123,16 +123,14 @@ class ChatGptt:
         media: Sequence[object] | None = None,
         **ignored: object,
     ) -> AsyncGenerator[str, None]:
-        """The pieces of the answer's text, as they arrive.
+        """The pieces of the answer's text, as they arrive. `model` has no effect: the site chooses its own.
 
         Args:
-            model: any name, or none: the site chooses the model itself.
             messages: one is sent verbatim, several as one prompt of `Role: text` lines.
             site: the page to ask instead of `url`, or the name of a site.
             media: images and files, which the sites do not take.
-            ignored: all other arguments of gpt4free (`stream`, `api_key`, `max_tokens`, ...).
 
-        The other options are those of AsyncClient; `timeout` is in seconds.
+        The other options are those of AsyncClient, `timeout` in seconds; all of gpt4free's own are ignored.
 
         Raises:
             ChatGpttError: also a RuntimeError where the page's tokens cannot be found.
