@@ -63,9 +63,8 @@ class Client:
         """See AsyncClient.close."""
         if self._finalizer.alive:
             try:
-                if (
-                    self._loop.is_running
-                ):  # else nothing was opened, or only by the process that forked this one
+                # Else nothing was opened, or only by the process that forked this one.
+                if self._loop.is_running:
                     self._loop.run(self._client.close)
             finally:
                 self._finalizer()

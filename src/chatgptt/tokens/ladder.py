@@ -93,7 +93,11 @@ class Ladder:
     ) -> None:
         self._visit = visit or CurrentVisit()
         self._rungs = {rung.name: rung for rung in rungs}
-        self._names = tuple(name for name in self._rungs if _is_allowed(name, strategy))
+        self._names = tuple(
+            name
+            for name in self._rungs
+            if strategy == "auto" or (name == "browser") == (strategy == "browser")
+        )
         self._store = store
         self._prepare_browser = prepare_browser
         self._under_way: dict[tuple[Loop | None, str, frozenset[str]], _Shared] = {}
@@ -374,16 +378,6 @@ def _with_findings(error: ChatGpttError, findings: Sequence[Finding]) -> ChatGpt
 async def _in_store(work: Awaitable[_Value], wanted: Wanted, deadline: Deadline) -> _Value:
     """The store's answer. The disk may be slow, and another process may hold its lock."""
     return await in_time(work, deadline, doing="the state folder was used", url=wanted.page)
-
-
-def _is_allowed(rung: Rung, strategy: Strategy) -> bool:
-    match strategy:
-        case "auto":
-            return True
-        case "static":
-            return rung != "browser"
-        case "browser":
-            return rung == "browser"
 
 
 def _is_for_lack_of_time(error: ChatGpttError, shared: _Shared, deadline: Deadline) -> bool:
