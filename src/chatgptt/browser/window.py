@@ -10,9 +10,8 @@ import asyncio
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from chatgptt._errors import BrowserError, ChatGpttError
 from chatgptt.browser.browser_cookies import stored_cookies
@@ -21,12 +20,13 @@ from chatgptt.browser.chromium import Chromium
 from chatgptt.browser.driver import DriverThread
 from chatgptt.browser.installed import Found, find_browser, no_display
 from chatgptt.browser.navigation_errors import first_line_of, map_failure
+from chatgptt.browser.upstream import UpstreamProxy
 from chatgptt.net.proxies import Proxy
 from chatgptt.protocols.urls import has_host, origin, without_credentials
 from chatgptt.visits.visit import Contents, StorageItem
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, HttpCredentials, Page, ProxySettings
+    from playwright.async_api import BrowserContext, Page, ProxySettings
 
 _LOOK = 0.2
 """Seconds between two looks. A window that is closed shows its storage no more, so the last look counts."""
@@ -74,13 +74,29 @@ async def show_page(
         BrowserError: where no browser can show a window.
         TransportError: where the page does not come.
     """
-    found = _find_browser(url)
+    chromium = Chromium(_find_browser(url), is_headed=True, flags=_FLAGS)
+
+    async def watch() -> PersonsVisit:
+        await _start(chromium, url)
+        try:
+            context = await _open_context(chromium, url, proxy, login)
+            page = await context.new_page()
+            user_agent: str = await page.evaluate("navigator.userAgent")
+            await page.goto(url, wait_until="commit", timeout=timeout * 1000)
+        except Exception as error:
+            raise _map(error, url) from error
+        on_open()
+        visit = PersonsVisit(contents=Contents(), user_agent=user_agent, place=url)
+        while context.pages and not is_done():
+            visit = await _look(context, visit)
+            await asyncio.sleep(_LOOK)
+        return await _look(context, visit)
+
     thread = DriverThread()
-    window = _Window(found, url, proxy, login, timeout, on_open, is_done)
     try:
-        return await thread.run(window.run)
+        return await thread.run(watch)
     finally:
-        thread.stop(window.close)
+        thread.stop(chromium.close)
 
 
 def _find_browser(url: str) -> Found:
@@ -100,108 +116,76 @@ def _or_import(way: str, url: str) -> str:
     return f"{way}, or log in elsewhere and give its cookies: {command}"
 
 
-class _Window:
-    """The window; lives in the loop of the browser's thread."""
+async def _start(chromium: Chromium, url: str) -> None:
+    try:
+        await chromium.start()
+    except BrowserError as error:
+        if error.message == no_display().message:
+            error.hint = _or_import(_NO_DISPLAY, url)
+        raise
 
-    def __init__(
-        self,
-        found: Found,
-        url: str,
-        proxy: Proxy | None,
-        login: tuple[str, str] | None,
-        timeout: float,
-        on_open: Callable[[], None],
-        is_done: Callable[[], bool],
-    ) -> None:
-        self._on_open = on_open
-        self._chromium = Chromium(found, is_headed=True, flags=_FLAGS)
-        self._url = url
-        self._proxy = proxy
-        self._login = login
-        self._timeout = timeout
-        self._is_done = is_done
-        self._contents = Contents()
-        self._place = url
 
-    async def run(self) -> PersonsVisit:
-        """What the browser holds when the person is done."""
-        try:
-            await self._chromium.start()
-        except BrowserError as error:
-            if error.message == no_display().message:
-                error.hint = _or_import(_NO_DISPLAY, self._url)
-            raise
-        try:
-            context = await self._chromium.browser.new_context(
-                no_viewport=True,
-                proxy=None if self._proxy is None else _settings_of(self._proxy),
-                http_credentials=None if self._login is None else _credentials(self._login, self._url),
-            )
-            context.on("dialog", lambda _: None)  # Playwright would answer what a page asks the person
-            page = await context.new_page()
-            user_agent: str = await page.evaluate("navigator.userAgent")
-            await page.goto(self._url, wait_until="commit", timeout=self._timeout * 1000)
-        except Exception as error:
-            raise self._map(error) from error
-        self._on_open()
-        while context.pages and not self._is_done():
-            await self._look(context)
-            await asyncio.sleep(_LOOK)
-        await self._look(context)
-        return PersonsVisit(contents=self._contents, user_agent=user_agent, place=self._place)
+async def _open_context(
+    chromium: Chromium, url: str, proxy: Proxy | None, login: tuple[str, str] | None
+) -> BrowserContext:
+    context = await chromium.browser.new_context(
+        no_viewport=True,
+        proxy=None if proxy is None else _settings_of(proxy),
+        http_credentials=None
+        if login is None
+        else {"username": login[0], "password": login[1], "origin": origin(url)},
+    )
+    context.on("dialog", lambda _: None)  # Playwright would answer what a page asks the person
+    return context
 
-    async def _look(self, context: BrowserContext) -> None:
-        cookies = await attempt(context.cookies())
-        if cookies is not None:
-            self._contents = Contents(cookies=stored_cookies(cookies), storage=self._contents.storage)
-        for page in context.pages:
-            await self._look_at(page)
 
-    async def _look_at(self, page: Page) -> None:
-        """Takes the local storage of a page's origin in place of what it was."""
-        address = page.url
-        if not has_host(address):
-            return
-        self._place = address
-        entries = await attempt(page.evaluate(_ENTRIES))
-        if not isinstance(entries, list) or page.url != address:
-            return
-        site = origin(address)
-        items = tuple(
-            StorageItem(origin=site, name=entry[0], value=entry[1])
-            for entry in entries
-            if isinstance(entry, list) and len(entry) == 2 and all(isinstance(text, str) for text in entry)
-        )
-        others = tuple(item for item in self._contents.storage if item.origin != site)
-        self._contents = Contents(cookies=self._contents.cookies, storage=others + items)
+async def _look(context: BrowserContext, visit: PersonsVisit) -> PersonsVisit:
+    """The visit with what the browser holds now; what it does not tell any more stays."""
+    cookies = await attempt(context.cookies())
+    if cookies is not None:
+        visit = replace(visit, contents=replace(visit.contents, cookies=stored_cookies(cookies)))
+    for page in context.pages:
+        visit = await _look_at(page, visit)
+    return visit
 
-    def _map(self, error: Exception) -> ChatGpttError:
-        shown = without_credentials(self._url)
-        failure = re.search(r"net::(ERR_\w+)", str(error))
-        if failure is not None:
-            return map_failure(failure[1], shown, {})
-        if "Timeout" in str(error):
-            return map_failure("ERR_TIMED_OUT", shown, {})
-        return BrowserError(
-            f"the browser cannot show the page: {first_line_of(error)}",
-            hint=_or_import("run again", self._url),
-            url=shown,
-        )
 
-    async def close(self) -> None:
-        """Ends the browser."""
-        await self._chromium.close()
+async def _look_at(page: Page, visit: PersonsVisit) -> PersonsVisit:
+    """Takes the local storage of a page's origin in place of what it was."""
+    address = page.url
+    if not has_host(address):
+        return visit
+    visit = replace(visit, place=address)
+    entries = await attempt(page.evaluate(_ENTRIES))
+    if not isinstance(entries, list) or page.url != address:
+        return visit
+    site = origin(address)
+    items = tuple(
+        StorageItem(origin=site, name=entry[0], value=entry[1])
+        for entry in entries
+        if isinstance(entry, list) and len(entry) == 2 and all(isinstance(text, str) for text in entry)
+    )
+    others = tuple(item for item in visit.contents.storage if item.origin != site)
+    return replace(visit, contents=replace(visit.contents, storage=others + items))
+
+
+def _map(error: Exception, url: str) -> ChatGpttError:
+    shown = without_credentials(url)
+    failure = re.search(r"net::(ERR_\w+)", str(error))
+    if failure is not None:
+        return map_failure(failure[1], shown, {})
+    if "Timeout" in str(error):
+        return map_failure("ERR_TIMED_OUT", shown, {})
+    return BrowserError(
+        f"the browser cannot show the page: {first_line_of(error)}",
+        hint=_or_import("run again", url),
+        url=shown,
+    )
 
 
 def _settings_of(proxy: Proxy) -> ProxySettings:
-    parts = urlsplit(proxy.url)
-    port = "" if parts.port is None else f":{parts.port}"
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    settings: ProxySettings = {"server": f"{parts.scheme}://{host}{port}", "bypass": "<-loopback>"}
-    if parts.username:
-        settings |= {"username": unquote(parts.username), "password": unquote(parts.password or "")}
+    to = UpstreamProxy.of(proxy.url)
+    host = f"[{to.host}]" if ":" in to.host else to.host
+    settings: ProxySettings = {"server": f"{to.scheme}://{host}:{to.port}", "bypass": "<-loopback>"}
+    if to.user:
+        settings |= {"username": to.user, "password": to.password}
     return settings
-
-
-def _credentials(login: tuple[str, str], url: str) -> HttpCredentials:
-    return {"username": login[0], "password": login[1], "origin": origin(url)}
