@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starting import compile_packages
 from table import Row, compared
 
 from chatgptt import AsyncClient
@@ -139,6 +140,7 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
 
 def rows_of_browser() -> list[Row]:
     """The first tokens and later ones, many pages at once, and memory in a row of pages."""
+    compile_packages()
     executable = find_browser().path
     with _serving() as site, tempfile.TemporaryDirectory() as cache:
         page = f"{site}/scripted/"

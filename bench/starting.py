@@ -19,7 +19,7 @@ from table import Row, compared
 
 import chatgptt
 
-__all__ = ["rows_of_starts"]
+__all__ = ["compile_packages", "rows_of_starts"]
 
 ROUNDS = 15
 
@@ -49,11 +49,11 @@ class _Spent:
 
 def rows_of_starts() -> list[Row]:
     """Imports, help and a question, each beside what it is measured against."""
-    _compile()
+    compile_packages()
     return [*_rows_of_imports(), *_rows_of_a_question()]
 
 
-def _compile() -> None:
+def compile_packages() -> None:
     """Compiles what is imported, as pip does when it installs a package."""
     for folder in (sysconfig.get_path("purelib"), str(Path(chatgptt.__file__).parent)):
         compileall.compile_dir(folder, quiet=2)
