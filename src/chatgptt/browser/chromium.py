@@ -137,8 +137,8 @@ class Chromium:
         if self._driver_cache is not None and _is_private(self._driver_cache):
             variables["NODE_COMPILE_CACHE"] = str(self._driver_cache)
         reaper.start()
-        with environment_of_driver(variables):
-            return asyncio.ensure_future(async_playwright().start())
+        environment_of_driver.set(variables)  # in the task that starts this browser, and nowhere else
+        return asyncio.ensure_future(async_playwright().start())
 
     async def _launch(self, playwright: Playwright, folder: Path, *, is_sandboxed: bool) -> Browser:
         try:

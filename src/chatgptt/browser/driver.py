@@ -17,7 +17,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from typing import IO, TypeVar
 
@@ -37,22 +37,13 @@ _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 _EXIT_TIMEOUT = 10.0
 """Seconds that the end of a program waits for the end of its browsers; mostly they need a tenth."""
 
-_variables: ContextVar[Mapping[str, str]] = ContextVar("chatgptt_environment_of_driver")
+environment_of_driver: ContextVar[Mapping[str, str]] = ContextVar("chatgptt_environment_of_driver")
+"""Variables for each program that a task starts, and the tasks that it makes."""
 
 
 def browser_is_closed() -> BrowserError:
     """The error of a visit after its client was closed."""
     return BrowserError("the browser is closed", hint="close the client after the last call")
-
-
-@contextlib.contextmanager
-def environment_of_driver(variables: Mapping[str, str]) -> Iterator[None]:
-    """Gives these variables to each program that is started by a task made in the block."""
-    token = _variables.set(variables)
-    try:
-        yield
-    finally:
-        _variables.reset(token)
 
 
 class DriverThread:
@@ -148,7 +139,7 @@ class _DriverLoop(_SystemLoop):
         readable, writable = os.pipe()
         lines = open(readable, encoding="utf-8", errors="replace")  # noqa: ASYNC230, SIM115 - closed by its reader
         options["stderr"] = writable
-        options["env"] = {**(os.environ if env is None else env), **_variables.get({})}
+        options["env"] = {**(os.environ if env is None else env), **environment_of_driver.get({})}
         try:
             started = await super().subprocess_exec(protocol_factory, *command, **options)  # type: ignore[arg-type]
         except BaseException:

@@ -53,7 +53,7 @@ _PARAMS = tuple(protocol.PARAMS for protocol in PROTOCOLS.values() if protocol.P
 _CHAT_ACTIONS = re.compile(r"wpaicg_chat|aipkit_(?:cache_sse_message|frontend_chat|get_conversation)")
 _NONCE_ACTION = "aipkit_get_frontend_chat_nonce"
 _EMBED_ROUTE = "/aipkit/v1/chatbots/"
-_BOX_CLASSES = ("wpaicg-chat-shortcode", "wpaicg-chatbox", "aipkit_chat_container", "aipkit_popup_wrapper")
+BOX_CLASSES = ("wpaicg-chat-shortcode", "wpaicg-chatbox", "aipkit_chat_container", "aipkit_popup_wrapper")
 
 
 class NonceSource(IntEnum):
@@ -91,7 +91,6 @@ class Candidate:
     box: ChatBox
     nonce: str
     page: str
-    source: NonceSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +272,7 @@ class PageObservations:
                 return None, 0.0
             stable_for = _STABLE_WITH_WRONG_ENDPOINT
         box = replace(shown.box, nonce=nonce, found_by="browser")
-        return Candidate(box=box, nonce=nonce, page=shown.url, source=source), stable_for
+        return Candidate(box=box, nonce=nonce, page=shown.url), stable_for
 
     def _nonce_for(self, shown: _ShownBox) -> tuple[str, NonceSource] | None:
         for nonce, source in self._nonces_for(shown.box, shown.frame):
@@ -385,7 +384,7 @@ def _members_of(value: object) -> Iterator[tuple[str, object]]:
 def _find_markup(value: object) -> Iterator[str]:
     """Markup of boxes in a member of a reply: as it stands, or made of a 2.x configuration."""
     if isinstance(value, str):
-        if "<" in value and any(name in value for name in _BOX_CLASSES):
+        if "<" in value and any(name in value for name in BOX_CLASSES):
             yield value
     elif isinstance(value, dict) and "botId" in value and "nonce" in value:
         config = html.escape(json.dumps(value))

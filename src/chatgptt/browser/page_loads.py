@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from chatgptt._models import StoredCookie
@@ -53,11 +53,7 @@ Send = Callable[[str, dict[str, object]], Awaitable[Mapping[str, object] | None]
 """Sends a command of the debugging protocol; the result is None where the page went elsewhere meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reply:
-    status: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+_Headers = tuple[tuple[str, str], ...]
 
 
 class LoadRecorder:
@@ -67,7 +63,7 @@ class LoadRecorder:
         self._numbers = count()
         self._loads: dict[int, Load] = {}
         self._by_request: dict[str, int] = {}
-        self._early_replies: dict[str, _Reply] = {}
+        self._early_replies: dict[str, tuple[int, _Headers, bytes]] = {}
         self._is_complete = asyncio.Event()
         self._is_complete.set()
 
@@ -89,7 +85,7 @@ class LoadRecorder:
         if key in self._by_request:  # a redirect to another address
             redirect = _object(event.get("redirectResponse"))
             headers = _lower_names(_object(redirect.get("headers")).items())
-            self._add_reply(key, _Reply(status=_number(redirect.get("status")), headers=headers))
+            self._add_reply(key, _number(redirect.get("status")), headers)
         number = self._by_request[key] = next(self._numbers)
         self._loads[number] = Load(
             kind=kind,
@@ -100,7 +96,7 @@ class LoadRecorder:
             is_awaited=True,
         )
         if key in self._early_replies:
-            self._add_reply(key, self._early_replies.pop(key))
+            self._add_reply(key, *self._early_replies.pop(key))
         self._check_completeness()
 
     def observe_failure(self, event: Mapping[str, object]) -> None:
@@ -128,16 +124,16 @@ class LoadRecorder:
             found = await send("Fetch.getResponseBody", {"requestId": event["requestId"]}) or {}
             text = str(found.get("body", ""))
             body = base64.b64decode(text) if found.get("base64Encoded") else text.encode("utf-8", "replace")
-        reply = _Reply(status=status, headers=headers, body=body)
-        if not self._add_reply(key, reply):
+        if not self._add_reply(key, status, headers, body):
             # `Network` and `Fetch` events come from two processes, in any order.
-            self._early_replies[key] = reply
+            self._early_replies[key] = (status, headers, body)
 
-    def _add_reply(self, key: str, reply: _Reply) -> bool:
+    def _add_reply(self, key: str, status: int, headers: _Headers, body: bytes = b"") -> bool:
         number = self._by_request.get(key)
         if number is None or not self._loads[number].is_awaited:
             return False
-        self._loads[number] = replace(self._loads[number], **asdict(reply), is_awaited=False)
+        load = self._loads[number]
+        self._loads[number] = replace(load, status=status, headers=headers, body=body, is_awaited=False)
         self._check_completeness()
         return True
 

@@ -77,18 +77,18 @@ class BrowserRung:
     async def _visit(self, facts: PageFacts, acquisition: Acquisition) -> Outcome:
         """What a visit gives; a visit that a crash ends is repeated once."""
         deadline = acquisition.deadline
+        crash: tuple[Finding, ...] = ()
         try:
             with anyio.fail_after(deadline.remaining()):
                 try:
                     return await self._visit_once(facts, acquisition)
                 except Crashed as error:
-                    crashed = _finding(f"{error.message}; started anew")
-                try:
-                    outcome = await self._visit_once(facts, acquisition)
-                except ChatGpttError as error:
-                    error.findings = (crashed, *error.findings)
-                    raise
-                return replace(outcome, findings=(crashed, *outcome.findings))
+                    crash = (_finding(f"{error.message}; started anew"),)
+                outcome = await self._visit_once(facts, acquisition)
+                return replace(outcome, findings=crash + outcome.findings)
+        except ChatGpttError as error:
+            error.findings = crash + error.findings
+            raise
         except TimeoutError as error:
             page = acquisition.wanted.page
             raise deadline.error("a browser ran the page", url=page, is_sent=True) from error

@@ -239,7 +239,7 @@ class _Process:
 
     def browser_for(self, options: BrowserOptions) -> _Browser:
         """The one that these options ask for."""
-        kind = _kind_of(options)
+        kind = options.executable or os.environ.get("CHATGPTT_BROWSER") or None, options.is_headed
         if kind not in self._browsers:
             self._browsers[kind] = _Browser()
         return self._browsers[kind]
@@ -259,10 +259,6 @@ class _Process:
             for user in list(browser.users):
                 await user.end_visits()
             await browser.end()
-
-
-def _kind_of(options: BrowserOptions) -> tuple[str | None, bool]:
-    return options.executable or os.environ.get("CHATGPTT_BROWSER") or None, options.is_headed
 
 
 class _Browser:
@@ -288,8 +284,7 @@ class _Browser:
     def visit(self, idle: float) -> Iterator[None]:
         """One visit: the browser is not idle meanwhile, nor before `idle` seconds have passed."""
         self._visits += 1
-        if self._timer is not None:
-            self._timer.cancel()
+        self._start_timer(idle)
         try:
             yield
         finally:
@@ -305,6 +300,7 @@ class _Browser:
             self._start_timer(options.idle)
 
     def _start_timer(self, idle: float) -> None:
+        """Ends the browser after `idle` seconds, if no visit is under way."""
         if self._timer is not None:
             self._timer.cancel()
         if self._visits == 0:
@@ -322,12 +318,10 @@ class _Browser:
         if spare is None:
             await self._slots.acquire()
         try:
-            if spare is not None:
-                tab = await self._maybe_use(spare, wanted)
-                if tab is not None:
-                    return tab
-            chromium = await self._get_chromium(options)
-            return await chromium.open_tab(wanted)
+            tab = None if spare is None else await self._maybe_use(spare, wanted)
+            if tab is None:
+                tab = await (await self._get_chromium(options)).open_tab(wanted)
+            return tab
         except BaseException:
             self._slots.release()
             raise

@@ -22,8 +22,7 @@ from chatgptt._models import ReplyHead, StoredCookie
 from chatgptt.browser.browser_cookies import cookies_to_set, stored_cookies
 from chatgptt.browser.calls import CLOSE_TIMEOUT, Crashed, attempt, unless_gone
 from chatgptt.browser.navigation_errors import first_line_of, map_failure
-from chatgptt.browser.observations import MAX_REPLY_CHARACTERS, may_hold_tokens
-from chatgptt.browser.page_events import PageListener
+from chatgptt.browser.observations import BOX_CLASSES, MAX_REPLY_CHARACTERS, may_hold_tokens
 from chatgptt.browser.page_loads import LOADED, LoadRecorder, RecordedVisit
 from chatgptt.browser.proxy_gate import ProxyGate
 from chatgptt.browser.request_filter import RequestFilter
@@ -60,11 +59,8 @@ _HAS_NO_BODY = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 """The name that a whole Chromium has for an error page without a body. It shows its own page instead."""
 
 _TOGGLES = ".wpaicg_toggle, .wpaicg-chatbox-toggle, .aipkit_popup_trigger, .aipkit_chat_popup_trigger"
-_PRESS = """selector => {
-    for (const toggle of document.querySelectorAll(selector)) { toggle.click(); return true; }
-    return false;
-}"""
-_BOXES = ".wpaicg-chat-shortcode, .wpaicg-chatbox, .aipkit_chat_container, .aipkit_popup_wrapper"
+_PRESS = "selector => document.querySelector(selector)?.click()"
+_BOXES = ", ".join(f".{name}" for name in BOX_CLASSES)
 _SCROLL = """selector => {
     const box = document.querySelector(selector);
     if (box) box.scrollIntoView({block: "center"}); else scrollTo(0, document.documentElement.scrollHeight);
@@ -74,6 +70,34 @@ _TOUCH: tuple[tuple[str, list[dict[str, int]]], ...] = (
     ("touchMove", [{"x": 300, "y": 280}]),
     ("touchCancel", []),
 )
+
+
+class PageListener:
+    """Ignores everything that happens in a tab; a visit overrides what it needs. No method waits."""
+
+    def observe_frame(self, frame: object, url: str, *, is_main: bool, text: str) -> None:
+        """The watching script in a frame sent a report."""
+
+    def forget_frame(self, frame: object) -> None:
+        """A frame, or its document, is gone; None stands for all frames."""
+
+    def observe_request(self, url: str, body: str) -> None:
+        """The page sent a request to WordPress' message endpoint."""
+
+    def observe_reply(self, url: str, body: str, request_body: str) -> None:
+        """The page's scripts received a reply that may hold tokens."""
+
+    def observe_document(self, head: ReplyHead) -> None:
+        """The page itself goes to a document, the first or another one. Its body is still to come."""
+
+    def observe_error_page(self, head: ReplyHead, body: str) -> None:
+        """The body of an error page is there. A page that went on at once has no body."""
+
+    def note_script_error(self, message: str) -> None:
+        """A script of the page threw an exception."""
+
+    def note_crash(self) -> None:
+        """The page's process crashed, or the browser is gone."""
 
 
 class Tab:
@@ -215,10 +239,10 @@ class Tab:
         for frame in self._page.frames:
             await attempt(frame.evaluate(_SCROLL, _BOXES))
 
-    async def press_toggle(self) -> bool:
+    async def press_toggle(self) -> None:
         """Opens a popup chat by its own button. A layer above the button gets no click."""
-        pressed = [await attempt(frame.evaluate(_PRESS, _TOGGLES)) for frame in self._page.frames]
-        return any(pressed)
+        for frame in self._page.frames:
+            await attempt(frame.evaluate(_PRESS, _TOGGLES))
 
     async def cookies(self, *urls: str) -> tuple[StoredCookie, ...]:
         """The cookies that requests to these addresses would carry, without those that the caller gave."""

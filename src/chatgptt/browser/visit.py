@@ -19,9 +19,8 @@ from chatgptt._errors import ChallengeError, ChatGpttError, Finding
 from chatgptt._models import ReplyHead
 from chatgptt.browser.calls import Crashed
 from chatgptt.browser.observations import Candidate, PageObservations
-from chatgptt.browser.page_events import PageListener
 from chatgptt.browser.page_hints import waits_for_consent
-from chatgptt.browser.tab import Tab
+from chatgptt.browser.tab import PageListener, Tab
 from chatgptt.protocols.reply_errors import (
     CHALLENGE_HINT,
     challenged,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chatgptt.browser.http_heads import basic_credentials
 from chatgptt.net.proxies import Proxies, Proxy
 from chatgptt.visits.current import CurrentVisit
 
@@ -63,8 +64,6 @@ def identity_for(
     """
     own = dict(headers)
     if auth is not None:
-        from chatgptt.browser.http_heads import basic_credentials  # here, since few pages have a login
-
         own.setdefault("authorization", basic_credentials(*auth))
     agent = own.pop("user-agent", visit.user_agent)
     return VisitorIdentity(
