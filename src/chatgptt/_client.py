@@ -338,7 +338,7 @@ class AsyncClient:
         """
         deadline = Deadline(self._timeouts.total if timeout is None else check_seconds(timeout))
         await self._look(deadline)
-        wanted = dataclasses.replace(self._wanted(None), bot=None)
+        wanted = self._wanted(None)._replace(bot=None)
         return await self._context.ladder.find_boxes(wanted, deadline)
 
     async def health_check(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 PluginGeneration = Literal["wpaicg", "aipkit"]
 """The two generations of the plugin: 1.x up to 2.2, and 2.x from 2.3 on."""
@@ -130,8 +130,7 @@ class VisitorIds:
     session_id: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(NamedTuple):
     """One earlier message of a conversation."""
 
     role: Role

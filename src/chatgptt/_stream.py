@@ -251,7 +251,7 @@ class AsyncReplyStream:
         while (seconds := cool_until - time.time()) > 0:
             await self._wait(seconds)
             cool_until = await self._in_store(context.store.cool_until(origin(page)))
-        self._wanted = replace(self._wanted, identity=context.visit.name)
+        self._wanted = self._wanted._replace(identity=context.visit.name)
         self._message_tokens = tokens = MessageTokens(
             context.ladder, context.store, context.transport, self._wanted, self._deadline
         )

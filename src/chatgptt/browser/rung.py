@@ -85,7 +85,7 @@ class BrowserRung:
                 except Crashed as error:
                     crash = (_finding(f"{error.message}; started anew"),)
                 outcome = await self._visit_once(facts, acquisition)
-                return replace(outcome, findings=crash + outcome.findings)
+                return outcome._replace(findings=crash + outcome.findings)
         except ChatGpttError as error:
             error.findings = crash + error.findings
             raise
@@ -101,8 +101,7 @@ class BrowserRung:
         outcome = outcome or await self._run(facts, acquisition, is_fresh=True)
         assert outcome is not None
         tokens, doubtful = outcome.tokens, outcome.doubtful
-        return replace(
-            outcome,
+        return outcome._replace(
             tokens=tokens and await self._setup.visit.settle(tokens),
             doubtful=doubtful and await self._setup.visit.settle(doubtful),
         )
@@ -129,7 +128,7 @@ class BrowserRung:
             outcome = await self._explain(visit, known, page)
             candidate = visit.observations.least_bad_candidate()
             if candidate is not None:
-                outcome = replace(outcome, doubtful=await self._make_tokens(tab, candidate, visit))
+                outcome = outcome._replace(doubtful=await self._make_tokens(tab, candidate, visit))
             await tab.write_evidence()
             return outcome
 
@@ -185,10 +184,10 @@ class BrowserRung:
         elsewhere = visit.observations.foreign_pages + visit.observations.foreign_sites
         missing = _why_missing(visit, facts, elsewhere, page)
         if missing is not None and advice:
-            missing = replace(missing, hint=f"{advice}; {missing.hint}")
+            missing = missing._replace(hint=f"{advice}; {missing.hint}")
         findings = [foreign_box("browser", place) for place in elsewhere[:_MOST_PLACES]]
         return Outcome(
-            facts=replace(facts, missing=missing),
+            facts=facts._replace(missing=missing),
             findings=(*findings, _finding(_summary_of(visit))),
         )
 
@@ -213,7 +212,7 @@ def _without_browser(error: BrowserError, facts: PageFacts, served: Page, url: s
     # Little says that scripts would make a box here, so "no chat box" is the better answer.
     hint = f"{NO_BOX_HINT}; if scripts make its chat box, {error.hint}"
     return Outcome(
-        facts=replace(facts, missing=replace(facts.missing, hint=hint)),
+        facts=facts._replace(missing=facts.missing._replace(hint=hint)),
         findings=(_finding(f"not run: {error.message}"),),
     )
 
@@ -221,7 +220,7 @@ def _without_browser(error: BrowserError, facts: PageFacts, served: Page, url: s
 def _facts_after(visit: Visit, facts: PageFacts) -> PageFacts:
     """What is known of the page after the visit."""
     boxes = tuple(replace(box, found_by="browser") for box in visit.observations.boxes)
-    return replace(facts, boxes=boxes or facts.boxes, box=visit.observations.box or facts.box)
+    return facts._replace(boxes=boxes or facts.boxes, box=visit.observations.box or facts.box)
 
 
 def _why_missing(visit: Visit, facts: PageFacts, elsewhere: tuple[str, ...], page: str) -> MissingBox | None:
@@ -231,7 +230,7 @@ def _why_missing(visit: Visit, facts: PageFacts, elsewhere: tuple[str, ...], pag
         missing = MissingBox.of(box_elsewhere(elsewhere, visit.observations.page), None)
         if visit.observations.foreign_pages:
             hint = f"to ask it, give the address of its own page: {elsewhere[0][:200]}"
-            missing = replace(missing, hint=hint)
+            missing = missing._replace(hint=hint)
     elif facts.box is None and (missing is None or not facts.boxes):
         missing = MissingBox(
             message="the page has no chat box of the AI Power plugin, even after its scripts ran",

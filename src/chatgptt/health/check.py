@@ -74,7 +74,7 @@ async def check(context: Context, wanted: Wanted, plan: Plan, *, clock: Callable
             wanted.page, error, checked_at=checked_at, level=plan.level, bot=wanted.bot or ""
         )
         return replace(report, elapsed=deadline.elapsed())
-    wanted = replace(wanted, identity=context.visit.name)
+    wanted = wanted._replace(identity=context.visit.name)
     checkup = _Checkup(context, wanted, plan, checked_at, deadline)
     acquired = await checkup.acquire()
     if acquired is not None and plan.level == "full":

@@ -31,8 +31,7 @@ class Message:
     """5 characters of `[a-z0-9]`, made anew for each message."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(typing.NamedTuple):
     """One request on the way to an answer.
 
     `then` gives the next step for a reply's head and text, or raises what the reply amounts to instead. It is

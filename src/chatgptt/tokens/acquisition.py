@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chatgptt._errors import ChatBoxNotFoundError, Finding
 from chatgptt._models import ChatBox, ReplyHead, Rung, Tokens
@@ -17,8 +17,7 @@ from chatgptt.net.deadline import Deadline
 from chatgptt.protocols.page import Page
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What an acquisition is for.
 
     `identity` tells visitors with different credentials apart. `ajax_url`, where the caller named one, is
@@ -36,8 +35,7 @@ class Wanted:
         return "|".join((self.page, self.bot or "", self.identity, self.ajax_url))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingBox:
+class MissingBox(NamedTuple):
     """Why a page has no box to ask; `error` raises it."""
 
     message: str
@@ -57,8 +55,7 @@ class MissingBox:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageFacts:
+class PageFacts(NamedTuple):
     """What is known of the wanted page.
 
     `page` and `head` are None where the page was not read as it is served. `box` is the box to ask, and
@@ -97,8 +94,7 @@ class Acquisition:
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a rung gives.
 
     `doubtful` are tokens with a nonce that the site rejected, and shows still. They are better than none,
@@ -127,8 +123,7 @@ class RungOfLadder(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acquired:
+class Acquired(NamedTuple):
     """Tokens, how many requests they took, and what the rungs below saw.
 
     With `is_confirmed` a nonce that had been rejected showed in more places than the box, past all caches:

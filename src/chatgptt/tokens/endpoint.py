@@ -79,7 +79,7 @@ class _Search:
             if nonce is None:
                 findings.append(Finding(rung="endpoint", saw=f"{words}: no usable nonce"))
                 continue
-            facts = replace(self._facts, box=self._box)
+            facts = self._facts._replace(box=self._box)
             tokens = self._reader.make_tokens(facts, self._acquisition, nonce, "endpoint")
             if nonce not in self._acquisition.rejected:
                 return Outcome(facts=facts, tokens=tokens, findings=tuple(findings))
@@ -89,7 +89,7 @@ class _Search:
             walls[0].findings = tuple(findings)
             raise walls[0]
         return Outcome(
-            facts=replace(self._facts, box=self._box),
+            facts=self._facts._replace(box=self._box),
             doubtful=doubtful[-1] if doubtful else None,
             places=len(doubtful),
             findings=tuple(findings),

@@ -278,7 +278,7 @@ class Ladder:
         completed: dict[PluginGeneration, ChatBox] = {}
         for box in facts.boxes:
             if box.nonce is None and box.protocol not in completed:
-                completed[box.protocol] = await self._complete(replace(facts, box=box), box, acquisition)
+                completed[box.protocol] = await self._complete(facts._replace(box=box), box, acquisition)
         return tuple(
             replace(box, nonce=completed[box.protocol].nonce, found_by=completed[box.protocol].found_by)
             if box.nonce is None

@@ -82,12 +82,12 @@ class PageReader:
         try:
             if foreign and not boxes:
                 raise box_elsewhere(foreign, page.url)
-            return replace(facts, box=choose_box(boxes, wanted.bot, page.url))
+            return facts._replace(box=choose_box(boxes, wanted.bot, page.url))
         except ChatBoxNotFoundError as error:
             missing = MissingBox.of(error, head.status)
         if not (boxes or foreign):
             missing = _explained(missing, leads_on, self._visit.advice_for(page))
-        return replace(facts, missing=missing)
+        return facts._replace(missing=missing)
 
     async def _follow(
         self, acquisition: Acquisition, *, is_fresh: bool
@@ -203,7 +203,7 @@ def _explained(missing: MissingBox, leads_on: str, advice: str) -> MissingBox:
     """With where the page leads, and with what a person or a browser might still find."""
     hint = 'if scripts make its chat box: --strategy browser, in Python strategy="browser"'
     message = f"{missing.message}; {leads_on}" if leads_on else missing.message
-    return replace(missing, message=message, hint="; ".join(filter(None, (advice, missing.hint, hint))))
+    return missing._replace(message=message, hint="; ".join(filter(None, (advice, missing.hint, hint))))
 
 
 async def _read_page(reply: OpenReply, *, accepts_errors: bool) -> tuple[bytes, ReplyHead]:

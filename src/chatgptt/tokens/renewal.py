@@ -171,7 +171,7 @@ class MessageTokens:
             found = await self.acquire()
         except ChatGpttError as failure:
             finding = Finding(rung="browser", saw=failure.message)
-            return replace(acquired, findings=(*acquired.findings, *failure.findings, finding))
+            return acquired._replace(findings=(*acquired.findings, *failure.findings, finding))
         self._has_old_nonce = found.tokens.nonce in self._rejected
         return found
 
@@ -209,7 +209,7 @@ class MessageTokens:
         url = next((url for url in box.ajax_guesses if url not in self._wrong_places), None)
         if url is None:
             return None
-        return replace(acquired, tokens=replace(acquired.tokens, box=replace(box, ajax_url=url)))
+        return acquired._replace(tokens=replace(acquired.tokens, box=replace(box, ajax_url=url)))
 
 
 def _without_rejection(error: ChatGpttError) -> ChatGpttError:
