@@ -442,7 +442,7 @@ class ReplyReader:
 
     def receive(self, data: bytes) -> list[str]:
         """See AnswerReader."""
-        if self.is_finished:
+        if self._events.is_finished:
             return []
         if not self._has_events:
             self._body += data[: _MAX_BODY_BYTES - len(self._body)]

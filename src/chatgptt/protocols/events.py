@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from chatgptt._errors import AnswerError, ChatGpttError
 from chatgptt._models import ReplyHead
 from chatgptt.protocols.reply_errors import of_reply
-from chatgptt.protocols.sse import Event, EventDecoder
+from chatgptt.protocols.sse import END, Event, EventDecoder
 from chatgptt.protocols.text import SurrogateJoiner
 
 
@@ -40,22 +40,19 @@ class EventReader:
 
     def receive(self, data: bytes) -> list[str]:
         """The pieces of text that `data` completes."""
-        return self._read(self.decoder.receive(data))
-
-    def flush(self) -> list[str]:
-        """The pieces of the event that the end of the stream completes."""
-        return [] if self.is_finished else self._read(self.decoder.end())
-
-    def _read(self, events: Iterator[Event]) -> list[str]:
         count = len(self._pieces)
         try:
-            for event in events:
+            for event in self.decoder.receive(data):
                 self._read_event(event)
                 if self.is_finished:
                     break
         except AnswerError as error:
             self.fail(error)
         return self._pieces[count:]
+
+    def flush(self) -> list[str]:
+        """The pieces of the event that the end of the stream completes."""
+        return [] if self.is_finished else self.receive(END)
 
     def add(self, text: str) -> bool:
         """Adds text. False while there is none, as for the first half of a character."""

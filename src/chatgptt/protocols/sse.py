@@ -27,6 +27,9 @@ bound, so that a delta of 10 MB passes."""
 _MAX_STRAY_BYTES = 64 * 2**10
 _PART_BYTES = 64 * 2**10
 
+END = b"\n\n"
+"""Ends an unfinished line and its event."""
+
 BEGINNING = b"\xef\xbb\xbf \t\r\n"
 """What may precede a stream or JSON: blanks and byte order marks, one for each PHP file that has one (C1)."""
 
@@ -66,47 +69,37 @@ class EventDecoder:
         Raises:
             AnswerError: `unreadable_answer`, where one event is larger than `MAX_EVENT_BYTES`.
         """
-        if len(data) <= _PART_BYTES:
-            return self._receive_part(data)
-        parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
-        return chain.from_iterable(map(self._receive_part, parts))
+        if len(data) > _PART_BYTES:
+            parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
+            return chain.from_iterable(map(self.receive, parts))
+        if b"\n" in data or b"\r" in data:
+            return self._receive_lines(data)
+        self._may_skip_newline = False
+        self._line += data
+        self._check_size()
+        return iter(())
 
-    def _receive_part(self, data: bytes) -> Iterator[Event]:
+    def _receive_lines(self, data: bytes) -> Iterator[Event]:
         if self._may_skip_newline:
-            self._may_skip_newline = False
             data = data.removeprefix(b"\n")
-        if b"\n" not in data and b"\r" not in data:
-            self._hold(data)
-            return
         lines = data.splitlines()
         self._may_skip_newline = data.endswith(b"\r")
-        rest = lines.pop() if not data.endswith((b"\n", b"\r")) else b""
+        rest = lines.pop() if lines and not data.endswith((b"\n", b"\r")) else b""
         for line in lines:
-            event = self._receive_line(self._joined(line) if self._line else line)
+            if self._line:
+                self._line += line
+                self._check_size()
+                line = bytes(self._line)
+                self._line.clear()
+            event = self._receive_line(line)
             if event is not None:
                 yield event
-        if rest:
-            self._hold(rest)
+        self._line += rest
+        self._check_size()
 
     def end(self) -> Iterator[Event]:
         """The event that the end of the stream completes, if it left one unfinished."""
-        line = self._joined(b"")
-        if line:
-            self._receive_line(line)
-        event = self._receive_line(b"")
-        if event is not None:
-            yield event
-
-    def _joined(self, line: bytes) -> bytes:
-        """`line` behind what was held of it."""
-        self._hold(line)
-        line = bytes(self._line)
-        self._line.clear()
-        return line
-
-    def _hold(self, data: bytes) -> None:
-        self._line += data
-        self._check_size()
+        return self.receive(END)
 
     def _check_size(self) -> None:
         if len(self._line) + len(self._data) > MAX_EVENT_BYTES:

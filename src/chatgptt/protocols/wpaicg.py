@@ -250,7 +250,7 @@ class ReplyReader:
     @property
     def text(self) -> str:
         """See AnswerReader."""
-        return self._stream.text if self._stream else self._answer
+        return self._stream.events.text if self._stream else self._answer
 
     def receive(self, data: bytes) -> list[str]:
         """See AnswerReader."""
@@ -266,8 +266,8 @@ class ReplyReader:
             self._stream, data = _StreamReader(self.head), bytes(self._body)
             self.is_stream = True
             self._body.clear()
-        pieces = self._stream.receive(data)
-        self.is_finished = self._stream.is_finished
+        pieces = self._stream.events.receive(data)
+        self.is_finished = self._stream.events.is_finished
         return pieces
 
     def end(self) -> tuple[list[str], ReplyEnding]:
@@ -278,7 +278,7 @@ class ReplyReader:
         body = self._body.decode("utf-8", "replace")
         if self.head.status == 200 and _has_field(self._body) and not is_html(body):
             self._stream, self.is_stream = _StreamReader(self.head), True  # behind much stray output
-            pieces = self._stream.receive(bytes(self._body))
+            pieces = self._stream.events.receive(bytes(self._body))
             rest, ending = self._stream.end()
             return pieces + rest, ending
         self._answer, thread_id = _read_body(self.head, body)
@@ -477,7 +477,7 @@ class _StreamReader:
 
     def __init__(self, head: ReplyHead) -> None:
         self._head = head
-        self._events = EventReader(head, self._read_event)
+        self.events = EventReader(head, self._read_event)
         self._held: list[str] = []
         self._thread_id = ""
         self._has_chunks = False
@@ -485,21 +485,10 @@ class _StreamReader:
         self._has_raw_error = False
         self._searched_bytes = 0
 
-    @property
-    def text(self) -> str:
-        return self._events.text
-
-    @property
-    def is_finished(self) -> bool:
-        return self._events.is_finished
-
-    def receive(self, data: bytes) -> list[str]:
-        return self._events.receive(data)
-
     def end(self) -> tuple[list[str], ReplyEnding]:
-        pieces = self._events.flush()
-        pieces += self._events.end(self._maybe_broken)
-        unreadable = self._events.unreadable_frames
+        pieces = self.events.flush()
+        pieces += self.events.end(self._maybe_broken)
+        unreadable = self.events.unreadable_frames
         return pieces, ReplyEnding(thread_id=self._thread_id, unreadable_frames=unreadable)
 
     def _read_event(self, event: Event) -> None:
@@ -509,7 +498,7 @@ class _StreamReader:
             case "assistant_error":
                 reply = loads_frame(event.data)
                 words = reply.get("msg") if isinstance(reply, dict) else event.data
-                self._events.fail(provider_failed(self._head, words_of(words)))
+                self.events.fail(provider_failed(self._head, words_of(words)))
             case "done":
                 self._finish()
             case "" | "message" | "thread.message.delta":
@@ -524,7 +513,7 @@ class _StreamReader:
             return
         # A site may forward data lines without the blank lines between them (W5).
         for line in lines_of(event.data):
-            if self.is_finished:
+            if self.events.is_finished:
                 return
             line = line.strip()
             if line.startswith(("[DONE]", "[LIMITED]")):
@@ -538,20 +527,20 @@ class _StreamReader:
             if word:
                 self._held.append(word[1])
             elif line:
-                self._events.unreadable_frames += 1
+                self.events.unreadable_frames += 1
 
     def _read_frame(self, frame: dict[str, object], event_name: str) -> None:
         if "choices" not in frame:  # a chunk of the answer is no refusal, and the search takes time
             refusal = maybe_held_back(self._head, frame, _find_reason) or _maybe_refusal(self._head, frame)
             if refusal is not None:
-                self._events.fail(refusal)
+                self.events.fail(refusal)
                 return
         if frame.get("error"):
-            self._events.fail(provider_failed(self._head, _error_words(frame["error"])))
+            self.events.fail(provider_failed(self._head, _error_words(frame["error"])))
             return
         if event_name == "thread.message.delta":
             self._has_chunks = True
-            self._events.add(_assistant_text(frame))
+            self.events.add(_assistant_text(frame))
             return
         choices = frame.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -564,34 +553,34 @@ class _StreamReader:
             self._held.append(text)  # unnamed where the provider's raw error ran into the name's line
             return
         if is_bare and is_finish and self._held and not self._has_chunks:
-            self._events.fail(provider_failed(self._head, _sentence(self._held)))
+            self.events.fail(provider_failed(self._head, _sentence(self._held)))
             return
         self._has_chunks = True
         self._has_finish |= is_finish
         self._release()
-        self._events.add(text)
+        self.events.add(text)
 
     def _runs_into_error(self) -> bool:
         """Whether the provider's raw error stands in the stream; asked with each frame, so searched once."""
-        if self._searched_bytes < self._events.decoder.stray_bytes:
-            self._searched_bytes = self._events.decoder.stray_bytes
-            self._has_raw_error = self._has_raw_error or '"error"' in self._events.decoder.stray
+        if self._searched_bytes < self.events.decoder.stray_bytes:
+            self._searched_bytes = self.events.decoder.stray_bytes
+            self._has_raw_error = self._has_raw_error or '"error"' in self.events.decoder.stray
         return self._has_raw_error
 
     def _release(self) -> None:
         held, self._held = self._held, []
         for text in held:
-            self._events.add(text)
+            self.events.add(text)
 
     def _finish(self) -> None:
         self._release()
-        self._has_finish = self._events.is_finished = True
+        self._has_finish = self.events.is_finished = True
 
     def _maybe_broken(self) -> ChatGpttError | None:
         """The error that the end of the stream amounts to; None for a complete answer."""
-        if self._has_finish and self.text.strip():
+        if self._has_finish and self.events.text.strip():
             return None
-        stray = self._events.decoder.stray.strip()
+        stray = self.events.decoder.stray.strip()
         if self._held:
             return provider_failed(self._head, _sentence(self._held))
         if self._has_chunks and not self._has_finish:
@@ -601,8 +590,8 @@ class _StreamReader:
                 return provider_failed(self._head, _error_words(found["error"]))
         if is_html(stray):
             return provider_sent_page(self._head, stray)
-        if self._events.unreadable_frames:
-            return unreadable_frames(self._head, self._events.unreadable_frames)
+        if self.events.unreadable_frames:
+            return unreadable_frames(self._head, self.events.unreadable_frames)
         return empty_answer(self._head)
 
 
