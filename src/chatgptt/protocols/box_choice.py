@@ -51,14 +51,15 @@ def choose_box(boxes: tuple[ChatBox, ...], bot: str | None, url: str) -> ChatBox
             "the page has no chat box of the AI Power plugin", hint=NO_BOX_HINT, url=url
         )
     wanted = (bot or "").strip().casefold()
-    for matches in (
-        [box for box in boxes if not wanted],
-        [box for box in boxes if str(box.bot_id) == wanted],
-        [box for box in boxes if box.name.casefold() == wanted],
-        [box for box in boxes if box.kind == wanted],
-    ):
-        if matches:
-            return min(matches, key=lambda box: _PREFERENCE.index(box.kind))
+    matches = list(boxes)
+    if wanted:
+        matches = (
+            [box for box in boxes if str(box.bot_id) == wanted]
+            or [box for box in boxes if box.name.casefold() == wanted]
+            or [box for box in boxes if box.kind == wanted]
+        )
+    if matches:
+        return min(matches, key=lambda box: _PREFERENCE.index(box.kind))
     there = ", ".join(f"{box.bot_id} ({box.name or box.kind})" for box in boxes[:10])
     raise ChatBoxNotFoundError(
         f"the page has no bot {(bot or '')[:80]!r}; it has: {there}",

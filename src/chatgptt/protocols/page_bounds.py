@@ -36,7 +36,7 @@ _MAX_TAGS_WITH_FORMATTING = 650
 _TAG = re.compile(rb"<")
 _BEFORE_ATTRIBUTE = re.compile(rb"[/\"' \t\n\r\f]++")
 _FORMATTING = re.compile(
-    rb"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[/> \t\n\r\f])", re.I
+    rb"<(?=[abcefinstu])(?:[abisu]|big|code|em|font|nobr|small|strike|strong|tt)(?=[/> \t\n\r\f])", re.I
 )
 _UNCLEAR_TAG = re.compile(
     rb"""

@@ -53,7 +53,7 @@ PARAMS = "wpaicgParams"
 """The script object on every page of the site; its `search_nonce` is the chat's own nonce (W7)."""
 
 _BOXES = "div:is(.wpaicg-chat-shortcode, .wpaicg-chatbox)"
-_OWN_ATTRIBUTES = ("data-nonce", "data-bot-id", "data-post-id", "data-type")
+_OWN_ATTRIBUTES = frozenset({"data-nonce", "data-bot-id", "data-post-id", "data-type"})
 
 
 def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
@@ -69,7 +69,7 @@ def find_boxes(page: Page, endpoint: str = "") -> list[ChatBox]:
     guesses = () if endpoint else page.ajax_guesses(named)
     for node in page.select(_BOXES):
         attributes = node.attributes
-        if not any(name in attributes for name in _OWN_ATTRIBUTES):
+        if _OWN_ATTRIBUTES.isdisjoint(attributes):
             continue
         kind: BoxKind = "shortcode" if has_class(attributes, "wpaicg-chat-shortcode") else "widget"
         if attributes.get("data-type") in ("shortcode", "widget"):
