@@ -60,7 +60,7 @@ def _take(answer: ReplyStream, pieces: list[str]) -> None:
 @contextlib.contextmanager
 def writing(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
     """What prints the pieces of an answer, and ends its last line."""
-    if not is_plain and _is_able_terminal():
+    if not is_plain and terminal.is_utf8_terminal() and not terminal.is_dumb():
         from rich.console import Console
 
         from chatgptt.cli.markdown import MarkdownWriter
@@ -80,11 +80,6 @@ def writing(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
     finally:
         if last and not last.endswith("\n"):
             terminal.write_text("\n", sys.stdout)
-
-
-def _is_able_terminal() -> bool:
-    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    return sys.stdout.isatty() and encoding == "utf8" and not terminal.is_dumb()
 
 
 def _describe(reply: Reply) -> str:

@@ -89,14 +89,13 @@ def _make_sender(
 async def _run(schedule: Schedule, opened: contextlib.AbstractAsyncContextManager[object]) -> bool:
     """Runs it; whether Ctrl-C ended it. The first takes no more rows, the second cancels."""
     loop = asyncio.get_running_loop()
-    presses = itertools.count(1)
-    is_interrupted = False
+    presses = 0
     with anyio.CancelScope() as scope:
 
         def press() -> None:
-            nonlocal is_interrupted
-            is_interrupted = True
-            if next(presses) == 1:
+            nonlocal presses
+            presses += 1
+            if presses == 1:
                 schedule.stop()
                 terminal.say("finishing the messages under way; Ctrl-C again cancels them")
             else:
@@ -111,7 +110,7 @@ async def _run(schedule: Schedule, opened: contextlib.AbstractAsyncContextManage
                 await schedule.run()
         finally:
             signal.signal(signal.SIGINT, before)
-    return is_interrupted
+    return presses > 0
 
 
 def _allow_many_files() -> None:

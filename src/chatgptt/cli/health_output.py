@@ -5,10 +5,10 @@ The tables are imported where one is drawn: they load rich.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, assert_never
 
 from chatgptt.cli import terminal
@@ -22,18 +22,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@contextlib.contextmanager
 def progress(
     names: Sequence[str], options: HealthOptions
-) -> Iterator[Callable[[Mapping[int, HealthReport]], None]]:
+) -> AbstractContextManager[Callable[[Mapping[int, HealthReport]], object]]:
     """Gives the block a function that shows the reports so far, where a terminal can show them."""
-    if _is_at_terminal(options):
-        from chatgptt.cli.health_tables import live_table
+    if not _is_at_terminal(options):
+        return nullcontext(lambda reports: None)
+    from chatgptt.cli.health_tables import live_table
 
-        with live_table(names) as update:
-            yield update
-    else:
-        yield lambda reports: None
+    return live_table(names)
 
 
 def _is_at_terminal(options: HealthOptions) -> bool:

@@ -144,9 +144,7 @@ class _Rounds:
         self._sites = _sites_of(options)
         self._sleep = sleep
         self._failures = [0] * len(self._sites)  # in a row, of each site
-        self._pictures = [
-            _picture_of(options.screenshot, self._sites, place) for place in range(len(self._sites))
-        ]
+        self._pictures = _pictures_of(options.screenshot, self._sites)
         self._trouble = ""  # what kept the last round from being written
 
     async def run(self) -> int:
@@ -230,11 +228,11 @@ class _Rounds:
             self._trouble = ""
 
 
-def _picture_of(file: Path | None, sites: Sequence[NamedSite], place: int) -> Path | None:
-    """Where the picture of a failed visit goes: of several sites, each has its name or number in it."""
+def _pictures_of(file: Path | None, sites: Sequence[NamedSite]) -> list[Path | None]:
+    """Where the picture of each failed visit goes: of several sites, each has its name or number in it."""
     if file is None or len(sites) == 1:
-        return file
-    return file.with_stem(f"{file.stem}-{sites[place].name or place + 1}")
+        return [file] * len(sites)
+    return [file.with_stem(f"{file.stem}-{site.name or place}") for place, site in enumerate(sites, 1)]
 
 
 async def _check(site: NamedSite, picture: Path | None, *, is_kept: bool) -> HealthReport:

@@ -58,9 +58,7 @@ def print_boxes(page: str, boxes: Sequence[ChatBox], default: ChatBox) -> None:
     lines += ["", *_table(boxes)]
     if len(boxes) > 1:
         lines += ["", f"Without --bot, {default.kind} bot {default.bot_id} is asked."]
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(("\n".join(lines) + "\n").encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    terminal.write_escaped("\n".join(lines) + "\n", sys.stdout)
 
 
 def _table(boxes: Sequence[ChatBox]) -> list[str]:

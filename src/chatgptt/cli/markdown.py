@@ -42,6 +42,10 @@ _PARSER = (
 )
 
 
+_Block = tuple[int, list[Token]]
+"""The number of its first line in the text, and what it is made of."""
+
+
 class MarkdownWriter:
     """Prints the pieces of an answer to a terminal: `with` begins and ends it."""
 
@@ -62,7 +66,7 @@ class MarkdownWriter:
 
     def __exit__(self, *error: object) -> None:
         if self._text:
-            blocks = [tokens for _, tokens in _blocks(_shown(self._text))]
+            blocks = _blocks(_shown(self._text))
             with self._console:
                 self._live.stop()
                 self._print(blocks)
@@ -75,10 +79,10 @@ class MarkdownWriter:
             self._text = rest
         self._live.start()
         with self._console:  # one write
-            self._live.update(_Tail(_rendered([tokens for _, tokens in _blocks(rest)])), refresh=True)
+            self._live.update(_Tail(_rendered(_blocks(rest))), refresh=True)
             self._print(complete)
 
-    def _print(self, blocks: list[list[Token]]) -> None:
+    def _print(self, blocks: list[_Block]) -> None:
         if blocks:
             space = [Text()] if self._has_printed else []
             self._console.print(*space, _rendered(blocks), crop=False)
@@ -89,20 +93,18 @@ def _shown(text: str) -> str:
     return escape(text.replace("\r\n", "\n"))
 
 
-def _split(text: str) -> tuple[list[list[Token]], str]:
+def _split(text: str) -> tuple[list[_Block], str]:
     """The blocks that what follows cannot change, and the text after them.
 
     A line that has not ended may still become anything, and so may the last block.
     """
     end = text.rfind("\n") + 1
     *complete, (start, _) = _blocks(text[:end]) or [(0, [])]
-    lines = text.split("\n")
-    return [tokens for _, tokens in complete], "\n".join(lines[start:])
+    return complete, "\n".join(text.split("\n")[start:])
 
 
-def _blocks(text: str) -> list[tuple[int, list[Token]]]:
-    """The blocks of a text, each with the number of its first line."""
-    blocks: list[tuple[int, list[Token]]] = []
+def _blocks(text: str) -> list[_Block]:
+    blocks: list[_Block] = []
     for token in _PARSER.parse(text):
         if token.level == 0 and token.nesting >= 0 and token.map is not None:
             blocks.append((token.map[0], []))
@@ -113,9 +115,9 @@ def _blocks(text: str) -> list[tuple[int, list[Token]]]:
     return blocks
 
 
-def _rendered(blocks: list[list[Token]]) -> RenderableType:
+def _rendered(blocks: list[_Block]) -> RenderableType:
     shown: list[RenderableType] = []
-    for tokens in blocks:
+    for _, tokens in blocks:
         markdown = _Markdown("", justify="default", hyperlinks=False)
         markdown.parsed = tokens
         shown += [Text(), markdown] if shown else [markdown]

@@ -25,7 +25,13 @@ def run_reporting(
     """
     try:
         with logging_to_stderr(_level_of(verbose)):
-            return _run_explaining(command, as_json=as_json, needs_stdout=needs_stdout)
+            try:
+                if needs_stdout:
+                    terminal.check_stdout()
+                return command() or 0
+            except ChatGpttError as error:
+                terminal.report_error(error, as_json=as_json)
+                return 2 if isinstance(error, InvalidInputError) else 1
     except KeyboardInterrupt:
         terminal.end_interrupted_line()
         raise click.Abort from None
@@ -35,16 +41,6 @@ def run_reporting(
     except OSError as error:  # of our own output, a full disk say; the library maps those of the network
         terminal.print_failure(error)
         return 1
-
-
-def _run_explaining(command: Callable[[], int | None], *, as_json: bool, needs_stdout: bool) -> int:
-    try:
-        if needs_stdout:
-            terminal.check_stdout()
-        return command() or 0
-    except ChatGpttError as error:
-        terminal.report_error(error, as_json=as_json)
-        return 2 if isinstance(error, InvalidInputError) else 1
 
 
 # The log, in lines that no words of a site can leave

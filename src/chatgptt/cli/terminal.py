@@ -46,6 +46,11 @@ def is_dumb() -> bool:
     return os.environ.get("TERM") in ("dumb", "unknown")
 
 
+def is_utf8_terminal() -> bool:
+    """Whether stdout is a terminal that gets UTF-8."""
+    return sys.stdout.isatty() and (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+
+
 def in_options(hint: str) -> str:
     """A hint of the library in the words of the command line, whose option for `proxy=` is `--proxy`."""
     return re.sub(r"\b(proxy|timeout|bot)=(?![\w\"])", r"--\1", hint).replace("is_headed", "--headed")
@@ -58,8 +63,11 @@ def error_document(error: ChatGpttError) -> dict[str, object]:
 
 def write_text(text: str, file: TextIO) -> None:
     """Writes a site's words at once, escaped on a terminal; what the encoding lacks becomes `?`."""
-    if file.isatty():
-        text = escape(text)
+    write_escaped(escape(text) if file.isatty() else text, file)
+
+
+def write_escaped(text: str, file: TextIO) -> None:
+    """Writes text that may act on a terminal; see `write_text`."""
     encoding = file.encoding or "utf-8"
     file.write(text.encode(encoding, "replace").decode(encoding))
     file.flush()
@@ -106,7 +114,7 @@ def print_json(document: object) -> None:
     """Prints one JSON document to stdout: in ASCII to a pipe, in letters that people read to a terminal."""
     import json  # here: most commands print text
 
-    is_readable = sys.stdout.isatty() and (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+    is_readable = is_utf8_terminal()
     text = json.dumps(document, ensure_ascii=not is_readable, indent=2)
     if is_readable:
         text = _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)

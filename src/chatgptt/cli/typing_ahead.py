@@ -17,45 +17,39 @@ from collections.abc import Callable, Iterator
 
 from chatgptt.cli.terminal import is_dumb
 
-if sys.platform == "win32":
 
-    @contextlib.contextmanager
-    def typing_ahead() -> Iterator[Callable[[], str]]:
-        """Windows shows a key when it is read."""
+@contextlib.contextmanager
+def typing_ahead() -> Iterator[Callable[[], str]]:
+    """Keys are not shown as long as the block lasts. It gets what takes those that were typed since.
+
+    Ctrl-C and Ctrl-Z act as ever. A terminal that can only print is left as it is, and so is that of Windows,
+    which shows a key when it is read.
+    """
+    if sys.platform == "win32" or is_dumb():
         yield str
-
-else:
+        return
     import termios
 
-    @contextlib.contextmanager
-    def typing_ahead() -> Iterator[Callable[[], str]]:
-        """Keys are not shown as long as the block lasts. It gets what takes those that were typed since.
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    held = termios.tcgetattr(number)
+    held[3] &= ~(termios.ECHO | termios.ICANON)  # with ICANON, Ctrl-D would be an end of input
 
-        Ctrl-C and Ctrl-Z act as ever. A terminal that can only print is left as it is.
-        """
-        if is_dumb():
-            yield str
-            return
-        number = sys.stdin.fileno()
-        before = termios.tcgetattr(number)
-        held = termios.tcgetattr(number)
-        held[3] &= ~(termios.ECHO | termios.ICANON)  # with ICANON, Ctrl-D would be an end of input
+    def hold_again(*_: object) -> None:
+        with contextlib.suppress(OSError, termios.error):
+            if os.tcgetpgrp(number) == os.getpgrp():  # in the background it would stop this process
+                termios.tcsetattr(number, termios.TCSADRAIN, held)
 
-        def hold_again(*_: object) -> None:
-            with contextlib.suppress(OSError, termios.error):
-                if os.tcgetpgrp(number) == os.getpgrp():  # in the background it would stop this process
-                    termios.tcsetattr(number, termios.TCSADRAIN, held)
-
-        termios.tcsetattr(number, termios.TCSADRAIN, held)
-        # A shell sets modes of its own after Ctrl-Z, and leaves them with fg. Another thread may get the
-        # signal, and then keys are hidden again with the next piece of the answer.
-        continued = signal.signal(signal.SIGCONT, hold_again)
-        try:
-            yield lambda: _take(number)
-        finally:
-            signal.signal(signal.SIGCONT, continued)
-            with contextlib.suppress(termios.error):  # the terminal may be gone
-                termios.tcsetattr(number, termios.TCSADRAIN, before)
+    termios.tcsetattr(number, termios.TCSADRAIN, held)
+    # A shell sets modes of its own after Ctrl-Z, and leaves them with fg. Another thread may get the
+    # signal, and then keys are hidden again with the next piece of the answer.
+    continued = signal.signal(signal.SIGCONT, hold_again)
+    try:
+        yield lambda: _take(number)
+    finally:
+        signal.signal(signal.SIGCONT, continued)
+        with contextlib.suppress(termios.error):  # the terminal may be gone
+            termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
 def _take(number: int) -> str:
