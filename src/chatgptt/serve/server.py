@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chatgptt.serve.app import build_app
@@ -146,19 +145,14 @@ def build_server(
         InvalidInputError: for a site that cannot be asked.
     """
     ending = asyncio.Event()
-    return Server(_make_config(build_app(catalogue, options, ending), connection), ending)
-
-
-def _make_config(app: ASGIApp, connection: type[Connection]) -> uvicorn.Config:
-    """How uvicorn runs the application. It logs nothing: its lines would have addresses and queries."""
-    return uvicorn.Config(
-        app,
+    config = uvicorn.Config(
+        build_app(catalogue, options, ending),
         http=connection,
         ws="none",
         loop="asyncio",
         interface="asgi3",
         lifespan="on",
-        log_config=None,
+        log_config=None,  # its lines would have addresses and queries
         log_level="critical",
         access_log=False,
         proxy_headers=False,
@@ -168,3 +162,4 @@ def _make_config(app: ASGIApp, connection: type[Connection]) -> uvicorn.Config:
         timeout_graceful_shutdown=_ENDING,
         h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )
+    return Server(config, ending)
