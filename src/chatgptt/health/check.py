@@ -7,30 +7,24 @@ site may have answered.
 
 from __future__ import annotations
 
-import errno
-import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
 from chatgptt._errors import (
-    AnswerError,
     BrowserError,
-    ChallengeError,
     ChatBoxNotFoundError,
     ChatGpttError,
     InvalidInputError,
-    PageError,
     RateLimitedError,
     RefusedError,
-    StreamInterruptedError,
-    TokenRejectedError,
     TokensNotFoundError,
     TransportError,
 )
 from chatgptt._models import ChatBox, Level, Question, Reply, ReplyHead, Rung
 from chatgptt._stream import AsyncReplyStream, Context
 from chatgptt.health.connection_times import Connection, ConnectionTimes
+from chatgptt.health.error_phases import own_fault, phase_before_tokens, phase_of_message
 from chatgptt.health.expectation import is_match
 from chatgptt.health.plan import Plan
 from chatgptt.health.report import (
@@ -46,16 +40,10 @@ from chatgptt.health.report import (
     skipped,
 )
 from chatgptt.net.deadline import Deadline, in_time
-from chatgptt.net.httpx_errors import causes
 from chatgptt.tokens.acquisition import Acquired, Acquisition, PageFacts, Wanted
 from chatgptt.tokens.store import MAX_AGE
 
 _DAY = 86_400.0
-
-_OWN_ERRNOS = frozenset(
-    {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.EPERM}
-)
-"""Failures to connect that never left this machine: no route, no address, no descriptor, its own firewall."""
 
 _CACHE_HEADERS = ("x-cache", "cf-cache-status", "x-litespeed-cache", "x-cache-status", "x-proxy-cache", "age")
 
@@ -122,34 +110,11 @@ class _Checkup:
         self._note_looking(self._deadline.elapsed())
         return self._acquired
 
-    def _step_of(self, error: ChatGpttError) -> PhaseName:
-        """The phase, up to the tokens, that an error belongs to."""
-        facts, connection = self._facts, self._times.last
-        match error:
-            case ChatBoxNotFoundError():
-                return "box"
-            case TokensNotFoundError():
-                return "tokens"
-            case BrowserError():
-                return "box" if facts.head is not None and facts.box is None else "tokens"
-            case ChallengeError() if facts.box is None:
-                return "page"
-            case _ if facts.head is not None:
-                return "box" if facts.box is None else "tokens"
-            case TransportError(code="dns_error"):
-                return "dns"
-            case TransportError(code="tls_error"):
-                return "tls"
-            case TransportError() if connection is not None:
-                return _unfinished(connection)
-            case TransportError(code="connect_error"):
-                return "tcp"
-            case _:
-                return "page"
-
     def _note_looking(self, ended: float) -> None:
         """Adds the phases up to the tokens that were reached."""
-        failed = None if self._error is None else self._step_of(self._error)
+        failed = (
+            None if self._error is None else phase_before_tokens(self._error, self._facts, self._times.last)
+        )
         for phase in (*self._connecting(), self._page(), self._box(ended), self._tokens(ended)):
             if phase.name == failed:
                 before = sum(done.elapsed or 0.0 for done in self._phases.values())
@@ -255,7 +220,7 @@ class _Checkup:
 
     async def _note_asking(self, stream: AsyncReplyStream, ended: float, reply: Reply | None) -> None:
         accepted, first = stream.accepted_at, stream.first_text_at
-        failed = None if self._error is None else _step_of_asking(self._error, accepted, first)
+        failed = None if self._error is None else phase_of_message(self._error, accepted, first)
         if failed == "message" or accepted is None:
             self._fail("message", ended)
             return
@@ -329,7 +294,7 @@ class _Checkup:
         if first_failing(phases) is None and self._plan.warn is not None and elapsed > self._plan.warn:
             _mark_slowest(phases, elapsed, self._plan.warn)
         failing = first_failing(phases)
-        fault = _own_fault(self._error, self._times.last) if self._error is not None else ""
+        fault = own_fault(self._error, self._times.last) if self._error is not None else ""
         verdict: Verdict = "ok"
         summary = f"{_DONE[self._plan.level]}, in {elapsed:.2f} s"
         if failing is not None:
@@ -377,53 +342,6 @@ def _tcp(connection: Connection) -> Phase:
     proxy = "the proxy " if connection.is_proxy else ""
     peer = f"{connection.peer or connection.host} port {connection.port}"
     return passed("tcp", connection.tcp, f"connected to {proxy}{peer}")
-
-
-def _unfinished(connection: Connection) -> PhaseName:
-    """The phase of a connection when it failed or the time was over."""
-    if connection.is_looking_up:
-        return "dns"
-    if connection.tcp is None:
-        return "tcp"
-    return "tls" if connection.has_tls_begun and connection.tls is None else "page"
-
-
-def _step_of_asking(error: ChatGpttError, accepted: float | None, first: float | None) -> PhaseName:
-    """The phase of the message that an error belongs to."""
-    match error:
-        case _ if accepted is None:
-            return "message"
-        case AnswerError(is_stale=True):
-            return "message"
-        case RefusedError() | TokenRejectedError() | ChallengeError() | RateLimitedError() | PageError() if (
-            first is None
-        ):
-            return "message"
-        case StreamInterruptedError():
-            return "answer"
-        case _:
-            return "first_text" if first is None else "answer"
-
-
-def _own_fault(error: ChatGpttError, connection: Connection | None) -> str:
-    """What is wrong on this machine, "" where the site is at fault."""
-    if isinstance(error, BrowserError):
-        return "this machine's browser"
-    if error.code == "invalid_input":
-        return "the call"
-    if isinstance(error, RateLimitedError) and error.status is None:  # no reply said so
-        return "a pause that this machine keeps, not the site's answer"
-    if not isinstance(error, TransportError):
-        return ""
-    if connection is not None and connection.is_proxy and connection.tcp is None:
-        return "the proxy, not the site"
-    roots = [cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno is not None]
-    lookups = [root for root in roots if isinstance(root, socket.gaierror)]
-    if lookups:
-        return "no name server answers this machine" if lookups[0].errno == socket.EAI_AGAIN else ""
-    if error.code == "connect_error" and roots and all(root.errno in _OWN_ERRNOS for root in roots):
-        return "this machine's network"
-    return ""
 
 
 def _age(head: ReplyHead) -> float:
