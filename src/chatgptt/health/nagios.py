@@ -6,6 +6,7 @@ The form is that of the Monitoring Plugins' development guidelines, as Nagios, I
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -56,14 +57,13 @@ def _details(report: HealthReport) -> Iterator[str]:
         yield _line(f"hint: {report.hint}")
 
 
-def _names(reports: Sequence[HealthReport]) -> list[str]:
+def _names(reports: Sequence[HealthReport]) -> Iterator[str]:
     """What goes in front of each one's labels, which have to be unique: a page may be listed twice."""
-    names: list[str] = []
+    listed: Counter[str] = Counter()
     for report in reports:
         name = _name(report.site)
-        times = sum(_name(other.site) == name for other in reports[: len(names)])
-        names.append(f"{name} #{times + 1} " if times else f"{name} ")
-    return names
+        listed[name] += 1
+        yield f"{name} #{listed[name]} " if listed[name] > 1 else f"{name} "
 
 
 def _name(site: str) -> str:

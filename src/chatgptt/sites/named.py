@@ -55,8 +55,7 @@ class NamedSite:
     def over(self, site: NamedSite) -> NamedSite:
         """The site with these options in place of its own."""
         given = {part.name: getattr(self, part.name) for part in fields(self)}
-        left_out = {part.name for part in fields(self) if given[part.name] == part.default}
-        return replace(site, **{name: value for name, value in given.items() if name not in left_out})
+        return replace(site, **{name: given[name] for name in given if given[name] not in (None, "")})
 
 
 def is_name(text: str) -> bool:
