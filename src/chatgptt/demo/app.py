@@ -19,7 +19,7 @@ from chatgptt.demo.front import plain_page
 from chatgptt.demo.index import index_page
 from chatgptt.demo.site_list import build_sites
 from chatgptt.demo.state import DemoState, LoggedRequest
-from chatgptt.demo.wordpress import Call
+from chatgptt.demo.wordpress import HTML, Call
 
 _log = logging.getLogger("chatgptt.demo")
 
@@ -88,7 +88,7 @@ class Demo:
     async def _answer(self, request: Request, logged: LoggedRequest) -> Response:
         base = f"http://{logged.headers.get('host', 'localhost')}"
         if logged.path == "/":
-            return Response(index_page(self._sites, base), 200, {"content-type": "text/html; charset=UTF-8"})
+            return Response(index_page(self._sites, base), 200, HTML)
         for site in self._by_prefix:
             home = f"{base}/{site.prefix}"
             if logged.path == f"/{site.prefix}":

@@ -11,12 +11,11 @@ from starlette.responses import RedirectResponse, Response
 from chatgptt.demo.front import challenge, plain_page
 from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import Pieces, Stream
-from chatgptt.demo.wordpress import Call, Site
+from chatgptt.demo.wordpress import HTML, Call, Site
 
 HUGE_SIZE = 256_000_000
 """Bytes of `/huge/`: more than a client should read."""
 
-_HTML = {"content-type": "text/html; charset=UTF-8"}
 _JSON = {"content-type": "application/json"}
 _PDF = {"content-type": "application/pdf"}
 
@@ -36,7 +35,7 @@ def _loop(call: Call) -> Response:
 
 def _deep(call: Call) -> Response:
     body = "<!doctype html>\n<body>" + "<div>" * 100_000 + "deep" + "</div>" * 100_000 + "</body>\n"
-    return Response(body, 200, _HTML)
+    return Response(body, 200, HTML)
 
 
 async def _filler(start: str) -> Pieces:
@@ -64,9 +63,7 @@ def fault_sites() -> list[Site]:
         replace(_site("status", "", _status), pages=_STATUSES, about="nothing but a status"),
         _site("pdf", "a PDF", lambda _: Response(b"%PDF-1.4\n%%EOF\n", 200, _PDF)),
         _site("json-page", "JSON", lambda _: Response('{"no":"page"}', 200, _JSON)),
-        _site(
-            "huge", "256 MB of HTML", lambda _: Stream(_filler("<!doctype html>\n<body>\n"), headers=_HTML)
-        ),
+        _site("huge", "256 MB of HTML", lambda _: Stream(_filler("<!doctype html>\n<body>\n"), headers=HTML)),
         _site("deep", "100,000 elements inside each other", _deep),
         _site("loop", "redirects in a circle", _loop),
         _site(
@@ -86,7 +83,7 @@ def busy_at_first(inner: Site, state: DemoState) -> Site:
     """Answers the first two pages with 503 and Retry-After: 1, and then as the inner site."""
 
     async def answer(call: Call) -> Response:
-        if _is_page(call) and state.memory.is_among_first(2, inner.prefix, "503"):
+        if _is_page(call) and state.memory(inner.prefix).is_among_first(2, "503"):
             return plain_page(503, "503 Service Unavailable", "Later.", retry_after="1")
         return await inner.answer(call)
 
@@ -113,7 +110,7 @@ def huge_with_box(inner: Site) -> Site:
         if not _is_page(call):
             return response
         text = bytes(response.body).decode().removesuffix("</body>\n</html>\n")
-        return Stream(_filler(text), headers=_HTML)
+        return Stream(_filler(text), headers=HTML)
 
     return replace(inner, answer=answer)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from chatgptt.demo.model import ParsedMessage
 from chatgptt.demo.state import VisitorMemory
 from chatgptt.demo.stream import Hangup, Pieces, Stream
-from chatgptt.demo.wordpress import critical_error
+from chatgptt.demo.wordpress import HTML, critical_error
 
 PHP_WARNING = (
     "<br />\n<b>Warning</b>:  Undefined variable $demo in "
@@ -16,14 +16,14 @@ PHP_WARNING = (
 """A warning of another plugin, which PHP prints before the reply where it displays errors."""
 
 
-def plain_page(status: int, title: str, text: str, **headers: str) -> Response:
-    """A page of the web server itself. `retry_after` is the header Retry-After."""
+def plain_page(status: int, title: str, text: str, *, retry_after: str | None = None) -> Response:
+    """A page of the web server itself, with a header Retry-After or without."""
     body = (
         f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"
         f"<p>{text}</p>\n</body>\n</html>\n"
     )
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(body, status, {"content-type": "text/html", **named})
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    return Response(body, status, {"content-type": "text/html", **headers})
 
 
 def challenge(status: int, *, is_marked: bool = True) -> Response:
@@ -36,22 +36,22 @@ def challenge(status: int, *, is_marked: bool = True) -> Response:
         '<script src="/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1?ray=demo"></script>'
         "</body></html>"
     )
-    headers = {"content-type": "text/html; charset=UTF-8", "cache-control": "private, max-age=0, no-store"}
+    headers = {**HTML, "cache-control": "private, max-age=0, no-store"}
     if is_marked:
         headers |= {"server": "cloudflare", "cf-ray": "demo-000", "cf-mitigated": "challenge"}
     return Response(body, status, headers)
 
 
-def reply_before_plugin(message: ParsedMessage, prefix: str, memory: VisitorMemory) -> Response | None:
+def reply_before_plugin(message: ParsedMessage, memory: VisitorMemory) -> Response | None:
     """The reply to a scripted word that does not reach the plugin; None for every other message."""
     match message.word:
         case "BUSY":
-            if memory.is_among_first(2, prefix, "BUSY", message.text):
+            if memory.is_among_first(2, "BUSY", message.text):
                 return plain_page(429, "429 Too Many Requests", "Later.", retry_after="1")
         case "BUSYLONG":
             return plain_page(429, "429 Too Many Requests", "Much later.", retry_after="7200")
         case "ERR502ONCE":
-            if memory.is_among_first(1, prefix, "ERR502ONCE", message.text):
+            if memory.is_among_first(1, "ERR502ONCE", message.text):
                 return plain_page(502, "502 Bad Gateway", "The server behind this one said nothing.")
         case "ERR500":
             return critical_error()

@@ -18,7 +18,13 @@ _FIRST = {
 
 def index_page(sites: Sequence[Site], url: str) -> str:
     """The page for these sites. `url` is the demo's, without a slash at the end."""
-    folded = "".join(_folded(site) for site in sites if len(site.pages) > 1)
+    folded = "".join(
+        _details(
+            f"<code>/{site.prefix}/</code> {html.escape(site.about)}", len(site.pages), _pages(site.pages)
+        )
+        for site in sites
+        if len(site.pages) > 1
+    )
     single = {
         path: f"{site.about}: {about}".removeprefix(": ")
         for site in sites
@@ -33,12 +39,6 @@ def index_page(sites: Sequence[Site], url: str) -> str:
         folded=folded,
         single=_details("Single pages, most of which fail", len(single), _pages(single)),
         words=_details("Messages that do something: put the word first", len(WORDS), f"<ul>\n{words}</ul>\n"),
-    )
-
-
-def _folded(site: Site) -> str:
-    return _details(
-        f"<code>/{site.prefix}/</code> {html.escape(site.about)}", len(site.pages), _pages(site.pages)
     )
 
 

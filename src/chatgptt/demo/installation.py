@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from chatgptt.demo.nonces import GUEST
 from chatgptt.demo.optimisers import Wrapping
 from chatgptt.demo.state import DemoState
-from chatgptt.demo.wordpress import Call, Site, asset, document, is_cached, rest
+from chatgptt.demo.wordpress import HTML, Call, Site, asset, document, is_cached, rest
 
 AJAX = "wp-admin/admin-ajax.php"
 
@@ -29,7 +29,7 @@ _COOKIE = "demo_visitor"
 Version = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page. The defaults are those of a page with one box and nothing wrong.
 
@@ -48,6 +48,7 @@ class Page:
 
     slug: str
     about: str
+    _: KW_ONLY
     name: str = ""
     bots: tuple[int, ...] = (0,)
     widget: int | None = None
@@ -159,7 +160,7 @@ class _Installation:
 
     def _answer_page(self, call: Call, user: str) -> Response:
         link = f'<{call.home}/wp-json/>; rel="https://api.w.org/"'
-        headers = {"content-type": "text/html; charset=UTF-8", "link": link}
+        headers = {**HTML, "link": link}
         if self._setup.has_visitor_cookie and user == GUEST:
             user = secrets.token_hex(8)
             headers["set-cookie"] = f"{_COOKIE}={user}; Path=/{self._setup.prefix}/; HttpOnly; SameSite=Lax"

@@ -18,7 +18,7 @@ from chatgptt.demo.aipkit.messages import NONCE as AIPKIT_NONCE
 from chatgptt.demo.aipkit.pages import AIPKIT
 from chatgptt.demo.installation import AJAX, Page, Setup, build_installation
 from chatgptt.demo.state import DemoState
-from chatgptt.demo.wordpress import Call, Site, ajax_json, document
+from chatgptt.demo.wordpress import HTML, Call, Site, ajax_json, document
 from chatgptt.demo.wpaicg.boxes import Box, box_html
 from chatgptt.demo.wpaicg.messages import NONCE
 from chatgptt.demo.wpaicg.pages import WPAICG
@@ -26,7 +26,6 @@ from chatgptt.demo.wpaicg.pages import WPAICG
 PLACEHOLDER = "5ca1ab1e00"
 """The first nonce of the placeholder page. It is wrong, and nothing shows that."""
 
-_HTML = {"content-type": "text/html; charset=UTF-8"}
 
 _TOOLS = """
 function give(nonce) {
@@ -73,9 +72,7 @@ _PATTERNS: dict[str, _Pattern] = {
         nonce=PLACEHOLDER,
     ),
     "frame": _Pattern(
-        "the chat is in a frame",
-        "",
-        content='<iframe src="HOME/fetched/" title="Chat"></iframe>',
+        "the chat is in a frame", "", content='<iframe src="HOME/fetched/" title="Chat"></iframe>'
     ),
     "frame-elsewhere": _Pattern(
         "the chat is in a frame from another host",
@@ -94,11 +91,7 @@ _PATTERNS: dict[str, _Pattern] = {
         "late().then(function (nonce) { put(nonce, root); });",
         content=_HOST,
     ),
-    "injected": _Pattern(
-        "a script makes box and config",
-        "late().then(put);",
-        content=_HOST,
-    ),
+    "injected": _Pattern("a script makes box and config", "late().then(put);", content=_HOST),
     "global": _Pattern(
         "the nonce is in a script's global only",
         "late().then(function (nonce) { window.wpaicgParams = { ajax_url: 'AJAX', search_nonce: nonce }; });",
@@ -163,14 +156,14 @@ def scripted_sites(state: DemoState) -> list[Site]:
 
 def _scripted(state: DemoState) -> Site:
     """The 1.x installation."""
-    front = Page(slug="", about="the box of the front page has no nonce")
+    front = Page("", "the box of the front page has no nonce")
     inner = build_installation(Setup("browser", (1, 9, 18), (front,), nonces="scripted"), WPAICG, state)
     nonces = state.nonces(inner.prefix)
 
     async def answer(call: Call) -> Response:
         pattern = _PATTERNS.get(call.path.strip("/"))
         if pattern is not None:
-            return Response(_page(call, pattern), 200, _HTML)
+            return Response(_page(call, pattern), 200, HTML)
         if call.path == "plain/":
             return Response(nonces.make(NONCE, at=call.logged.at), 200, {"content-type": "text/plain"})
         if call.path == "wp-content/plugins/demo/hangs.js":
@@ -190,7 +183,7 @@ def _embedding(state: DemoState) -> Site:
 
     async def answer(call: Call) -> Response:
         if call.path == "embed/":
-            return Response(_page(call, page), 200, _HTML)
+            return Response(_page(call, page), 200, HTML)
         if call.path != "wp-json/aipkit/v1/chatbots/5/embed-config":
             return await inner.answer(call)
         nonce, ajax_url = nonces.make(AIPKIT_NONCE, at=call.logged.at), f"{call.home}/{AJAX}"

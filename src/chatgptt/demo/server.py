@@ -57,7 +57,7 @@ class DemoSite:
 
     def advance(self, seconds: float) -> None:
         """Moves the demo's clock forward: nonces expire, and cached pages get older."""
-        self._state.clock.advance(seconds)
+        self._state.advance(seconds)
 
 
 @contextlib.contextmanager

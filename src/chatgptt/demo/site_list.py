@@ -14,16 +14,16 @@ from chatgptt.demo.wpaicg.pages import WPAICG
 
 _1X = (1, 9, 18)
 _2X = (2, 4, 71)
-_FRONT = Page(slug="", about="one box")
-_JSON = Page(slug="json", about="one box, which doesn't stream", bots=(4,))
-_WIDGET = Page(slug="widget", about="the floating widget", bots=(), widget=0)
-_LATIN = Page(slug="", name="Café naïveté", about="one box")
+_FRONT = Page("", "one box")
+_JSON = Page("json", "one box, which doesn't stream", bots=(4,))
+_WIDGET = Page("widget", "the floating widget", bots=(), widget=0)
+_LATIN = Page("", "one box", name="Café naïveté")
 _SCRIPTED = (
-    Page(slug="", about="after 0.3 s", script_after_ms=300),
-    Page(slug="late", about="after 2 s", script_after_ms=2000),
-    Page(slug="flicker", about="a wrong one first", script_after_ms=500, has_false_start=True),
+    Page("", "after 0.3 s", script_after_ms=300),
+    Page("late", "after 2 s", script_after_ms=2000),
+    Page("flicker", "a wrong one first", script_after_ms=500, has_false_start=True),
 )
-_SCRIPTED_2X = Page(slug="", about="after 0.3 s", bots=(5,), is_loaded_by_script=True)
+_SCRIPTED_2X = Page("", "after 0.3 s", bots=(5,), is_loaded_by_script=True)
 
 _OF_1X = (
     Setup("wpaicg", _1X, WPAICG_PAGES),

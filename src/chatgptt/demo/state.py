@@ -7,7 +7,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from chatgptt.demo.model import Turn
+from chatgptt.demo.model import ParsedMessage, Turn
 from chatgptt.demo.nonces import Nonces
 
 _KEPT = 100_000
@@ -39,25 +39,9 @@ class LoggedRequest:
     message: str | None = None
 
 
-class Clock:
-    """The demo's time: the time of another clock plus the advance."""
-
-    def __init__(self, base: Callable[[], float]) -> None:
-        self._base = base
-        self._ahead = 0.0
-
-    def __call__(self) -> float:
-        """Seconds since the epoch."""
-        return self._base() + self._ahead
-
-    def advance(self, seconds: float) -> None:
-        """Moves the clock forward."""
-        self._ahead += seconds
-
-
 @dataclass(slots=True)
 class VisitorMemory:
-    """What the sites remember of their visitors. Each key begins with the site's prefix.
+    """What a site remembers of its visitors.
 
     Attributes:
         counts: how often something happened: messages against a quota, events whose first times differ.
@@ -66,7 +50,7 @@ class VisitorMemory:
     """
 
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    pending: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    pending: dict[str, tuple[str, float]] = field(default_factory=dict)
     conversations: defaultdict[tuple[str, ...], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
     def is_among_first(self, limit: int, *key: str) -> bool:
@@ -74,16 +58,35 @@ class VisitorMemory:
         self.counts[key] += 1
         return self.counts[key] <= limit
 
+    def is_asked_for(self, word: str, message: ParsedMessage) -> bool:
+        """Whether a message begins with `word`, or with `word`ONCE and comes for the first time."""
+        if message.word == f"{word}ONCE":
+            return self.is_among_first(1, message.word, message.text)
+        return message.word == word
+
 
 class DemoState:
     """The state of one running demo. Every site gets it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = Clock(clock)
+        self._clock = clock
+        self._ahead = 0.0
         self.started_at = self.clock()
         self.log: deque[LoggedRequest] = deque(maxlen=_KEPT)
-        self.memory = VisitorMemory()
+        self._memories: defaultdict[str, VisitorMemory] = defaultdict(VisitorMemory)
         self._secret = secrets.token_bytes(32)
+
+    def clock(self) -> float:
+        """Unix time in seconds: that of the given clock, and what it was moved forward by."""
+        return self._clock() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock forward."""
+        self._ahead += seconds
+
+    def memory(self, prefix: str) -> VisitorMemory:
+        """What the site at this prefix remembers."""
+        return self._memories[prefix]
 
     def nonces(self, prefix: str) -> Nonces:
         """The nonces of the installation at this prefix. No other installation accepts them."""
@@ -95,5 +98,5 @@ class DemoState:
 
     def clear(self) -> None:
         """Empties the log and forgets the visitors. The clock and the page caches stay as they are."""
-        self.memory = VisitorMemory()
+        self._memories.clear()
         self.log.clear()

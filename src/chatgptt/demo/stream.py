@@ -10,6 +10,8 @@ from enum import Enum
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from chatgptt.demo.wordpress import JSON_HEADERS, php_json
+
 HANG_UP = "chatgptt.demo.hang_up"
 """The key of the function that breaks the connection off, in the request's state (see server.py)."""
 
@@ -62,46 +64,43 @@ async def _with_line_ends(pieces: Pieces, word: str) -> Pieces:
     """The pieces with the line ends of the scripted words CRLF, CR and NOCRLF."""
     end = {"CRLF": b"\r\n", "CR": b"\r"}.get(word, b"\n")
     held = b""
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            assert isinstance(piece, bytes)  # a message has one scripted word, and this one never hangs up
-            text = held + piece.replace(b"\n", end)
-            bare = text.rstrip(b"\n") if word == "NOCRLF" else text
-            held = text[len(bare) :]
-            yield bare
+    async for piece in pieces:
+        assert isinstance(piece, bytes)  # a message has one scripted word, and this one never hangs up
+        text = held + piece.replace(b"\n", end)
+        bare = text.rstrip(b"\n") if word == "NOCRLF" else text
+        held = text[len(bare) :]
+        yield bare
 
 
 async def _in_chunks(pieces: Pieces, size_bytes: int) -> Pieces:
     """The same bytes in pieces of this size."""
     pending = b""
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            assert isinstance(piece, bytes)  # as above
-            pending += piece
-            whole = len(pending) - len(pending) % size_bytes
-            for start in range(0, whole, size_bytes):
-                yield pending[start : start + size_bytes]
-            pending = pending[whole:]
+    async for piece in pieces:
+        assert isinstance(piece, bytes)  # as above
+        pending += piece
+        whole = len(pending) - len(pending) % size_bytes
+        for start in range(0, whole, size_bytes):
+            yield pending[start : start + size_bytes]
+        pending = pending[whole:]
     if pending:
         yield pending
 
 
-def broken(body: bytes, how: Hangup, headers: Mapping[str, str]) -> Stream:
-    """A reply whose connection ends before its body does."""
+def broken_json(value: object, how: Hangup) -> Stream:
+    """A reply of admin-ajax.php in JSON whose connection ends before its body does."""
 
     async def pieces() -> Pieces:
-        yield body[:-8]
+        yield php_json(value).encode()[:-8]
         yield how
 
-    return Stream(pieces(), headers=headers)
+    return Stream(pieces(), headers=JSON_HEADERS)
 
 
 async def after(first: bytes, pieces: Pieces) -> Pieces:
     """The pieces behind a first one."""
     yield first
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            yield piece
+    async for piece in pieces:
+        yield piece
 
 
 def shaped(pieces: Pieces, word: str, number: float | None) -> Pieces:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from chatgptt.demo.state import LoggedRequest
 
+HTML = {"content-type": "text/html; charset=UTF-8"}
 AJAX_HEADERS = {
     "x-robots-tag": "noindex",
     "x-content-type-options": "nosniff",
@@ -83,7 +84,7 @@ def ajax_json(value: object, status: int = 200, *, before: str = "") -> Response
 
 def ajax_text(body: str, status: int) -> Response:
     """A reply of admin-ajax.php in text or HTML."""
-    return Response(body, status, {**AJAX_HEADERS, "content-type": "text/html; charset=UTF-8"})
+    return Response(body, status, {**AJAX_HEADERS, **HTML})
 
 
 def not_an_action() -> Response:

@@ -12,7 +12,7 @@ import re
 import secrets
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
@@ -37,8 +37,8 @@ from chatgptt.demo.model import (
     with_note_texts,
 )
 from chatgptt.demo.state import DemoState
-from chatgptt.demo.stream import Hangup, Stream, broken, shaped
-from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, critical_error, not_an_action, php_json
+from chatgptt.demo.stream import Hangup, Stream, broken_json, shaped
+from chatgptt.demo.wordpress import Call, ajax_json, critical_error, not_an_action
 
 NONCE = "aipkit_frontend_chat_nonce"
 """The one nonce action of all bots and all chat requests."""
@@ -55,11 +55,12 @@ _REMEMBERED = 15
 _LETTERS = string.ascii_letters + string.digits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Refused:
     """Why the site does not ask the AI. The status is that of the non-streaming action; a stream says 200."""
 
     text: str
+    _: KW_ONLY
     status: int = 400
     is_quota: bool = False
 
@@ -99,9 +100,8 @@ class _Request:
     def __init__(self, call: Call, setup: Setup, state: DemoState) -> None:
         self._call = call
         self._logged = call.logged
-        self._prefix = setup.prefix
         self._version = setup.version
-        self._memory = state.memory
+        self._memory = state.memory(setup.prefix)
         self._nonces = state.nonces(setup.prefix)
 
     def make_nonce(self) -> Response:
@@ -114,7 +114,7 @@ class _Request:
     def hold(self) -> Response:
         """The first request. All its parameters are in the body."""
         message = read_message(self._logged.fields.get("message", ""))
-        if (early := reply_before_plugin(message, self._prefix, self._memory)) is not None:
+        if (early := reply_before_plugin(message, self._memory)) is not None:
             return early
         if self._is_foreign():
             text = "Embed feature is not available with your current plan."
@@ -131,7 +131,7 @@ class _Request:
         if len(pending) >= MOST_PENDING:
             pending.pop(next(iter(pending)), None)
         key = "aipkit_sse_" + "".join(secrets.choice(_LETTERS) for _ in range(32))
-        pending[self._prefix, key] = (message.text, self._logged.at)
+        pending[key] = (message.text, self._logged.at)
         before = PHP_WARNING if message.word == "PHPWARNING" else ""
         return ajax_json({"success": True, "data": {"cache_key": key}}, before=before)
 
@@ -162,7 +162,7 @@ class _Request:
         """The one request of a bot that prefers not to stream, up to 2.4.0."""
         fields = self._logged.fields
         message = read_message(fields.get("message", ""))
-        if (early := reply_before_plugin(message, self._prefix, self._memory)) is not None:
+        if (early := reply_before_plugin(message, self._memory)) is not None:
             return early
         if self._is_rejected(fields.get("_ajax_nonce", ""), message, "NONCE"):
             return _failure("Security check failed. Please refresh the page and try again.", 403)
@@ -184,19 +184,19 @@ class _Request:
         params = self._logged.params
         nonce = params.get("_ajax_nonce") or self._logged.fields.get("_ajax_nonce", "")
         key = params.get("cache_key", "")
-        text, held_at = self._memory.pending.get((self._prefix, key), (None, 0.0))
+        text, held_at = self._memory.pending.get(key, (None, 0.0))
         message = read_message(text or "")
         if self._is_foreign():
-            return _Refused(text="This domain is not permitted to access the chatbot.")
+            return _Refused("This domain is not permitted to access the chatbot.")
         if self._is_rejected(nonce, message, "NONCESTREAM"):
-            return _Refused(text="Security check failed. Please refresh the page and try again.")
+            return _Refused("Security check failed. Please refresh the page and try again.")
         if not key:
-            return _Refused(text="Message cache key is missing.")
-        self._memory.pending.pop((self._prefix, key), None)
-        if text is None or self._is_scripted(message, "KEYLOST"):
-            return _Refused(text="Message not found in cache.")
-        if self._logged.at - held_at > _KEY_LIFE or self._is_scripted(message, "KEYEXPIRED"):
-            return _Refused(text="Cached message has expired.")
+            return _Refused("Message cache key is missing.")
+        self._memory.pending.pop(key, None)
+        if text is None or self._memory.is_asked_for("KEYLOST", message):
+            return _Refused("Message not found in cache.")
+        if self._logged.at - held_at > _KEY_LIFE or self._memory.is_asked_for("KEYEXPIRED", message):
+            return _Refused("Cached message has expired.")
         return message
 
     def _check(self, message: ParsedMessage, request: Mapping[str, str]) -> _Accepted | _Refused:
@@ -205,26 +205,26 @@ class _Request:
         conversation = re.sub(r"[^a-z0-9_-]", "", request.get("conversation_uuid", "").lower())
         session = request.get("session_id", "")
         if _has_stream_context(message.text):
-            return _Refused(text="Unsupported stream context.")
+            return _Refused("Unsupported stream context.")
         if bot_id is None or BOTS[bot_id].is_draft:
-            return _Refused(text="Invalid chatbot specified.")
+            return _Refused("Invalid chatbot specified.")
         if not conversation:
-            return _Refused(text="Conversation ID is missing.")
+            return _Refused("Conversation ID is missing.")
         if not session:
-            return _Refused(text="Session ID is missing for guest.")
+            return _Refused("Session ID is missing for guest.")
         if not BOTS[bot_id].allows_guests or message.word == "GUESTS":
-            return _Refused(text="Access disabled for guests.", status=403)
-        used, quota = (self._prefix, "quota", str(bot_id), session), BOTS[bot_id].quota
+            return _Refused("Access disabled for guests.", status=403)
+        used, quota = ("quota", str(bot_id), session), BOTS[bot_id].quota
         if message.word == "QUOTA" or (quota is not None and self._memory.counts[used] >= quota):
             noun = "quota" if self._version >= (2, 3, 94) else "token limit"
             text = f"You have reached your {noun} for this period."
-            return _Refused(text=text, status=429, is_quota=True)
+            return _Refused(text, status=429, is_quota=True)
         if message.word in _REFUSALS:
             return _REFUSALS[message.word]
         if len(conversation) > 36 or len(session) > 64:  # the columns of the log
-            return _Refused(text="Failed to log user message.", status=500)
+            return _Refused("Failed to log user message.", status=500)
         self._memory.counts[used] += 1
-        turns = self._memory.conversations[self._prefix, str(bot_id), conversation, session]
+        turns = self._memory.conversations[str(bot_id), conversation, session]
         system, own = Turn("system", "Answer as the demo would."), Turn("user", message.text)
         prompt = [system, *turns[-_REMEMBERED:], own]
         turns.append(Turn("user", _stored(message.text)))
@@ -241,19 +241,13 @@ class _Request:
     def _is_rejected(self, nonce: str, message: ParsedMessage, word: str) -> bool:
         """Whether the nonce is wrong, or the scripted word says so."""
         is_good = self._nonces.is_good(nonce, NONCE, at=self._logged.at)
-        return not is_good or self._is_scripted(message, word)
-
-    def _is_scripted(self, message: ParsedMessage, word: str) -> bool:
-        """Whether the message begins with `word`, or comes for the first time and begins with `word`ONCE."""
-        if message.word == f"{word}ONCE":
-            return self._memory.is_among_first(1, self._prefix, message.word, message.text)
-        return message.word == word
+        return not is_good or self._memory.is_asked_for(word, message)
 
 
 _REFUSALS = {
-    "BANIP": _Refused(text="Access from your IP address has been blocked.", status=403),
-    "BANWORD": _Refused(text="Sorry, your message could not be sent as it contains prohibited words."),
-    "MODERATION": _Refused(text="Your message was flagged by the moderation system and could not be sent."),
+    "BANIP": _Refused("Access from your IP address has been blocked.", status=403),
+    "BANWORD": _Refused("Sorry, your message could not be sent as it contains prohibited words."),
+    "MODERATION": _Refused("Your message was flagged by the moderation system and could not be sent."),
 }
 
 
@@ -271,7 +265,7 @@ async def _answer_in_json(accepted: _Accepted) -> Response:
         accepted.add_answer(answer.text)
         return ajax_json(found, before=PHP_WARNING if message.word == "PHPWARNING" else "")
     if fail.how in ("close", "reset"):
-        return broken(php_json(found).encode(), Hangup(fail.how), JSON_HEADERS)
+        return broken_json(found, Hangup(fail.how))
     if fail.how == "error":
         return _failure(f"OpenAI API Error (HTTP {fail.status}): {fail.message}", fail.status)
     return _failure(error_text(fail), 503)

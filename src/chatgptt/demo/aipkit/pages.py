@@ -11,32 +11,22 @@ from chatgptt.demo.state import DemoState
 from chatgptt.demo.wordpress import Call, ajax_text
 
 PAGES = (
-    Page(slug="", about="an inline box", bots=(5,)),
-    Page(slug="json", about="a bot that prefers not to stream", bots=(4,), until=(2, 4, 1)),
-    Page(slug="popup", about="a popup", bots=(6,)),
-    Page(slug="many", about="two inline boxes, a popup, and one bot twice", bots=(5, 6, 7, 5)),
-    Page(slug="decoy", about="a box between things that look like one", bots=(5,), look="decoy"),
-    Page(slug="nochat", about="no box at all", bots=()),
-    Page(slug="consent", about="a bot that wants the visitor's consent first", bots=(8,)),
-    Page(slug="quota", about="two messages for each visitor, then a refusal", bots=(9,)),
-    Page(
-        slug="cached",
-        about="a page cache: stale after a day, but it can be bypassed",
-        bots=(5,),
-        cache="soft",
-    ),
-    Page(slug="cached-hard", about="a page cache that nothing bypasses", bots=(5,), cache="hard"),
-    Page(slug="empty-nonce", about="the config's nonce is empty", bots=(5,), nonce="empty"),
-    Page(slug="no-config", about="a container without data-config", bots=(5,), has_config=False),
-    Page(slug="draft", about="a bot that isn't published: it shows, and refuses", bots=(10,)),
-    Page(slug="guests-disabled", about="a bot for members only", bots=(11,)),
-    Page(
-        slug="elsewhere",
-        about="the config names an ajax URL on another host",
-        bots=(5,),
-        has_foreign_ajax_url=True,
-    ),
-    Page(slug="entities", about="a bot whose name needs every kind of escaping", bots=(12,)),
+    Page("", "an inline box", bots=(5,)),
+    Page("json", "a bot that prefers not to stream", bots=(4,), until=(2, 4, 1)),
+    Page("popup", "a popup", bots=(6,)),
+    Page("many", "two inline boxes, a popup, and one bot twice", bots=(5, 6, 7, 5)),
+    Page("decoy", "a box between things that look like one", bots=(5,), look="decoy"),
+    Page("nochat", "no box at all", bots=()),
+    Page("consent", "a bot that wants the visitor's consent first", bots=(8,)),
+    Page("quota", "two messages for each visitor, then a refusal", bots=(9,)),
+    Page("cached", "a page cache: stale after a day, but it can be bypassed", bots=(5,), cache="soft"),
+    Page("cached-hard", "a page cache that nothing bypasses", bots=(5,), cache="hard"),
+    Page("empty-nonce", "the config's nonce is empty", bots=(5,), nonce="empty"),
+    Page("no-config", "a container without data-config", bots=(5,), has_config=False),
+    Page("draft", "a bot that isn't published: it shows, and refuses", bots=(10,)),
+    Page("guests-disabled", "a bot for members only", bots=(11,)),
+    Page("elsewhere", "the config names an ajax URL on another host", bots=(5,), has_foreign_ajax_url=True),
+    Page("entities", "a bot whose name needs every kind of escaping", bots=(12,)),
 )
 
 

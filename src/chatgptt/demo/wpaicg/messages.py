@@ -25,9 +25,9 @@ from chatgptt.demo.model import (
     read_message,
     with_note_texts,
 )
-from chatgptt.demo.state import DemoState
-from chatgptt.demo.stream import Hangup, Stream, after, broken, shaped
-from chatgptt.demo.wordpress import JSON_HEADERS, Call, ajax_json, ajax_text, not_an_action, php_json, slashed
+from chatgptt.demo.state import DemoState, VisitorMemory
+from chatgptt.demo.stream import Hangup, Stream, after, broken_json, shaped
+from chatgptt.demo.wordpress import Call, ajax_json, ajax_text, not_an_action, php_json, slashed
 from chatgptt.demo.wpaicg.answers import REFUSAL, assistant_stream, error_text, flag, ordinary_stream
 from chatgptt.demo.wpaicg.boxes import BoxKind
 from chatgptt.demo.wpaicg.sanitising import read_history, sanitised
@@ -90,197 +90,8 @@ BOTS: dict[int, Bot] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A message that passed the checks, with everything that its answer depends on."""
-
-    message: ParsedMessage
-    bot: Bot
-    bot_key: str
-    client_id: str
-    greeting: str
-    prompt: list[Turn]
-    fields: dict[str, str]
-
-    def steps(self, prompt: list[Turn]) -> Iterator[Step]:
-        """The answer of a model that gets this prompt."""
-        return with_note_texts(answer_steps(self.message, prompt), {"refusal": REFUSAL})
-
-
-async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: str) -> Response:
-    """The reply to a request for admin-ajax.php. Its nonce must have been made for `user`."""
-    # $_REQUEST up to 1.8.90, $_POST after that.
-    fields = call.request if setup.version < (1, 8, 91) else call.logged.fields
-    message = read_message(_message(fields.get("message", ""), setup))
-    if setup.message_challenge is not None:
-        return challenge(setup.message_challenge)
-    if (early := reply_before_plugin(message, setup.prefix, state.memory)) is not None:
-        return early
-    kind = ACTIONS.get(call.request.get("action", ""))
-    if kind is None:
-        return not_an_action()
-    nonce = call.request.get("_wpnonce", "")
-    is_good = state.nonces(setup.prefix).is_good(nonce, NONCE, at=call.logged.at, user=user)
-    if not is_good or _is_scripted_rejection(message, setup, state):
-        return _rejected(call, setup)
-    if message.text in ("", "0"):  # what PHP takes for empty
-        return ajax_json({"status": "error", "msg": "It appears that nothing was inputted."})
-    if message.word == "PINECONE":
-        text = "Something wrong with Pinecone setup. Check your Pinecone settings."
-        return ajax_json({"status": "error", "msg": text, "data": text})
-    question = _question(message, kind, fields, setup)
-    before = PHP_WARNING if message.word == "PHPWARNING" else ""
-    if (refused := _refused(question, setup, state, before)) is not None:
-        return refused
-    call.logged.message = message.text
-    thread = None
-    if question.bot.is_assistant and setup.version >= (1, 8, 95):
-        thread = _open_thread(question, setup, state)
-    if question.bot.server_streams:
-        return _stream(question, thread, setup, state, at=call.logged.at, before=before)
-    return await _json(question, thread, setup, state, before=before)
-
-
-def _message(raw: str, setup: Setup) -> str:
-    if setup.version >= (1, 8, 96):
-        return raw
-    if setup.version >= (1, 8, 91):
-        return sanitised(raw)
-    return sanitised(slashed(raw))
-
-
-def _is_scripted_rejection(message: ParsedMessage, setup: Setup, state: DemoState) -> bool:
-    if message.word == "NONCEONCE":
-        return state.memory.is_among_first(1, setup.prefix, "NONCEONCE", message.text)
-    return message.word == "NONCE"
-
-
-def _rejected(call: Call, setup: Setup) -> Response:
-    if setup.version < (1, 8, 91):
-        return ajax_json({"status": "error", "msg": "Nonce verification failed"})
-    text = "The link you followed has expired."
-    referer = call.logged.headers.get("referer", "")
-    if referer.startswith(call.base + "/"):
-        text += f'</p><p><a href="{referer}">Please try again.</a>'
-    return ajax_text(text, 403)
-
-
-def _question(message: ParsedMessage, kind: BoxKind, fields: dict[str, str], setup: Setup) -> Question:
-    number = fields.get("bot_id", "")
-    bot_id = int(number) if number.isascii() and number.isdigit() and int(number) in BOTS else 0
-    post_id = fields.get("post_id", "")
-    greeting = "Answer as the demo would."
-    # `<10`, which the last widgets send, is the id of no post.
-    if post_id.isascii() and post_id.isdigit() and 0 <= int(post_id) - 9 < len(setup.pages):
-        greeting += f'\n, Current context: "{setup.pages[int(post_id) - 9].title}"'
-    prompt = [
-        Turn("user", greeting),
-        *read_history(fields.get("wpaicg_chat_history", "")),
-        Turn("user", message.text),
-    ]
-    return Question(
-        message=message,
-        bot=BOTS[bot_id],
-        bot_key=str(bot_id) if bot_id else kind,
-        client_id=fields.get("wpaicg_chat_client_id", ""),
-        greeting=greeting,
-        prompt=prompt,
-        fields=fields,
-    )
-
-
-def _refused(question: Question, setup: Setup, state: DemoState, before: str) -> Response | None:
-    """The refusal, if the answer ends with it. A stream goes on after a banned address or word."""
-    bot, word = question.bot, question.message.word
-    if bot.quota is not None:
-        used = (setup.prefix, "quota", question.bot_key, question.client_id)
-        if not state.memory.is_among_first(bot.quota, *used):
-            word = "QUOTA"
-    if word not in FLAGS or (bot.server_streams and word in ("BANIP", "BANWORD")):
-        return None
-    text, name = FLAGS[word]
-    if bot.server_streams:
-        return Response(flag(text, name), 200, STREAM_HEADERS)
-    if word == "QUOTA":
-        return ajax_json({"msg": text, name: True}, before=before)
-    return ajax_json({"status": "error", "msg": text}, before=before)
-
-
-def _stream(
-    question: Question, thread: Thread | None, setup: Setup, state: DemoState, *, at: float, before: str
-) -> Response:
-    message, headers = question.message, STREAM_HEADERS
-    if thread is None:
-        pieces = ordinary_stream(
-            question.steps(question.prompt),
-            at=at,
-            # Versions up to 1.8.84 append what a bot that does not stream would reply.
-            tail=(lambda text: php_json(_success(question, setup, state, text)))
-            if setup.version < (1, 8, 85)
-            else None,
-            has_garbage=message.word == "GARBAGE",
-        )
-    else:
-        headers = {**headers, "connection": "keep-alive"}
-        pieces = assistant_stream(
-            thread.steps, thread=thread.name, is_new=thread.is_new, on_finish=thread.add_answer
-        )
-    if message.word in ("BANIP", "BANWORD"):
-        pieces = after(flag(*FLAGS[message.word]), pieces)
-    if before:
-        pieces = after(before.encode(), pieces)
-    return Stream(shaped(pieces, message.word, message.number), headers=headers)
-
-
-async def _json(
-    question: Question, thread: Thread | None, setup: Setup, state: DemoState, *, before: str
-) -> Response:
-    answer = await collect_answer(question.steps(question.prompt) if thread is None else thread.steps)
-    if question.bot.is_google:
-        answer = _as_google(answer)
-    found, fail = _success(question, setup, state, answer.text), answer.fail
-    if fail is not None and fail.how in ("close", "reset"):
-        return broken(php_json(found).encode(), Hangup(fail.how), JSON_HEADERS)
-    if thread is not None:
-        if fail is not None or not answer.text:
-            text = "No assistant message found in run steps." if fail is None else error_text(fail)
-            return ajax_json({"status": "error", "msg": text or "Run failed."})
-        thread.add_answer(answer.text)
-        found["thread_id"] = thread.name
-    if fail is None:
-        return ajax_json(found, before=before)
-    if fail.how == "page":  # no JSON from the provider: nothing to say, and no word that it went wrong
-        return ajax_json({**found, "data": ""})
-    failed = {"status": "error", "msg": error_text(fail), "greeting_message": question.greeting}
-    return ajax_json({**failed, "log": found["log"]})
-
-
-def _as_google(answer: FinishedAnswer) -> FinishedAnswer:
-    """The answer as the Google code path gives it: HTML for line breaks, and failures reported as answers."""
-    if answer.fail is None or answer.fail.how in ("close", "reset"):
-        return FinishedAnswer(answer.text.replace("\n", "<br>"), answer.fail)
-    says = answer.fail.how == "error"
-    return FinishedAnswer(f"Response from Google: {answer.fail.message}" if says else "", None)
-
-
-def _success(question: Question, setup: Setup, state: DemoState, text: str) -> dict[str, object]:
-    log: object = False
-    if question.client_id:
-        key = (setup.prefix, "log", question.bot_key, question.client_id)
-        is_first = state.memory.is_among_first(1, *key)
-        number = 1 + sum(map(ord, question.client_id)) % 1000
-        log = number if is_first else str(number)  # a number first, a string ever after
-    return {
-        "status": "success",
-        "msg": "Something went wrong",  # left over from the start of the handler, on success too
-        "greeting_message": question.greeting,
-        "data": text,
-        "log": log,
-    }
-
-
 @dataclass(frozen=True, slots=True)
-class Thread:
+class _Thread:
     """A message in an assistant's thread. Assistants ignore the history: the thread is their memory."""
 
     name: str
@@ -293,14 +104,177 @@ class Thread:
         self.turns.append(Turn("assistant", text))
 
 
-def _open_thread(question: Question, setup: Setup, state: DemoState) -> Thread:
-    given = question.fields.get("thread_id", "")
-    name = given or f"thread_{secrets.token_hex(12)}"
-    if given and (setup.prefix, given) not in state.memory.conversations:
-        return Thread(given, False, [], iter([Fail("error", f"No thread found with id '{given}'.")]))
-    turns = state.memory.conversations[setup.prefix, name]
-    turns.append(Turn("user", question.message.text))
-    steps = question.steps(list(turns))
-    if question.message.word == "THREAD":
-        steps = map(Say, (f"{name} ", "has ", f"{len(turns)} ", "messages."))
-    return Thread(name, not given, turns, steps)
+async def answer_message(call: Call, setup: Setup, state: DemoState, *, user: str) -> Response:
+    """The reply to a request for admin-ajax.php. Its nonce must have been made for `user`."""
+    # $_REQUEST up to 1.8.90, $_POST after that.
+    fields = call.request if setup.version < (1, 8, 91) else call.logged.fields
+    message, memory = read_message(_message(fields.get("message", ""), setup)), state.memory(setup.prefix)
+    if setup.message_challenge is not None:
+        return challenge(setup.message_challenge)
+    if (early := reply_before_plugin(message, memory)) is not None:
+        return early
+    kind = ACTIONS.get(call.request.get("action", ""))
+    if kind is None:
+        return not_an_action()
+    nonce = call.request.get("_wpnonce", "")
+    is_good = state.nonces(setup.prefix).is_good(nonce, NONCE, at=call.logged.at, user=user)
+    if not is_good or memory.is_asked_for("NONCE", message):
+        return _rejected(call, setup)
+    if message.text in ("", "0"):  # what PHP takes for empty
+        return ajax_json({"status": "error", "msg": "It appears that nothing was inputted."})
+    if message.word == "PINECONE":
+        text = "Something wrong with Pinecone setup. Check your Pinecone settings."
+        return ajax_json({"status": "error", "msg": text, "data": text})
+    question = _Question(message, kind, fields, setup, memory)
+    if (refusal := question.refuse()) is not None:
+        return refusal
+    call.logged.message = message.text
+    return await question.answer(call.logged.at)
+
+
+def _message(raw: str, setup: Setup) -> str:
+    if setup.version >= (1, 8, 96):
+        return raw
+    if setup.version >= (1, 8, 91):
+        return sanitised(raw)
+    return sanitised(slashed(raw))
+
+
+def _rejected(call: Call, setup: Setup) -> Response:
+    if setup.version < (1, 8, 91):
+        return ajax_json({"status": "error", "msg": "Nonce verification failed"})
+    text = "The link you followed has expired."
+    referer = call.logged.headers.get("referer", "")
+    if referer.startswith(call.base + "/"):
+        text += f'</p><p><a href="{referer}">Please try again.</a>'
+    return ajax_text(text, 403)
+
+
+class _Question:
+    """A message that passed the first checks, and its answer."""
+
+    def __init__(
+        self,
+        message: ParsedMessage,
+        kind: BoxKind,
+        fields: dict[str, str],
+        setup: Setup,
+        memory: VisitorMemory,
+    ) -> None:
+        number = fields.get("bot_id", "")
+        bot_id = int(number) if number.isascii() and number.isdigit() and int(number) in BOTS else 0
+        self._message = message
+        self._bot = BOTS[bot_id]
+        self._visitor = (str(bot_id) if bot_id else kind, fields.get("wpaicg_chat_client_id", ""))
+        self._fields = fields
+        self._setup = setup
+        self._memory = memory
+        self._before = PHP_WARNING if message.word == "PHPWARNING" else ""
+        self._greeting = "Answer as the demo would."
+        post_id = fields.get("post_id", "")
+        # `<10`, which the last widgets send, is the id of no post.
+        if post_id.isascii() and post_id.isdigit() and 0 <= int(post_id) - 9 < len(setup.pages):
+            self._greeting += f'\n, Current context: "{setup.pages[int(post_id) - 9].title}"'
+
+    def refuse(self) -> Response | None:
+        """The refusal, if the answer ends with it. A stream goes on after a banned address or word."""
+        bot, word = self._bot, self._message.word
+        if bot.quota is not None and not self._memory.is_among_first(bot.quota, "quota", *self._visitor):
+            word = "QUOTA"
+        if word not in FLAGS or (bot.server_streams and word in ("BANIP", "BANWORD")):
+            return None
+        text, name = FLAGS[word]
+        if bot.server_streams:
+            return Response(flag(text, name), 200, STREAM_HEADERS)
+        found = {"msg": text, name: True} if word == "QUOTA" else {"status": "error", "msg": text}
+        return ajax_json(found, before=self._before)
+
+    async def answer(self, at: float) -> Response:
+        """The answer of the AI, in the form that the bot's settings ask for."""
+        is_threaded = self._bot.is_assistant and self._setup.version >= (1, 8, 95)
+        thread = self._open_thread() if is_threaded else None
+        return self._stream(thread, at) if self._bot.server_streams else await self._answer_in_json(thread)
+
+    def _steps(self, prompt: list[Turn]) -> Iterator[Step]:
+        return with_note_texts(answer_steps(self._message, prompt), {"refusal": REFUSAL})
+
+    def _steps_without_thread(self) -> Iterator[Step]:
+        history = read_history(self._fields.get("wpaicg_chat_history", ""))
+        return self._steps([Turn("user", self._greeting), *history, Turn("user", self._message.text)])
+
+    def _open_thread(self) -> _Thread:
+        given, conversations = self._fields.get("thread_id", ""), self._memory.conversations
+        name = given or f"thread_{secrets.token_hex(12)}"
+        if given and (given,) not in conversations:
+            return _Thread(given, False, [], iter([Fail("error", f"No thread found with id '{given}'.")]))
+        turns = conversations[(name,)]
+        turns.append(Turn("user", self._message.text))
+        steps = self._steps(list(turns))
+        if self._message.word == "THREAD":
+            steps = map(Say, (f"{name} ", "has ", f"{len(turns)} ", "messages."))
+        return _Thread(name, not given, turns, steps)
+
+    def _stream(self, thread: _Thread | None, at: float) -> Response:
+        message, headers = self._message, STREAM_HEADERS
+        if thread is None:
+            pieces = ordinary_stream(
+                self._steps_without_thread(),
+                at=at,
+                # Versions up to 1.8.84 append what a bot that does not stream would reply.
+                tail=(lambda text: php_json(self._success(text)))
+                if self._setup.version < (1, 8, 85)
+                else None,
+                has_garbage=message.word == "GARBAGE",
+            )
+        else:
+            headers = {**headers, "connection": "keep-alive"}
+            pieces = assistant_stream(
+                thread.steps, thread=thread.name, is_new=thread.is_new, on_finish=thread.add_answer
+            )
+        if message.word in ("BANIP", "BANWORD"):
+            pieces = after(flag(*FLAGS[message.word]), pieces)
+        if self._before:
+            pieces = after(self._before.encode(), pieces)
+        return Stream(shaped(pieces, message.word, message.number), headers=headers)
+
+    async def _answer_in_json(self, thread: _Thread | None) -> Response:
+        answer = await collect_answer(self._steps_without_thread() if thread is None else thread.steps)
+        if self._bot.is_google:
+            answer = _as_google(answer)
+        found, fail = self._success(answer.text), answer.fail
+        if fail is not None and fail.how in ("close", "reset"):
+            return broken_json(found, Hangup(fail.how))
+        if thread is not None:
+            if fail is not None or not answer.text:
+                text = "No assistant message found in run steps." if fail is None else error_text(fail)
+                return ajax_json({"status": "error", "msg": text or "Run failed."})
+            thread.add_answer(answer.text)
+            found["thread_id"] = thread.name
+        if fail is None:
+            return ajax_json(found, before=self._before)
+        if fail.how == "page":  # no JSON from the provider: nothing to say, and no word that it went wrong
+            return ajax_json({**found, "data": ""})
+        failed = {"status": "error", "msg": error_text(fail), "greeting_message": self._greeting}
+        return ajax_json({**failed, "log": found["log"]})
+
+    def _success(self, text: str) -> dict[str, object]:
+        log: object = False
+        if client_id := self._visitor[1]:
+            is_first = self._memory.is_among_first(1, "log", *self._visitor)
+            number = 1 + sum(map(ord, client_id)) % 1000
+            log = number if is_first else str(number)  # a number first, a string ever after
+        return {
+            "status": "success",
+            "msg": "Something went wrong",  # left over from the start of the handler, on success too
+            "greeting_message": self._greeting,
+            "data": text,
+            "log": log,
+        }
+
+
+def _as_google(answer: FinishedAnswer) -> FinishedAnswer:
+    """The answer as the Google code path gives it: HTML for line breaks, and failures reported as answers."""
+    if answer.fail is None or answer.fail.how in ("close", "reset"):
+        return FinishedAnswer(answer.text.replace("\n", "<br>"), answer.fail)
+    says = answer.fail.how == "error"
+    return FinishedAnswer(f"Response from Google: {answer.fail.message}" if says else "", None)
