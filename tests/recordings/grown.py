@@ -13,9 +13,8 @@ from hostile.readers import read_reply
 from wire import head
 
 from chatgptt import ChatGpttError
-from chatgptt.recordings.case import Ask, Chunk, Exchange
+from chatgptt.recordings.case import Ask, Chunk, Exchange, Recording
 from chatgptt.recordings.matching import read_fields
-from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.scrub import scrub
 
 SIZE = 2**19

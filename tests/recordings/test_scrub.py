@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from chatgptt.demo import DemoSite, serve
 from chatgptt.recordings import Ask, CaseError, Chunk, Exchange, record
 from chatgptt.recordings.body_edits import Edit, apply, cut
+from chatgptt.recordings.case import Recording
 from chatgptt.recordings.case_file import files_of
 from chatgptt.recordings.finder import Word
-from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.scrub import check, scrub
 from chatgptt.recordings.secret_search import Secret, find_secrets
 from chatgptt.recordings.standins import StandIns, is_stand_in

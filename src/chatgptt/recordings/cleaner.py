@@ -11,12 +11,10 @@ from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from chatgptt.recordings.addresses import BETWEEN
-from chatgptt.recordings.body_edits import Edit, apply, base64_texts, cut, sub
-from chatgptt.recordings.case import Chunk, Exchange
+from chatgptt.recordings.body_edits import BETWEEN, Edit, apply, base64_texts, cut, sub
+from chatgptt.recordings.case import Chunk, Exchange, Recording
 from chatgptt.recordings.finder import Word, find_all, tree
 from chatgptt.recordings.matching import MADE_ANEW
-from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.secret_search import Secret, names_of_host
 from chatgptt.recordings.standins import SITE, SecretKind, StandIns, elsewhere
 from chatgptt.recordings.trim import is_needed_script, trim_page, trim_script

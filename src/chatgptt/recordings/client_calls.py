@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import httpx
 
@@ -23,44 +23,45 @@ _RETRY = RetryPolicy(first_wait=0.05)
 """The usual number of attempts, with short waits: they are no part of a case."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientCalls:
-    """The page, the messages and the client's options. `timeout` is in seconds, for each message."""
+async def make_calls(
+    transport: httpx.AsyncBaseTransport,
+    site: str,
+    messages: Sequence[str],
+    *,
+    bot: str | int | None = None,
+    strategy: Strategy = "static",
+    timeout: float,
+    proxy: str | None = None,
+    record_visit: Callable[[RecordedVisit], None] | None = None,
+) -> tuple[Ask, ...]:
+    """The outcomes of the calls. `timeout` is in seconds, for each message.
 
-    site: str
-    messages: Sequence[str]
-    bot: str | int | None = None
-    strategy: Strategy = "static"
-    timeout: float
-    proxy: str | None = None
+    `record_visit` gets what a browser loads. The proxy is for the browser: the transport has its own.
+    """
+    async with (
+        httpx.AsyncClient(transport=transport, trust_env=False) as http,
+        AsyncClient(
+            site,
+            bot=bot,
+            strategy=strategy,
+            timeout=timeout,
+            state_dir=None,
+            http_client=http,
+            proxy=proxy,
+            retry=_RETRY,
+            browser=BrowserOptions(record_visit=record_visit),
+        ) as client,
+    ):
+        if not messages:
+            return (await _outcome_of(None, _find_box(client, bot)),)
+        if len(messages) == 1:
+            return (await _outcome_of(messages[0], client.ask(messages[0])),)
+        chat = client.conversation()
+        return tuple([await _outcome_of(message, chat.ask(message)) for message in messages])
 
-    async def make(
-        self, transport: httpx.AsyncBaseTransport, record_visit: Callable[[RecordedVisit], None] | None = None
-    ) -> tuple[Ask, ...]:
-        """Makes the calls through `transport`; `record_visit` gets what a browser loads."""
-        async with httpx.AsyncClient(transport=transport, trust_env=False) as http:
-            client = AsyncClient(
-                self.site,
-                bot=self.bot,
-                strategy=self.strategy,
-                timeout=self.timeout,
-                state_dir=None,
-                http_client=http,
-                proxy=self.proxy,  # for the browser; the transport has its own
-                retry=_RETRY,
-                browser=BrowserOptions(record_visit=record_visit),
-            )
-            async with client:
-                if not self.messages:
-                    return (await _outcome_of(None, self._find_box(client)),)
-                if len(self.messages) == 1:
-                    return (await _outcome_of(self.messages[0], client.ask(self.messages[0])),)
-                chat = client.conversation()
-                return tuple([await _outcome_of(message, chat.ask(message)) for message in self.messages])
 
-    async def _find_box(self, client: AsyncClient) -> ChatBox:
-        boxes = await client.find_boxes()
-        return choose_box(boxes, None if self.bot is None else str(self.bot), client.page)
+async def _find_box(client: AsyncClient, bot: str | int | None) -> ChatBox:
+    return choose_box(await client.find_boxes(), None if bot is None else str(bot), client.page)
 
 
 async def _outcome_of(message: str | None, call: Awaitable[Reply | ChatBox]) -> Ask:
@@ -96,12 +97,12 @@ async def play(
     # A replay is plain HTTP: an empty TLS context is made at once, the usual one is not.
     transport = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), limits=LIMITS)
     with serve_case(case, is_real_time=is_real_time) as site:
-        calls = ClientCalls(
-            site=site.page,
-            messages=case.messages,
+        asks = await make_calls(
+            transport,
+            site.page,
+            case.messages,
             bot=case.bot or None,
             strategy=case.strategy,
             timeout=timeout,
         )
-        asks = await calls.make(transport)
         return tuple(replace(ask, text=site.there(ask.text)) for ask in asks), tuple(site.misses)

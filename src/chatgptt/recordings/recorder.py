@@ -20,9 +20,8 @@ import httpx
 from chatgptt._models import Strategy
 from chatgptt.net.proxies import Proxy
 from chatgptt.protocols.urls import is_same_site, page_url, without_credentials
-from chatgptt.recordings.case import Ask, Case, CaseError, Exchange
-from chatgptt.recordings.client_calls import LIMITS, ClientCalls, play
-from chatgptt.recordings.recording import Recording
+from chatgptt.recordings.case import Ask, Case, CaseError, Exchange, Recording
+from chatgptt.recordings.client_calls import LIMITS, make_calls, play
 from chatgptt.recordings.scrub import ScrubReport, scrub
 from chatgptt.recordings.tape import Tape
 
@@ -82,22 +81,29 @@ async def record(
     if proxy is not None:
         Proxy(url=proxy).check()
     tape = Tape(transport or httpx.AsyncHTTPTransport(proxy=proxy, limits=LIMITS), list(faults), ticks)
-    calls = ClientCalls(
-        site=site, messages=messages, bot=bot, strategy=strategy, timeout=timeout, proxy=proxy
+    asks = await make_calls(
+        tape,
+        site,
+        messages,
+        bot=bot,
+        strategy=strategy,
+        timeout=timeout,
+        proxy=proxy,
+        record_visit=tape.add_browser_loads,
     )
-    asks = await calls.make(tape, tape.add_browser_loads)
-    return await _make_case(_recording_of(calls, tape, asks, note=note, recorded_at=clock()))
+    recording = _recording_of(tape, site, asks, strategy, clock())
+    return await _make_case(replace(recording, bot="" if bot is None else str(bot), note=note))
 
 
 def _recording_of(
-    calls: ClientCalls, tape: Tape, asks: tuple[Ask, ...], *, note: str, recorded_at: float
+    tape: Tape, site: str, asks: tuple[Ask, ...], strategy: Strategy, recorded_at: float
 ) -> Recording:
     """The recording on a tape.
 
     Raises:
         CaseError: where the tape has nothing to replay.
     """
-    page = without_credentials(page_url(calls.site))
+    page = without_credentials(page_url(site))
     if tape.failure is not None or not any(one.status or one.by == "client" for one in tape.exchanges):
         outcome = asks[-1].outcome
         raise CaseError(
@@ -106,7 +112,7 @@ def _recording_of(
             hint="a case is made of replies; look with `chatgptt health-check` why there are none",
         )
     own, elsewhere = _hosts_of(tape.exchanges, page)
-    needs_no_browser = calls.strategy == "auto" and not tape.has_browser_loads
+    needs_no_browser = strategy == "auto" and not tape.has_browser_loads
     return Recording(
         page=urlunsplit(urlsplit(page)._replace(scheme=tape.scheme)) if tape.scheme else page,
         asks=asks,
@@ -117,10 +123,8 @@ def _recording_of(
         recorded_at=recorded_at,
         hosts=own,
         elsewhere=elsewhere,
-        credentials=tuple(dict.fromkeys((*_credentials_in(calls.site), *tape.credentials))),
-        bot="" if calls.bot is None else str(calls.bot),
-        strategy="static" if needs_no_browser else calls.strategy,
-        note=note,
+        credentials=tuple(dict.fromkeys((*_credentials_in(site), *tape.credentials))),
+        strategy="static" if needs_no_browser else strategy,
         rendered=tape.rendered,
     )
 

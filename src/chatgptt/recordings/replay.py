@@ -23,8 +23,7 @@ from urllib.parse import urlsplit
 
 from chatgptt.net.reach import REPLAY_PORTS
 from chatgptt.protocols.reply_errors import REPLAY_MISS
-from chatgptt.recordings.addresses import move_addresses
-from chatgptt.recordings.body_edits import cut
+from chatgptt.recordings.body_edits import cut, move_addresses
 from chatgptt.recordings.case import Case, Chunk, Exchange
 from chatgptt.recordings.matching import Pairs, RecordedReplies, describe, explain_miss, recorded_messages
 from chatgptt.recordings.replay_server import ReplayServer

@@ -48,9 +48,8 @@ class ReplayServer:
         self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def _serve(self) -> None:
-        # A server closes its socket. It gets a duplicate, so that this one stays open.
         servers = [
-            ConnectionServer(listening.dup(), partial(self._converse, host), limit=_MAX_HEAD_BYTES)
+            ConnectionServer(listening, partial(self._converse, host), limit=_MAX_HEAD_BYTES)
             for host, listening in self._sockets.items()
         ]
         await self._stopping.wait()

@@ -18,11 +18,10 @@ from chatgptt._models import ChatBox
 from chatgptt.protocols.box_choice import find_boxes
 from chatgptt.protocols.page import Page
 from chatgptt.protocols.urls import origin
-from chatgptt.recordings.case import Ask, Case, CaseError
+from chatgptt.recordings.case import Ask, Case, CaseError, Recording
 from chatgptt.recordings.case_file import files_of
 from chatgptt.recordings.cleaner import Cleaner
 from chatgptt.recordings.finder import Word, tree
-from chatgptt.recordings.recording import Recording
 from chatgptt.recordings.secret_search import Secret, find_secrets, unwrapped
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from urllib.parse import unquote
@@ -20,9 +20,8 @@ from urllib.parse import unquote
 from chatgptt.protocols.page import maybe_nonce
 from chatgptt.protocols.text import unescape
 from chatgptt.recordings.body_edits import base64_texts
-from chatgptt.recordings.case import Exchange
-from chatgptt.recordings.recording import Recording
-from chatgptt.recordings.standins import KEY_PREFIX, SITE, SecretKind, is_stand_in
+from chatgptt.recordings.case import Exchange, Recording
+from chatgptt.recordings.standins import ID_PREFIX, KEY_PREFIX, SITE, SecretKind, is_stand_in
 
 _IDS: dict[str, SecretKind] = {
     "wpaicg_chat_client_id": "client id",
@@ -83,8 +82,10 @@ def find_secrets(recording: Recording) -> list[Secret]:
                 add(_IDS[name], value)
         for segment in re.findall(r"/([0-9a-f]{16})(?=/)", exchange.path):
             add("id", segment)
-        _search_all(_texts(exchange), recording, add)
-    _search_all(_call_texts(recording), recording, add)
+        for text in _texts(exchange):
+            _search(text, recording, add)
+    for text in _call_texts(recording):
+        _search(text, recording, add)
     return list(found.values())
 
 
@@ -189,8 +190,7 @@ _UUID = re.compile(r"(?<![\w-])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{
 _CACHE_KEY = r"aipkit_sse_[A-Za-z0-9]{32}(?![A-Za-z0-9])"  # random letters, at times without any digit (A3)
 _ID = re.compile(
     rf"(?<![\w-])(?:{_CACHE_KEY}|"
-    r"(?:aipkit_sse_|aipkit-msg-|trigger-|chatcmpl-|cmpl-|resp_|msg_|thread_|run_|step_|asst_|req_|call_|gen-|fp_|vs_|"
-    r"file-)(?=[A-Za-z0-9.]*\d)[A-Za-z0-9.]{8,})"
+    rf"{ID_PREFIX.pattern}(?=[A-Za-z0-9.]*\d)[A-Za-z0-9.]{{8,}})"
 )
 _IPV4 = re.compile(r"(?<![\w.=-])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.-])")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6}(?![\w:])")
@@ -232,13 +232,12 @@ _PATTERNS: tuple[tuple[SecretKind, tuple[re.Pattern[str], ...]], ...] = (
 """A pattern's value is its group, else all of it. What a kind finds first keeps that kind."""
 
 
-def _search_all(texts: Iterable[str], recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
-    for text in texts:
-        for view in unwrapped(text):
-            _search(view, recording, add)
+def _search(text: str, recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
+    for view in unwrapped(text):
+        _search_view(view, recording, add)
 
 
-def _search(view: str, recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
+def _search_view(view: str, recording: Recording, add: Callable[[SecretKind, str], None]) -> None:
     for found in _PROMPT.finditer(view):
         add("prompt", _json_text(found[1]))
     for kind, patterns in _PATTERNS:

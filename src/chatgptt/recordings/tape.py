@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -132,52 +132,44 @@ class _CopiedBody(httpx.AsyncByteStream):
         elapsed: Callable[[], float],
     ) -> None:
         self._response = response
-        self._keep = keep
-        self._elapsed = elapsed
-        self._bytes: AsyncIterator[bytes] = response.aiter_bytes()
-        self._pieces: list[bytes] = []
-        self._chunks: list[Chunk] = []
-        self._steps = 0
-        self._is_kept = False
+        self._pieces = self._copy(keep, elapsed)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+        return self._pieces
 
-    async def __anext__(self) -> bytes:
+    async def _copy(
+        self, keep: Callable[[bytes, tuple[Chunk, ...], ReplyEnding], None], elapsed: Callable[[], float]
+    ) -> AsyncGenerator[bytes]:
+        pieces: list[bytes] = []
+        chunks: list[Chunk] = []
+        ending: ReplyEnding = "complete"
+        last = 0
         try:
-            piece = await anext(self._bytes)
-        except StopAsyncIteration:
-            self._end("complete")
-            raise
+            async for piece in self._response.aiter_bytes():
+                steps = int(elapsed() / _DELAY_STEP)
+                pieces.append(piece)
+                chunks.append(Chunk(size_bytes=len(piece), delay=round((steps - last) * _DELAY_STEP, 1)))
+                last = steps
+                yield piece
         except httpx.RemoteProtocolError:
-            self._end("cut")
+            ending = "cut"
             raise
         except httpx.ReadError:
-            self._end("reset")
+            ending = "reset"
             raise
-        self._pieces.append(piece)
-        steps = int(self._elapsed() / _DELAY_STEP)
-        delay = round((steps - self._steps) * _DELAY_STEP, 1)
-        self._chunks.append(Chunk(size_bytes=len(piece), delay=delay))
-        self._steps = steps
-        return piece
+        finally:
+            keep(b"".join(pieces), tuple(chunks), ending)
 
     async def aclose(self) -> None:
         """Reads what the client left unread, up to a limit, and closes."""
-        with (
-            anyio.move_on_after(_REST_TIMEOUT),
-            contextlib.suppress(httpx.TransportError, StopAsyncIteration),
-        ):
+        with anyio.move_on_after(_REST_TIMEOUT), contextlib.suppress(httpx.TransportError):
             size_bytes = 0
-            while not self._is_kept and size_bytes < _MAX_REST_BYTES:
-                size_bytes += len(await anext(self))
-        self._end("complete")
+            async for piece in self._pieces:
+                size_bytes += len(piece)
+                if size_bytes >= _MAX_REST_BYTES:
+                    break
+        await self._pieces.aclose()
         await self._response.aclose()
-
-    def _end(self, ending: ReplyEnding) -> None:
-        if not self._is_kept:
-            self._is_kept = True
-            self._keep(b"".join(self._pieces), tuple(self._chunks), ending)
 
 
 async def _fault_response(fault: Exchange) -> httpx.Response:
