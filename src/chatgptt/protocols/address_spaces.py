@@ -7,6 +7,7 @@ network, and neither of the two to this machine. This module judges addresses; t
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from enum import IntEnum
@@ -29,6 +30,7 @@ def is_address(host: str) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=256)
 def space_of(address: str) -> Space:
     """The space of an IP address; of an address in a form that is unknown, the innermost."""
     try:
