@@ -153,10 +153,8 @@ class AsyncClient:
         self._clients, sent_headers = _make_clients(http_client, proxy, self.page, own_headers)
         self._folder = _folder(state_dir)
         kept, self._own_store = _open_store(store, state_dir, self._folder)
-        caller = Caller(
-            login=_login_digest(own_headers, auth, http_client),
-            user_agent=check_headers({"user-agent": user_agent or ""})["user-agent"],
-        )
+        agent = check_headers({"user-agent": user_agent or ""})["user-agent"]
+        caller = Caller(login=_login_digest(own_headers, auth, http_client), user_agent=agent)
         self._visit = _take_visit(visit, self.page, self._clients, self._folder, kept, caller)
         transport = Transport(
             self._clients,
@@ -172,9 +170,8 @@ class AsyncClient:
         self._browser = _make_browser(
             browser, own_headers, auth, proxy, self._folder, transport, policy, self._visit
         )
-        strategy = strategy or named.strategy
         self._context = _make_context(
-            transport, policy, self._timeouts, kept, self._browser, strategy, self._visit
+            transport, policy, self._timeouts, kept, self._browser, strategy or named.strategy, self._visit
         )
 
     async def __aenter__(self) -> Self:

@@ -65,8 +65,7 @@ async def record(
         strategy: as for `AsyncClient`.
         proxy: as for `AsyncClient`.
         timeout: seconds for each message.
-        faults: hand-written replies in place of the site's, for its message requests in order; None asks the
-            site.
+        faults: replies in place of the site's to its message requests, in order; None asks the site.
         note: a sentence on what the case is about.
         transport: sends the requests; None makes one. It is closed at the end.
         clock: Unix time in seconds.
