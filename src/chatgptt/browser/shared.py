@@ -356,10 +356,9 @@ class _Browser:
             self._discard()
         if self._chromium is not None:
             return self._chromium
-        if self._starting is None:
+        if self._starting is None or self._starting.done():
             # In a task of its own, so that the start goes on when the first caller is cancelled.
             self._starting = asyncio.ensure_future(self._start(options))
-            self._starting.add_done_callback(self._started)
         starting = self._starting
         try:
             await asyncio.wait((starting,))
@@ -368,11 +367,6 @@ class _Browser:
             if starting.cancelled():
                 raise browser_is_closed() from None
             raise
-
-    def _started(self, starting: asyncio.Task[Chromium]) -> None:
-        self._starting = None
-        if not starting.cancelled() and starting.exception() is None:
-            self._chromium = starting.result()
 
     def _discard(self) -> None:
         """Ends the browser in the background."""
@@ -396,6 +390,7 @@ class _Browser:
             with anyio.CancelScope(shield=True):
                 await chromium.close()
             raise
+        self._chromium = chromium
         return chromium
 
     async def _maybe_use(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
@@ -426,7 +421,6 @@ class _Browser:
             self._slots.release()
             return
         self._spare = asyncio.ensure_future(chromium.open_tab(tab.options))
-        self._spare.add_done_callback(_log_failure)
 
     async def end_if_dead(self) -> None:
         """Drops the browser where it does not answer any more, so that a new one starts."""
@@ -448,9 +442,3 @@ class _Browser:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return task
-
-
-def _log_failure(task: asyncio.Task[Tab]) -> None:
-    """Logs why no spare tab could be prepared; the next visit opens one itself."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.debug("no spare tab could be prepared: %s", task.exception())
