@@ -154,8 +154,9 @@ class Page:
 
     def absolute(self, url: str) -> str:
         """`url` resolved against the page's address; "" where that gives no address."""
+        url = url.strip()
         try:
-            return urljoin(self.url, url.strip())
+            return urlsplit(url).geturl() if has_host(url) else urljoin(self.url, url)
         except ValueError:
             return ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from chatgptt._errors import InvalidInputError
@@ -149,6 +150,7 @@ def may_carry_credentials(url: str, page: str) -> bool:
     return is_same_site(url, page) and (urlsplit(url).scheme == "https" or urlsplit(page).scheme == "http")
 
 
+@lru_cache(maxsize=64)  # a page's own address is judged beside each address in it
 def _maybe_host_and_port(url: str) -> tuple[str, int | None] | None:
     """The host of an absolute http(s) URL without `www.`, and its port, None for its scheme's own."""
     try:
