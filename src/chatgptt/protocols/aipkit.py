@@ -534,11 +534,11 @@ class ReplyReader:
     def _read_plain_reply(self) -> list[str]:
         """The answer of a reply that is JSON after all, as up to 2.4.0 one could ask for (A4)."""
         for reply in find_objects(self._body.decode("utf-8", "replace")):
-            data = reply.get("data")
-            text = data.get("reply") if isinstance(data, dict) else None
+            data = _read_data(reply)
+            text = data.get("reply")
             if reply.get("success") is True and isinstance(text, str):
                 self.is_stream, self._has_events, self._has_done = False, True, True
-                self._message_id = _text(data.get("message_id"))[:200] if isinstance(data, dict) else ""
+                self._message_id = _text(data.get("message_id"))[:200]
                 self._say(text)
                 return [self.text] if self.text else []
         return []

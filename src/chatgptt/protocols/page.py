@@ -146,9 +146,8 @@ class Page:
             found = _REFRESH.fullmatch(content[:_MAX_ADDRESS_CHARACTERS])
             if found is None:
                 continue
-            url = self.absolute(found[3].partition(found[2])[0] if found[2] else found[4] or "").partition(
-                "#"
-            )[0]
+            target = found[3].partition(found[2])[0] if found[2] else found[4] or ""
+            url = self.absolute(target).partition("#")[0]
             return (float(found[1]), without_credentials(url)) if has_host(url) else None
         return None
 

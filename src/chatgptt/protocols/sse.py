@@ -58,10 +58,9 @@ class EventDecoder:
         """The lines so far that were no field of an event, up to 64 kB."""
         return self._stray.decode("utf-8", "replace").removesuffix("\n")
 
-    @property
-    def stray_bytes(self) -> int:
-        """Their size: it changes when there are new ones to search."""
-        return len(self._stray)
+    def has_stray(self, mark: bytes) -> bool:
+        """Whether they hold `mark`."""
+        return mark in self._stray
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """The events completed by `data`, in order, each as it is asked for.

@@ -482,8 +482,6 @@ class _StreamReader:
         self._thread_id = ""
         self._has_chunks = False
         self._has_finish = False
-        self._has_raw_error = False
-        self._searched_bytes = 0
 
     def end(self) -> tuple[list[str], ReplyEnding]:
         pieces = self.events.flush()
@@ -549,7 +547,11 @@ class _StreamReader:
         text = _choice_text(choice)
         is_finish = bool(choice.get("finish_reason"))
         is_bare = frame.keys() == {"choices"} and "index" not in choice
-        if is_bare and not is_finish and (event_name == "message" or self._runs_into_error()):
+        if (
+            is_bare
+            and not is_finish
+            and (event_name == "message" or self.events.decoder.has_stray(b'"error"'))
+        ):
             self._held.append(text)  # unnamed where the provider's raw error ran into the name's line
             return
         if is_bare and is_finish and self._held and not self._has_chunks:
@@ -559,13 +561,6 @@ class _StreamReader:
         self._has_finish |= is_finish
         self._release()
         self.events.add(text)
-
-    def _runs_into_error(self) -> bool:
-        """Whether the provider's raw error stands in the stream; asked with each frame, so searched once."""
-        if self._searched_bytes < self.events.decoder.stray_bytes:
-            self._searched_bytes = self.events.decoder.stray_bytes
-            self._has_raw_error = self._has_raw_error or '"error"' in self.events.decoder.stray
-        return self._has_raw_error
 
     def _release(self) -> None:
         held, self._held = self._held, []
