@@ -126,8 +126,9 @@ def of_reply(head: ReplyHead, error: _Error) -> _Error:
     return error
 
 
-def _page_error(head: ReplyHead, message: str, hint: str) -> PageError:
-    return of_reply(head, PageError(message, hint=hint, retry_after=maybe_retry_after(head)))
+def _page_error(head: ReplyHead, message: str, hint: str, *, is_block: bool = False) -> PageError:
+    seconds = maybe_retry_after(head)
+    return of_reply(head, PageError(message, hint=hint, retry_after=seconds, is_block=is_block))
 
 
 def _maybe_short_reply(head: ReplyHead, text: str) -> ChatGpttError | None:
@@ -223,8 +224,7 @@ def wall_error(head: ReplyHead, wall: Wall, body: str) -> ChallengeError | PageE
     message = (
         f"a firewall or security plugin blocked the request: {wall.what}; HTTP {head.status}{said(body)}"
     )
-    seconds = maybe_retry_after(head)
-    return of_reply(head, PageError(message, hint=_BLOCK_HINT, retry_after=seconds, is_block=True))
+    return _page_error(head, message, _BLOCK_HINT, is_block=True)
 
 
 def maybe_walled(

@@ -227,11 +227,11 @@ def _in_json(head: ReplyHead, body: str) -> Wall | None:
         or head.status not in _MESSAGE_STATUSES
     ):
         return None
-    reply = read_object(text)  # caches append comments
-    message = reply.get("message") if reply is not None and not reply.keys() & _KEYS else None
+    reply = read_object(text) or {}  # caches append comments
+    message = None if reply.keys() & _KEYS else reply.get("message")
     if not isinstance(message, str) or not message.strip() or _REJECTION_WORDS.search(message):
         return None
-    is_alone = reply is not None and len(reply) == 1
+    is_alone = len(reply) == 1
     is_said = _CHECK_WORDS.search(message) or _WALL_WORDS.search(message)
     if head.status in (200, 202) and not is_alone and not is_said:
         return None  # another program's answer, such as an address of REST

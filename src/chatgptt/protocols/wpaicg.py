@@ -259,8 +259,7 @@ class ReplyReader:
         if self._stream is None:
             may_begin = self.head.status == 200 and len(self._body) < _BEGINNING_BYTES
             self._body += data
-            if len(self._body) >= self._limit_bytes:
-                self.is_finished = True
+            self.is_finished = len(self._body) >= self._limit_bytes
             if not (may_begin and _begins_stream(self._body)):
                 return []
             self._stream, data = _StreamReader(self.head), bytes(self._body)
@@ -555,7 +554,7 @@ class _StreamReader:
             self._held.append(text)  # unnamed where the provider's raw error ran into the name's line
             return
         if is_bare and is_finish and self._held and not self._has_chunks:
-            self.events.fail(provider_failed(self._head, _sentence(self._held)))
+            self.events.fail(provider_failed(self._head, words_of("".join(self._held))))
             return
         self._has_chunks = True
         self._has_finish |= is_finish
@@ -577,7 +576,7 @@ class _StreamReader:
             return None
         stray = self.events.decoder.stray.strip()
         if self._held:
-            return provider_failed(self._head, _sentence(self._held))
+            return provider_failed(self._head, words_of("".join(self._held)))
         if self._has_chunks and not self._has_finish:
             return interrupted(self._head, "the stream ended without its end mark")
         for found in find_objects(stray):
@@ -592,10 +591,6 @@ class _StreamReader:
 
 _BROKEN_WORD = re.compile(r'\{"choices":\[\{"delta":\{"content":"(.*)"\}\}\]\}', re.S)
 """A word of a failed AI service whose quotes the site did not escape (W5)."""
-
-
-def _sentence(words: list[str]) -> str:
-    return words_of("".join(words))
 
 
 def _choice_text(choice: dict[str, object]) -> str:
