@@ -73,9 +73,7 @@ class Demo:
         _log.debug("%s %s: %s", logged.method, logged.path, logged.status or "no reply")
 
     def _logged(self, request: Request, body: bytes) -> LoggedRequest:
-        headers: dict[str, str] = {}
-        for name, value in request.headers.items():
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers = {name: ", ".join(request.headers.getlist(name)) for name in request.headers}
         return LoggedRequest(
             method=request.method,
             path=request.scope["path"],

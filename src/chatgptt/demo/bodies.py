@@ -12,6 +12,11 @@ def read_query(query: str | bytes) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
 
 
+def read_number(text: str) -> int:
+    """A field that is a number, -1 for every other text."""
+    return int(text) if text.isascii() and text.isdigit() else -1
+
+
 def read_fields(content_type: str, body: bytes) -> dict[str, str]:
     """The fields of a form body, urlencoded or multipart; no fields for every other type.
 

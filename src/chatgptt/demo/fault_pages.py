@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from starlette.responses import RedirectResponse, Response
 
+from chatgptt.demo.bodies import read_number
 from chatgptt.demo.front import challenge, plain_page
 from chatgptt.demo.state import DemoState
 from chatgptt.demo.stream import Pieces, Stream
@@ -21,12 +22,12 @@ _PDF = {"content-type": "application/pdf"}
 
 
 def _status(call: Call) -> Response:
-    code = call.path.partition("/")[0]
-    if not (code.isascii() and code.isdigit() and 400 <= int(code) <= 599):
+    code = read_number(call.path.partition("/")[0])
+    if not 400 <= code <= 599:
         return plain_page(404, "404 Not Found", "There is no such status.")
-    if code == "429":
+    if code == 429:
         return plain_page(429, "429 Too Many Requests", "In an hour.", retry_after="3600")
-    return plain_page(int(code), f"{code}", "That is all.")
+    return plain_page(code, f"{code}", "That is all.")
 
 
 def _loop(call: Call) -> Response:

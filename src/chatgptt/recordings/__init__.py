@@ -8,6 +8,13 @@
 `record` makes a case without the secrets of the visit, `serve_case` replays it on loopback, and `find_drift`
 lists the differences between two recordings. pytest finds the fixture `chat_site` by itself. See
 docs/fixtures.md.
+
+- A case: `case` (values), `case_file` (bytes), `case_folder` (disk), `faults` (replies by hand).
+- Recording: `recorder`, with the client's calls (`client_calls`) and a transport that keeps them (`tape`).
+- Scrubbing: `scrub`, which searches (`secret_search`), replaces (`cleaner`, `standins`), shortens (`trim`).
+- Replaying: `replay`, which finds replies (`matching`) and sends them (`replay_server`).
+- Comparing two cases: `drift`.
+- Below: `body_edits` (changes of bytes and their chunks), `finder` (a search for many values at once).
 """
 
 from chatgptt.recordings.case import Ask, Case, CaseError, Chunk, Exchange

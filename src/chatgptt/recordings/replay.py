@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
@@ -26,7 +25,7 @@ from chatgptt.protocols.reply_errors import REPLAY_MISS
 from chatgptt.recordings.body_edits import cut, move_addresses
 from chatgptt.recordings.case import Case, Chunk, Exchange
 from chatgptt.recordings.matching import Pairs, RecordedReplies, describe, explain_miss, recorded_messages
-from chatgptt.recordings.replay_server import ReplayServer
+from chatgptt.recordings.replay_server import serve_replies
 from chatgptt.recordings.standins import SITE
 
 REPLAYED = "x-chatgptt-replay"
@@ -173,14 +172,8 @@ def serve_case(case: Case, *, port: int = 0, is_real_time: bool = False) -> Iter
         url = f"http://127.0.0.1:{_port(sockets[''])}"
         hosts = {SITE: url, **{host: f"http://localhost:{_port(sockets[host])}" for host in others}}
         site = ReplayedSite(case, url, _hosts=hosts, _is_real_time=is_real_time)
-        server = ReplayServer(sockets, site.answer)
-        thread = threading.Thread(target=server.run, name="chatgptt-replay", daemon=True)
-        thread.start()
-        try:
-            yield site
-        finally:
-            server.stop()
-            thread.join()
+        stack.enter_context(serve_replies(sockets, site.answer))
+        yield site
 
 
 def _port(listening: socket.socket) -> int:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import socket
 import struct
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from http import HTTPStatus
 
 from chatgptt.browser.http_heads import read_request_head
 from chatgptt.net.connection_server import ConnectionServer
@@ -24,43 +25,49 @@ _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 4 * 2**20
 
 
-class ReplayServer:
-    """Answers the requests at some sockets, each the address of one host, in an event loop of its own.
+@contextlib.contextmanager
+def serve_replies(
+    sockets: Mapping[str, socket.socket], answer: Callable[[Exchange, Mapping[str, str]], Exchange]
+) -> Iterator[None]:
+    """Answers the requests at some sockets, each the address of one host, until the block ends.
 
-    `answer` gets a request and its headers, by their lower-case names.
+    It runs in a thread with a loop of its own. `answer` gets a request and its headers, by their lower-case
+    names.
     """
+    loop, is_over = asyncio.new_event_loop(), asyncio.Event()
 
-    def __init__(
-        self, sockets: Mapping[str, socket.socket], answer: Callable[[Exchange, Mapping[str, str]], Exchange]
-    ) -> None:
-        self._sockets = sockets
-        self._answer = answer
-        self._loop = asyncio.new_event_loop()
-        self._stopping = asyncio.Event()
-
-    def run(self) -> None:
-        """Serves until `stop`."""
-        with contextlib.closing(self._loop):
-            self._loop.run_until_complete(self._serve())
-
-    def stop(self) -> None:
-        """Ends `run`. May be called from any thread."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
-
-    async def _serve(self) -> None:
+    async def serve() -> None:
         servers = [
-            ConnectionServer(listening, partial(self._converse, host), limit=_MAX_HEAD_BYTES)
-            for host, listening in self._sockets.items()
+            ConnectionServer(listening, partial(_converse, host, answer), limit=_MAX_HEAD_BYTES)
+            for host, listening in sockets.items()
         ]
-        await self._stopping.wait()
+        await is_over.wait()
         for server in servers:
             await server.end()
 
-    async def _converse(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Takes one request and sends its reply. A client that speaks no HTTP gets none."""
-        with contextlib.suppress(ValueError, asyncio.LimitOverrunError):
-            request, headers = await _read_request(host, reader)
-            await _send(self._answer(request, headers), writer, reader)
+    def run() -> None:
+        with contextlib.closing(loop):
+            loop.run_until_complete(serve())
+
+    thread = threading.Thread(target=run, name="chatgptt-replay", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(is_over.set)
+        thread.join()
+
+
+async def _converse(
+    host: str,
+    answer: Callable[[Exchange, Mapping[str, str]], Exchange],
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    """Takes one request and sends its reply. A client that speaks no HTTP gets none."""
+    with contextlib.suppress(ValueError, asyncio.LimitOverrunError):
+        request, headers = await _read_request(host, reader)
+        await _send(answer(request, headers), writer, reader)
 
 
 async def _read_request(host: str, reader: asyncio.StreamReader) -> tuple[Exchange, Mapping[str, str]]:
@@ -109,9 +116,6 @@ async def _send(reply: Exchange, writer: asyncio.StreamWriter, reader: asyncio.S
 
 
 def _head(reply: Exchange) -> bytes:
-    try:
-        phrase = HTTPStatus(reply.status).phrase
-    except ValueError:
-        phrase = "Unknown"
+    first = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, 'Unknown')}"
     lines = [f"{name}: {value}" for name, value in reply.headers]
-    return "\r\n".join([f"HTTP/1.1 {reply.status} {phrase}", *lines, "", ""]).encode("utf-8")
+    return "\r\n".join([first, *lines, "", ""]).encode("utf-8")

@@ -26,6 +26,7 @@ from chatgptt.demo.aipkit.answers import (
     stream_headers,
 )
 from chatgptt.demo.aipkit.boxes import BOTS
+from chatgptt.demo.bodies import read_number
 from chatgptt.demo.front import PHP_WARNING, reply_before_plugin
 from chatgptt.demo.installation import Setup
 from chatgptt.demo.model import (
@@ -171,7 +172,7 @@ class _Request:
                 return _failure(f"{text} is required.", 400)
         if message.text.strip() in ("", "0"):
             return _failure("Message or image cannot be empty.", 400)
-        if _bot_id(fields) is None:
+        if read_number(fields["bot_id"]) not in BOTS:
             return critical_error()  # the intended refusal is never reached
         accepted = self._check(message, fields)
         if isinstance(accepted, _Refused):
@@ -201,12 +202,12 @@ class _Request:
 
     def _check(self, message: ParsedMessage, request: Mapping[str, str]) -> _Accepted | _Refused:
         """The plugin's checks, in its order. They add an accepted message to its conversation."""
-        bot_id = _bot_id(request)
+        bot_id = read_number(request.get("bot_id", ""))
         conversation = re.sub(r"[^a-z0-9_-]", "", request.get("conversation_uuid", "").lower())
         session = request.get("session_id", "")
         if _has_stream_context(message.text):
             return _Refused("Unsupported stream context.")
-        if bot_id is None or BOTS[bot_id].is_draft:
+        if bot_id not in BOTS or BOTS[bot_id].is_draft:
             return _Refused("Invalid chatbot specified.")
         if not conversation:
             return _Refused("Conversation ID is missing.")
@@ -274,11 +275,6 @@ async def _answer_in_json(accepted: _Accepted) -> Response:
 def _failure(message: str, status: int, code: str = "") -> Response:
     data = {"message": message, "code": code} if code else {"message": message}
     return ajax_json({"success": False, "data": data}, status)
-
-
-def _bot_id(request: Mapping[str, str]) -> int | None:
-    text = request.get("bot_id", "")
-    return int(text) if text.isascii() and text.isdigit() and int(text) in BOTS else None
 
 
 def _has_stream_context(text: str) -> bool:

@@ -67,9 +67,8 @@ def _failed(fail: Fail) -> list[bytes | Hangup]:
         case "close" | "reset":
             return [Hangup(fail.how)]
         case "error":
-            return [
-                *_disguised(fail.message)
-            ] * 2  # WordPress repeats the call that its own callback cut short
+            # WordPress repeats the call that its own callback cut short.
+            return [*_disguised(fail.message)] * 2
         case "page":
             return [fail.message.encode()]
         case "midway":

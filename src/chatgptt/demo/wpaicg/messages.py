@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from chatgptt.demo.bodies import read_number
 from chatgptt.demo.front import PHP_WARNING, challenge, reply_before_plugin
 from chatgptt.demo.installation import Setup
 from chatgptt.demo.model import (
@@ -161,8 +162,8 @@ class _Question:
         setup: Setup,
         memory: VisitorMemory,
     ) -> None:
-        number = fields.get("bot_id", "")
-        bot_id = int(number) if number.isascii() and number.isdigit() and int(number) in BOTS else 0
+        number = read_number(fields.get("bot_id", ""))
+        bot_id = number if number in BOTS else 0
         self._message = message
         self._bot = BOTS[bot_id]
         self._visitor = (str(bot_id) if bot_id else kind, fields.get("wpaicg_chat_client_id", ""))
@@ -171,10 +172,9 @@ class _Question:
         self._memory = memory
         self._before = PHP_WARNING if message.word == "PHPWARNING" else ""
         self._greeting = "Answer as the demo would."
-        post_id = fields.get("post_id", "")
-        # `<10`, which the last widgets send, is the id of no post.
-        if post_id.isascii() and post_id.isdigit() and 0 <= int(post_id) - 9 < len(setup.pages):
-            self._greeting += f'\n, Current context: "{setup.pages[int(post_id) - 9].title}"'
+        place = read_number(fields.get("post_id", "")) - 9  # `<10`, which the last widgets send, is no post
+        if 0 <= place < len(setup.pages):
+            self._greeting += f'\n, Current context: "{setup.pages[place].title}"'
 
     def refuse(self) -> Response | None:
         """The refusal, if the answer ends with it. A stream goes on after a banned address or word."""
