@@ -150,7 +150,7 @@ def files_of(case: Case) -> dict[str, bytes]:
     document.add(tomlkit.comment("Recorded by `chatgptt record` and scrubbed; see docs/fixtures.md."))
     document.update(_table(_case_table(case)))
     for name, tables in (
-        ("ask", [_ask_table(ask) for ask in case.asks]),
+        ("ask", [{**asdict(ask), "is_streamed": ask.is_streamed or None} for ask in case.asks]),
         ("box", [_fields_of(box) for box in case.boxes]),
         ("rendered_box", [_fields_of(box) for box in case.rendered_boxes]),
         ("exchange", exchanges),
@@ -174,10 +174,6 @@ def _case_table(case: Case) -> dict[str, object]:
         "bot": case.bot,
         "rendered": _RENDERED_FILE if case.rendered else "",
     }
-
-
-def _ask_table(ask: Ask) -> dict[str, object]:
-    return {**asdict(ask), "is_streamed": ask.is_streamed or None}
 
 
 def _fields_of(value: ChatBox | Exchange) -> dict[str, object]:

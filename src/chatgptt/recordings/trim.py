@@ -50,6 +50,9 @@ _RELATED = re.compile(
     rb"|_cf_chl|cdn-cgi|sucuri|ddos-guard|incapsula|captcha|awswaf|gokuprops|anubis|_pxappid",  # C4
     re.I,
 )
+_OWN_FILE = re.compile(rb"/wp-includes/|/cache/|/uploads/|/min/|autoptimize|combined", re.I)
+"""In the address of a script that shows where the site is, or may hold the chat's scripts (C3)."""
+
 _ROOT_MARKS = re.compile(rb"/wp-includes/|gpt3-ai-content-generator|xmlrpc\.php|/wp-json/|canonical", re.I)
 _CLASS = re.compile(rb"""\bclass\s*+=\s*+(?:"[^"]*+|'[^']*+|[^\s"'>]*+)""", re.I)
 _BOX = re.compile(
@@ -147,18 +150,13 @@ def _may_run(found: re.Match[bytes]) -> bool:
 
 def _trim_raw(found: re.Match[bytes], end: re.Match[bytes]) -> Iterator[tuple[Edit, str]]:
     attributes, start = found["attributes"], found.end()
-    match found["name"].lower():
-        case b"script":
-            body = found.string[start : end.start()]
-            if not (_is_related(attributes) or _is_related(body) or _is_own_file(attributes)):
-                yield Edit(found.start(), end.end(), b""), "scripts"
-            else:
-                for edit in trim_script(body):
-                    yield Edit(start + edit.start, start + edit.end, edit.new), "parts of scripts"
-        case b"style":
-            yield Edit(found.start(), end.end(), b""), "styles"
-        case _:
-            yield Edit(found.start(), end.end(), b""), "pictures"
+    body = found.string[start : end.start()]
+    what = {b"script": "scripts", b"style": "styles"}.get(found["name"].lower(), "pictures")
+    if what == "scripts" and (_is_related(attributes) or _is_related(body) or _OWN_FILE.search(attributes)):
+        for edit in trim_script(body):
+            yield Edit(start + edit.start, start + edit.end, edit.new), "parts of scripts"
+    else:
+        yield Edit(found.start(), end.end(), b""), what
 
 
 def _trim_attributes(found: re.Match[bytes], *, keeps_styles: bool) -> Iterator[tuple[Edit, str]]:
@@ -175,14 +173,6 @@ def _is_related(code: bytes) -> bool:
     if _RELATED.search(code) or (b"%" in code and _RELATED.search(unquote_to_bytes(code))):
         return True
     return any(_RELATED.search(text) for *_, text in base64_texts(code))
-
-
-def _is_own_file(attributes: bytes) -> bool:
-    """Whether a script's address shows where the site is, or may hold the chat's scripts (C3)."""
-    return (
-        re.search(rb"/wp-includes/|/cache/|/uploads/|/min/|autoptimize|combined", attributes, re.I)
-        is not None
-    )
 
 
 def is_needed_script(path: str, code: bytes) -> bool:

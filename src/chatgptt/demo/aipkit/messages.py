@@ -48,7 +48,7 @@ _KEY_LIFE = 60.0
 """Seconds between the two requests of a message."""
 
 MOST_PENDING = 10_000
-"""Messages that wait for their second request. The oldest are dropped first."""
+"""Messages of a site that wait for their second request. The oldest are dropped first."""
 
 _REMEMBERED = 15
 """Messages of a conversation that reach the model again."""
