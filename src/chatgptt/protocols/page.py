@@ -84,7 +84,6 @@ class Page:
         self.size_bytes = min(len(html), MAX_PAGE_BYTES)
         self.is_cut = is_cut or end < len(html)
         self._html = html
-        self._endpoints: dict[str, str | None] = {}
         self._tree = LexborHTMLParser(without_formatting(html[:end]))
 
     def select(self, selector: str) -> list[LexborNode]:
@@ -213,13 +212,15 @@ class Page:
         """The address that the page names: "" for one on another site, None where it names none."""
         if not isinstance(named, str) or not named:
             return None
-        if named not in self._endpoints:
-            url = self.absolute(named)
-            if is_same_site(url, self.url):
-                self._endpoints[named] = self._as_served(url)
-            else:
-                self._endpoints[named] = "" if has_host(url) else None
-        return self._endpoints[named]
+        url = self.absolute(named)
+        if is_same_site(url, self.url):
+            return self._as_served(url)
+        return "" if has_host(url) else None
+
+    def _own_address(self, value: str) -> str:
+        """`value` resolved where that is an address on the page's own host, else ""."""
+        url = self.absolute(value) if 0 < len(value) <= _MAX_ADDRESS_CHARACTERS else ""
+        return url if is_same_host(url, self.url) else ""
 
     def _asset_roots(self, mark: re.Pattern[str]) -> Iterator[str]:
         """Paths before `mark` in addresses of scripts and styles, whatever attribute they were moved to."""
@@ -229,10 +230,7 @@ class Page:
                     yield from self._maybe_root(value, mark)
 
     def _maybe_root(self, value: str, mark: re.Pattern[str]) -> Iterator[str]:
-        url = self.absolute(value) if len(value) <= _MAX_ADDRESS_CHARACTERS else ""
-        if not is_same_host(url, self.url):
-            return
-        parts = urlsplit(url)
+        parts = urlsplit(self._own_address(value))
         found = mark.search(f"{parts.path}?{parts.query}")
         # A cache's copies lie below its own folder and hold the whole path once more.
         if found and not _COPIES.search(found[1]):
@@ -240,8 +238,8 @@ class Page:
 
     def _folders_of(self, value: str) -> Iterator[str]:
         """The folders on the way to a page, the outermost first: no sign, but they can be tried."""
-        url = self.absolute(value) if len(value) <= _MAX_ADDRESS_CHARACTERS else ""
-        if is_same_host(url, self.url):
+        url = self._own_address(value)
+        if url:
             names = [name for name in urlsplit(url).path.split("/") if name][:_MAX_GUESSES]
             yield from ("".join(f"/{name}" for name in names[:count]) for count in range(len(names) + 1))
 
@@ -252,10 +250,7 @@ class Page:
             (node.attributes.get("data-url") or "" for node in nodes),
             islice(chain.from_iterable(map(_named_endpoints, self.scripts)), _MAX_ASSIGNMENTS),
         )
-        for address in named:
-            url = self.absolute(address) if 0 < len(address) <= _MAX_ADDRESS_CHARACTERS else ""
-            if is_same_host(url, self.url):
-                yield self._as_served(url)
+        yield from (self._as_served(url) for url in map(self._own_address, named) if url)
 
     def find_script_object(self, name: str) -> dict[str, str]:
         """The string members of the object literal that a script assigns to `name`; empty where none does.
