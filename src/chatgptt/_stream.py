@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import string
 import time
@@ -190,6 +191,15 @@ class AsyncReplyStream:
         return self
 
     async def __anext__(self) -> str:
+        self._begin_reading()
+        try:
+            return await self._take_next()
+        except ChatGpttError as error:
+            raise self._explain(error) from error.__cause__
+        finally:
+            self._is_busy = False
+
+    def _begin_reading(self) -> None:
         if self._loop is None:
             raise _out_of_its_block()
         if self._is_busy:
@@ -201,12 +211,6 @@ class AsyncReplyStream:
                 "the stream was opened in another event loop or process", hint="read it where it was opened"
             )
         self._is_busy = True
-        try:
-            return await self._take_next()
-        except ChatGpttError as error:
-            raise self._explain(error) from error.__cause__
-        finally:
-            self._is_busy = False
 
     async def _take_next(self) -> str:
         while not self._ready:
@@ -217,11 +221,7 @@ class AsyncReplyStream:
                 if self._is_left and self.reply is None:
                     raise _out_of_its_block()
                 raise StopAsyncIteration
-            try:
-                await self._receive()
-            except ChatGpttError:
-                await self._close()
-                raise
+            await self._receive()
         piece = "".join(self._ready)  # pieces that arrived together
         self._ready.clear()
         self._pieces.append(piece)
@@ -233,8 +233,18 @@ class AsyncReplyStream:
         Raises:
             ChatGpttError: where the answer fails, or has failed before.
         """
-        async for _ in self:
+        self._begin_reading()
+        try:
+            while self._open is not None:
+                await self._receive()
+            while True:
+                await self._take_next()
+        except StopAsyncIteration:
             pass
+        except ChatGpttError as error:
+            raise self._explain(error) from error.__cause__
+        finally:
+            self._is_busy = False
         if self.reply is None:
             raise InvalidInputError("the answer has failed before", hint="ask again")
         return self.reply
@@ -346,7 +356,7 @@ class AsyncReplyStream:
                 visitor=visitor,
                 now_ms=int(time.time() * 1000),
                 chat_id=_dice.randint(1, 100_000),
-                random_word="".join(_dice.choices(_LOWER, k=5)),
+                random_word="".join(_LOWER[byte % len(_LOWER)] for byte in os.urandom(5)),
             )
         )
         self._attempts += 1
@@ -419,6 +429,7 @@ class AsyncReplyStream:
                 reading, self._deadline, doing="a large answer was read", url=self._wanted.page
             )
         except TransportError as error:
+            await self._close()
             raise self._broken(error) from error
 
     def _add(self, pieces: list[str]) -> None:

@@ -301,8 +301,10 @@ async def test_a_trace_is_its_owners_alone_and_has_nothing_in_it_that_says_who_s
         )
         async with Acquiring(BrowserOptions(trace=trace), identity=identity) as acquiring:
             acquiring.transport.add_cookies(
-                StoredCookie(name=name, value=value, domain="127.0.0.1", path="/", is_secure=False)
-                for name, value in (("kept", "c00kie-kept"), ("little", "z8k"))
+                [
+                    StoredCookie(name=name, value=value, domain="127.0.0.1", path="/", is_secure=False)
+                    for name, value in (("kept", "c00kie-kept"), ("little", "z8k"))
+                ]
             )
             with pytest.raises(ChatGpttError):
                 await acquiring.acquire(demo.page("browser/nochat/?_wpnonce=3fa4c91b07"), strategy="browser")

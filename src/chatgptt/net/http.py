@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import AsyncGeneratorType, TracebackType
 from typing import Self
@@ -265,8 +265,10 @@ class Transport:
             and not cookie.is_expired(int(self._clock()))
         )
 
-    def add_cookies(self, cookies: Iterable[StoredCookie]) -> None:
+    def add_cookies(self, cookies: Sequence[StoredCookie]) -> None:
         """Adds cookies of an earlier process, or of the browser; those that are there already stay."""
+        if not cookies:
+            return
         jar = self._clients.get().cookies.jar
         known = {(cookie.domain, cookie.path, cookie.name) for cookie in jar}
         for cookie in cookies:

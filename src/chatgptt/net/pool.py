@@ -103,7 +103,7 @@ class Pool(httpx.AsyncBaseTransport):
 
     async def take_back(self, connection: _Connection) -> None:
         """Keeps a connection whose answer was read to its end; closes any other."""
-        if self.is_closed or not connection.is_reusable:
+        if self.is_closed or not connection.is_idle:
             await self._discard(connection)
             return
         self.busy.discard(connection)
@@ -175,9 +175,14 @@ class _Connection:
         self._sending = anyio.CancelScope()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether its last answer was read to its end, and nothing arrived with it."""
+        return self._http is not None and self._http.is_idle() and not self._sockets.holds_more
+
+    @property
     def is_reusable(self) -> bool:
-        """Whether its last answer was read to its end, and nothing came behind it: not even its closing."""
-        return self._http is not None and self._http.is_idle() and not self._http.has_expired()
+        """Whether it is idle, and nothing came since: not even its closing."""
+        return self._http is not None and self.is_idle and not self._http.has_expired()
 
     async def send(self, request: httpx.Request) -> httpcore.Response:
         """The head of the answer to a request.

@@ -44,6 +44,12 @@ class ConnectionSockets(httpcore.AsyncNetworkBackend):
         self.destination: Destination | None = None
         self._lookups = lookups
         self._streams: list[_Stream] = []
+        self._outermost: _Stream | None = None
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether bytes arrived that nothing has asked for."""
+        return self._outermost is not None and self._outermost.holds_more
 
     async def connect_tcp(
         self,
@@ -114,6 +120,11 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._is_amid_chunks = False
         self._last_byte = b""
         self._may_hold_more = False
+        sockets._outermost = self
+
+    @property
+    def holds_more(self) -> bool:
+        return bool(self._last_byte) or self._may_hold_more
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._last_byte:
@@ -171,7 +182,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> object:
         # httpcore closes an idle connection that is readable, but knows only what the system has for it.
-        if info == "is_readable" and (self._last_byte or self._may_hold_more or self._holds_decrypted()):
+        if info == "is_readable" and (self.holds_more or self._holds_decrypted()):
             return True
         return self._inner.get_extra_info(info)
 

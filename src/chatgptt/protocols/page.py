@@ -14,9 +14,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
-
-from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from chatgptt.protocols.page_bounds import MAX_PAGE_BYTES, bounded_bytes, without_formatting
 from chatgptt.protocols.text import read_object
@@ -28,6 +27,9 @@ from chatgptt.protocols.urls import (
     origin,
     without_credentials,
 )
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
 
 _MAX_DEPTH = 5_000
 """Browsers stop nesting at 512."""
@@ -79,6 +81,10 @@ class Page:
     """
 
     def __init__(self, html: bytes, url: str, *, is_cut: bool = False) -> None:
+        from selectolax.lexbor import (
+            LexborHTMLParser,
+        )  # here: a question whose tokens are kept parses no page
+
         end = bounded_bytes(html)
         self.url = url
         self.size_bytes = min(len(html), MAX_PAGE_BYTES)

@@ -15,8 +15,8 @@ takes many times their size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from chatgptt._errors import AnswerError
 
@@ -34,8 +34,7 @@ BEGINNING = b"\xef\xbb\xbf \t\r\n"
 """What may precede a stream or JSON: blanks and byte order marks, one for each PHP file that has one (C1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: its name ("" where the stream names none) and its data lines joined by newlines."""
 
     name: str

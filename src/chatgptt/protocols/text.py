@@ -100,7 +100,7 @@ def loads_frame(text: str) -> object:
     if _is_too_much(text, 0):
         return None
     try:
-        value: object = json.loads(text)
+        value: object = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     return value

@@ -504,7 +504,7 @@ class _StreamReader:
                 pass  # other events of assistants; forwarding is patchy and they hold no text (W5)
 
     def _read_data(self, event: Event) -> None:
-        frame = loads_frame(event.data)
+        frame = loads_frame(event.data) if event.data.lstrip().startswith("{") else None
         if isinstance(frame, dict):
             self._read_frame(frame, event.name)
             return
@@ -545,7 +545,7 @@ class _StreamReader:
             return
         text = _choice_text(choice)
         is_finish = bool(choice.get("finish_reason"))
-        is_bare = frame.keys() == {"choices"} and "index" not in choice
+        is_bare = "index" not in choice and frame.keys() == {"choices"}
         if (
             is_bare
             and not is_finish
