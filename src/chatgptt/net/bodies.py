@@ -64,7 +64,8 @@ class BodyDecoder:
             UndecodableBodyError: where the body is too large.
         """
         self._arrived_bytes += len(data)
-        _check_size(self._arrived_bytes)
+        if self._arrived_bytes > MAX_BODY_BYTES:
+            raise _too_large()
 
     def take(self) -> bytes | None:
         """The next piece, b"" for none although there may be more, None where more input is needed.
@@ -84,7 +85,8 @@ class BodyDecoder:
         self._input = self._inflater.unconsumed_tail
         self._is_full = len(data) == PIECE_BYTES  # then there may be more that is not even in the tail
         self._taken_bytes += len(data)
-        _check_size(self._taken_bytes)
+        if self._taken_bytes > MAX_BODY_BYTES:
+            raise _too_large()
         return data
 
     def end(self) -> None:
@@ -97,6 +99,5 @@ class BodyDecoder:
             raise UndecodableBodyError("the compressed body ends early")
 
 
-def _check_size(size_bytes: int) -> None:
-    if size_bytes > MAX_BODY_BYTES:
-        raise UndecodableBodyError(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB")
+def _too_large() -> UndecodableBodyError:
+    return UndecodableBodyError(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB")

@@ -70,12 +70,20 @@ class EventDecoder:
         if len(data) > _PART_BYTES:
             parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
             return chain.from_iterable(map(self.receive, parts))
+        if self._is_one_event(data):
+            self._is_beginning = self._may_skip_newline = False
+            return iter((Event("", data[6:-2].decode("utf-8", "replace")),))
         if b"\n" in data or b"\r" in data:
             return self._receive_lines(data)
         self._may_skip_newline = False
         self._line += data
         self._check_size()
         return iter(())
+
+    def _is_one_event(self, data: bytes) -> bool:
+        """Whether it is a whole event of one line and without a name, as most pieces of an answer are."""
+        is_line = data.startswith(b"data: ") and data.endswith(b"\n\n") and b"\r" not in data
+        return is_line and data.find(b"\n") == len(data) - 2 and not (self._line or self._data or self._name)
 
     def _receive_lines(self, data: bytes) -> Iterator[Event]:
         if self._may_skip_newline:
