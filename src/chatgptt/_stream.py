@@ -285,7 +285,9 @@ class AsyncReplyStream:
         return await context.store.visitor(site), await context.store.cool_until(site)
 
     async def _in_store(self, work: Awaitable[_Value]) -> _Value:
-        return await in_time(work, self._deadline, doing="the state folder was read", url=self._wanted.page)
+        return await in_time(
+            work, self._deadline, doing="what is kept of the site was read", url=self._wanted.page
+        )
 
     async def _wait(self, seconds: float) -> None:
         """Waits as long as the site asked anyone who shares the store to wait.

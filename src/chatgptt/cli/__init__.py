@@ -23,7 +23,7 @@ def run() -> None:
 
     Searching for garbage in what was imported takes a tenth of a short command's time, and finds none. A
     question makes some 60,000. So the collector starts after 100,000 new objects instead of 700, and leaves
-    alone what is there at exit.
+    alone what is there at exit. Commands that run for long keep some megabytes more for it.
     """
     gc.set_threshold(100_000)
     streams.let_streams_wait()

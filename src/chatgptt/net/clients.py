@@ -39,8 +39,11 @@ class CookieChoice(Protocol):
 class OwnClients:
     """A client for each event loop: connections belong to their loop, and the cookies to the visitor.
 
-    `cookie_rules` hold for each request from then on. The caller's `cookies` go to the site of `home` alone.
-    Once `is_closed`, nothing is sent in any loop.
+    The caller's `cookies` go to the site of `home` alone.
+
+    Attributes:
+        is_closed: whether nothing is to be sent any more, in any loop.
+        cookie_choice: which cookies of the jar are sent; None for all that the jar allows.
 
     Raises:
         InvalidInputError: for a proxy that no request can be sent through.
@@ -50,7 +53,7 @@ class OwnClients:
         proxies.check()
         self.is_closed = False
         self._proxies = proxies
-        self.cookie_rules: CookieChoice | None = None
+        self.cookie_choice: CookieChoice | None = None
         self._add_callers = _adds_cookies(cookies, home) if cookies else None
         self._cookies = VisitorsCookies(CookieRules())
         self._opened = PerLoop(self._open)
@@ -86,15 +89,17 @@ class OwnClients:
 
         httpx's client would merge its own headers into it, most of which are replaced: that takes longer than
         all else about it.
+
+        Raises:
+            ClosedError: after the end.
         """
-        if self.is_closed:
-            raise client_is_closed()
+        kept = self.get().cookies
         return httpx.Request(
             method,
             url,
             headers={"connection": "keep-alive", **headers},
             data=fields or None,
-            cookies=self.cookies,
+            cookies=httpx.Cookies(kept) if kept else None,  # a copy: the making of the header edits its jar
             extensions={"timeout": timeout.as_dict()},
         )
 
@@ -125,15 +130,17 @@ class OwnClients:
         return _Opened(http, pool)
 
     async def _choose_cookies(self, request: httpx.Request) -> None:
-        if self.cookie_rules is not None:
+        choice = self.cookie_choice  # once: another event loop may take it away
+        if choice is not None:
             pairs = request.headers.pop("cookie", "").split("; ")
-            chosen = self.cookie_rules.choose(str(request.url), [pair for pair in pairs if pair])
+            chosen = choice.choose(str(request.url), [pair for pair in pairs if pair])
             if chosen:
                 request.headers["cookie"] = "; ".join(chosen)
 
     async def _note_cookies(self, response: httpx.Response) -> None:
-        if self.cookie_rules is not None and "set-cookie" in response.headers:
-            await self.cookie_rules.note(str(response.url))
+        choice = self.cookie_choice
+        if choice is not None and "set-cookie" in response.headers:
+            await choice.note(str(response.url))
 
 
 class _Opened(NamedTuple):
@@ -180,7 +187,11 @@ class HandedInClient:
         fields: Mapping[str, str],
         timeout: httpx.Timeout,
     ) -> httpx.Request:
-        """A request with the client's own headers, parameters and cookies as well."""
+        """A request with the client's own headers, parameters and cookies as well.
+
+        Raises:
+            InvalidInputError: see `get`.
+        """
         return self.get().build_request(method, url, headers=headers, data=fields or None, timeout=timeout)
 
     def find_proxy(self, url: str) -> None:

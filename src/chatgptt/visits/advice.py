@@ -84,12 +84,12 @@ def asks_for_login(page: Page) -> bool:
     return path.endswith(_LOGIN_PAGE) or bool(page.select('form#loginform, input[type="password" i]'))
 
 
-def is_members(page: Page) -> bool:
+def is_for_member(page: Page) -> bool:
     """Whether WordPress made a page for a member."""
     return _LOGGED_IN in _body_classes(page)
 
 
-def is_guests(page: Page) -> bool:
+def is_for_guest(page: Page) -> bool:
     """Whether WordPress made a page for a guest."""
     classes = _body_classes(page)
     is_wordpress = any(name.startswith(_BEGINNINGS) or name in _NAMES for name in classes)

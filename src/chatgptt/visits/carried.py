@@ -37,7 +37,7 @@ class CarriedVisit:
         clients: they send its cookies.
         page: the client's.
         folder: where the visit is kept, None for not in a folder.
-        shared: where it is kept else, None for nowhere.
+        shared: the store where it is kept if not in a folder; None for none.
         ended: makes the error of an ended login from its message.
         clock: Unix time in seconds.
 

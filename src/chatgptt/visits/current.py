@@ -95,7 +95,8 @@ class CurrentVisit:
 
     @property
     def _visit(self) -> Visit | None:
-        return None if self._carried is None else self._carried.visit
+        carried = self._carried  # once: another event loop may take it away
+        return None if carried is None else carried.visit
 
     @property
     def is_in_use(self) -> bool:
@@ -105,18 +106,21 @@ class CurrentVisit:
     @property
     def is_member(self) -> bool:
         """Whether it is the visit of somebody who logged in."""
-        return self._visit is not None and self._visit.is_member
+        visit = self._visit
+        return visit is not None and visit.is_member
 
     @property
     def user_agent(self) -> str:
         """The caller's, else that of the visit's browser, which a site may have let in, else a desktop's."""
-        of_visit = "" if self._visit is None else self._visit.user_agent
+        visit = self._visit
+        of_visit = "" if visit is None else visit.user_agent
         return self._caller.user_agent or of_visit or DEFAULT_USER_AGENT
 
     @property
     def storage(self) -> tuple[StorageItem, ...]:
         """The local storage of the site."""
-        return () if self._visit is None else self._visit.storage
+        visit = self._visit
+        return () if visit is None else visit.storage
 
     def has_agreed(self, box: ChatBox) -> bool:
         """Whether the person has agreed to what a box asks for (docs/protocols.md A7)."""
@@ -128,9 +132,10 @@ class CurrentVisit:
     @property
     def name(self) -> str:
         """The visitor, by a name that tokens are kept under; "" for a guest."""
-        if self._visit is None:
+        visit = self._visit
+        if visit is None:
             return self._caller.login
-        return hashlib.sha256(f"{self._caller.login} {self._visit.id}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self._caller.login} {visit.id}".encode()).hexdigest()[:16]
 
     def is_still(self, name: str) -> bool:
         """Whether a call that was sent under `name` is still of the same visitor."""
@@ -171,7 +176,8 @@ class CurrentVisit:
             _log.info("%s; going on as before", error)
             return
         self._next_look = time.monotonic() + _LOOK
-        if found != (None if self._carried is None else self._carried.written):
+        carried = self._carried
+        if found != (None if carried is None else carried.written):
             self._take(found)
 
     def refresh(self) -> None:
@@ -198,26 +204,31 @@ class CurrentVisit:
         assert self._clients is not None
         if visit is None and self._carried is None:
             return
-        from chatgptt.visits.carried import CarriedVisit, change_jar
+        from chatgptt.visits.carried import change_jar
 
         with _changing:
             change_jar(self._clients.cookies, self._visit, visit, self._clock())
-            self._carried = None
-            if visit is not None:
-                self._carried = CarriedVisit(
-                    visit,
-                    self._clients,
-                    page=self._page,
-                    folder=None if self._state is None else self._folder,
-                    shared=self._shared,
-                    ended=self._ended,
-                    clock=self._clock,
-                )
-            self._clients.cookie_rules = self._carried
+            carried = None if visit is None else self._carry(visit, self._clients)
+            # In one step: to another event loop, a member must not look like a guest meanwhile.
+            self._carried = self._clients.cookie_choice = carried
+
+    def _carry(self, visit: Visit, clients: OwnClients) -> CarriedVisit:
+        from chatgptt.visits.carried import CarriedVisit
+
+        return CarriedVisit(
+            visit,
+            clients,
+            page=self._page,
+            folder=None if self._state is None else self._folder,
+            shared=self._shared,
+            ended=self._ended,
+            clock=self._clock,
+        )
 
     async def settle(self, tokens: Tokens) -> Tokens:
         """Tokens that a browser got. With a visit, their cookies are kept with it, and nowhere else."""
-        return tokens if self._carried is None else await self._carried.settle(tokens)
+        carried = self._carried
+        return tokens if carried is None else await carried.settle(tokens)
 
     # What a person can do
 
@@ -252,10 +263,10 @@ class CurrentVisit:
         Raises:
             RefusedError: where the login has ended.
         """
-        from chatgptt.visits.advice import asks_for_login, is_members
+        from chatgptt.visits.advice import asks_for_login, is_for_member
 
         is_asked = asks_for_login(page)
-        if self.is_shown_as_guest(page) or (self.is_member and is_asked and not is_members(page)):
+        if self.is_shown_as_guest(page) or (self.is_member and is_asked and not is_for_member(page)):
             raise self._ended(f"the site shows {page.url} as to a visitor who is not logged in")
         return self.hint("login") if is_asked or self.is_in_use else ""
 
@@ -263,9 +274,9 @@ class CurrentVisit:
         """Whether a page is a guest's, and the visit a member's: then its tokens are not the visit's."""
         if not self.is_member:
             return False
-        from chatgptt.visits.advice import is_guests
+        from chatgptt.visits.advice import is_for_guest
 
-        return is_guests(page)
+        return is_for_guest(page)
 
     def refuse_ended(self) -> None:
         """Refuses to go on as a guest.
@@ -273,8 +284,9 @@ class CurrentVisit:
         Raises:
             RefusedError: where there was a login, and its time is over or the site took it back.
         """
-        if self._carried is not None:
-            self._carried.refuse_ended()
+        carried = self._carried
+        if carried is not None:
+            carried.refuse_ended()
 
     def _ended(self, message: str, cause: ChatGpttError | None = None) -> RefusedError:
         error = RefusedError(message, reason="guests_disabled", is_certain=True, hint=self.hint("login"))
