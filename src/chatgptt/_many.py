@@ -50,7 +50,11 @@ class Pace:
         self._pauses = 0
 
     async def take_turn(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Waits until one more message may leave; False where none may any more."""
+        """Waits until one more message may leave.
+
+        False where the site is left, and where `is_stopped` says so before or after the wait: no turn is
+        taken then.
+        """
         while self.left is None and not is_stopped():
             now = self._clock()
             wait = max(self._next, self._pause_ends) - now
@@ -130,7 +134,7 @@ async def ask_many(
 
     async def end(row: _Row) -> tuple[_Row, Reply | ChatGpttError]:
         bot = bot_of(row)
-        while bot not in missing and await pace.take_turn():
+        while await pace.take_turn(lambda: bot in missing):
             result: Reply | ChatGpttError
             try:
                 result = await ask(row)

@@ -129,6 +129,44 @@ async def test_the_rows_for_a_box_that_is_not_there_stay_new_and_other_boxes_go_
     assert schedule.left == {A: error}
 
 
+async def test_a_row_that_waits_for_its_turn_is_not_asked_once_its_box_is_missing(tmp_path: Path) -> None:
+    async def answer(row: Row) -> Reply | ChatGpttError:
+        return PageError("no page", status=404) if row.site == "missing" else await say(row)
+
+    rows = [replace(make_row(number), site="missing" if number < 10 else "page") for number in range(1, 13)]
+    sites = Sites(answer)
+    with opened(tmp_path / "out", rows) as batch, anyio.fail_after(30):
+        schedule = Schedule(batch, sites, Manners(concurrency=5, rate=600.0))
+        await schedule.run()
+        assert batch.counts == {"answered": 3, "error": 1, "new": 8, "asked": 0}
+    assert sorted(sites.asked) == ["row 1", "row 10", "row 11", "row 12"]
+
+
+async def test_a_row_that_the_site_did_not_take_is_not_asked_again_once_its_box_is_missing(
+    tmp_path: Path,
+) -> None:
+    is_missing = anyio.Event()
+
+    async def answer(row: Row) -> Reply | ChatGpttError:
+        match row.number:
+            case 1:
+                return ChatBoxNotFoundError("no box")
+            case 2:
+                await is_missing.wait()
+                return RateLimitedError("busy", retry_after=0.01)
+            case _:
+                is_missing.set()
+                return await say(row)
+
+    rows = [replace(make_row(number), bot="5" if number == 3 else "") for number in (1, 2, 3)]
+    sites = Sites(answer)
+    with opened(tmp_path / "out", rows) as batch, anyio.fail_after(30):
+        schedule = Schedule(batch, sites, FAST)
+        await schedule.run()
+        assert batch.counts == {"answered": 1, "error": 1, "new": 1, "asked": 0}
+    assert sites.asked == ["row 1", "row 2", "row 3"]
+
+
 async def test_a_site_whose_rows_have_all_ended_was_not_left(tmp_path: Path) -> None:
     async def answer(row: Row) -> Reply | ChatGpttError:
         return ChatBoxNotFoundError("no box")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import anyio
 import pytest
 from asking import ECHO, QUICK, client_of
 from faults import chat, reply, serving
 
-from chatgptt import ChallengeError, ChatGpttError, Client, InvalidInputError, Reply
+from chatgptt import ChallengeError, ChatGpttError, Client, InvalidInputError, PageError, Reply
+from chatgptt._many import Pace, ask_many
 from chatgptt.demo import DemoSite
 
 
@@ -103,6 +105,34 @@ async def test_a_box_that_is_not_there_is_looked_for_once_and_the_others_are_ask
         f"{ECHO}Hello",
         f"{ECHO}Hello",
     ]
+
+
+@pytest.mark.anyio
+async def test_a_row_that_waits_for_its_turn_is_not_asked_once_its_box_is_missing() -> None:
+    now, asked = 0.0, []
+    waits, others_wait, is_missing = 0, anyio.Event(), anyio.Event()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now, waits
+        waits += 1
+        if waits == 5:
+            others_wait.set()
+        await is_missing.wait()
+        now += seconds
+
+    async def ask(row: str) -> Reply:
+        asked.append(row)
+        await others_wait.wait()
+        is_missing.set()
+        raise PageError("no page", status=404)
+
+    rows = [f"Question {number}" for number in range(10)]
+    pace = Pace(120.0, clock=lambda: now, sleep=sleep)
+    with anyio.fail_after(30):
+        answers = ask_many(rows, ask, pace, bot_of=lambda _: "", concurrency=6)
+        results = {row: text(result) async for row, result in answers}
+    assert asked == rows[:1]
+    assert results == dict.fromkeys(rows, "http_error")
 
 
 @pytest.mark.anyio

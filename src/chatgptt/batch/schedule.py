@@ -6,6 +6,7 @@ that cannot be asked, while the other boxes of the site go on.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -22,6 +23,8 @@ from chatgptt.batch.rows import Row
 Ask = Callable[[Row], Awaitable[Reply | ChatGpttError]]
 Sender = Callable[[str], AbstractAsyncContextManager[Ask]]
 """Opens what asks the rows of one origin."""
+Box = tuple[str, str]
+"""The site and the bot of a row, as the row names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +81,25 @@ class Schedule:
             self.left[origin] = error
 
     async def _work(self, site: _Site, ask: Ask, pace: Pace) -> None:
-        while (row := site.next()) is not None and await pace.take_turn(self._stopping.is_set):
-            self._batch.begin(row)
-            result = await ask(row)
-            if pace.judge(result):
-                self._batch.put_back(row)
-                site.again.append(row)
-            else:
-                self._batch.end(row, result)
-                if not isinstance(result, Reply) and is_of_box(result):
-                    site.missing[row.site, row.bot] = result
+        while (row := site.next()) is not None:
+            if await pace.take_turn(functools.partial(self._is_over, site, row)):
+                self._batch.begin(row)
+                self._end(site, pace, row, await ask(row))
+            elif not site.passes_over(row):
+                return
+
+    def _is_over(self, site: _Site, row: Row) -> bool:
+        """Whether the row is not to be asked any more."""
+        return self._stopping.is_set() or site.passes_over(row)
+
+    def _end(self, site: _Site, pace: Pace, row: Row, result: Reply | ChatGpttError) -> None:
+        if pace.judge(result):
+            self._batch.put_back(row)
+            site.again.append(row)
+        else:
+            self._batch.end(row, result)
+            if not isinstance(result, Reply) and is_of_box(result):
+                site.missing[row.site, row.bot] = result
 
     async def _sleep(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
@@ -95,12 +107,13 @@ class Schedule:
 
 
 class _Site:
-    """The new rows of an origin, one after the other, without those for a box that is `missing`."""
+    """The rows of an origin to ask, one after the other, without those for a box that is `missing`."""
 
     def __init__(self, batch: Batch, origin: str) -> None:
         self.again: list[Row] = []
-        self.missing: dict[tuple[str, str], ChatGpttError] = {}
-        """By site and bot: why the box cannot be asked."""
+        """Rows that the site did not take."""
+        self.missing: dict[Box, ChatGpttError] = {}
+        """Why a box cannot be asked."""
         self.left: ChatGpttError | None = None
         """Why the last row that was left out was left out."""
         self._batch = batch
@@ -108,11 +121,21 @@ class _Site:
         self._reached = -1
 
     def next(self) -> Row | None:
+        while (row := self._take()) is not None and self.passes_over(row):
+            pass
+        return row
+
+    def passes_over(self, row: Row) -> bool:
+        """Whether the row's box is missing, so that the row stays new."""
+        box = row.site, row.bot
+        if box in self.missing:
+            self.left = self.missing[box]
+        return box in self.missing
+
+    def _take(self) -> Row | None:
         if self.again:
             return self.again.pop()
-        while (row := self._batch.journal.next_new(self._origin, self._reached)) is not None:
+        row = self._batch.journal.next_new(self._origin, self._reached)
+        if row is not None:
             self._reached = row.number
-            if (error := self.missing.get((row.site, row.bot))) is None:
-                return row
-            self.left = error
-        return None
+        return row
