@@ -218,7 +218,7 @@ def test_a_site_with_a_challenge_is_left_and_another_goes_on(
 
 
 @pytest.mark.parametrize("path", ["", "status/404/"])
-def test_a_page_without_a_chat_box_is_read_once_and_its_rows_are_left(
+def test_a_page_without_a_chat_box_is_read_once_and_its_other_rows_are_not_asked(
     path: str, demo: DemoSite, tmp_path: Path, output: Path, run: Run
 ) -> None:
     rows = [{"id": str(number), "message": "Hello"} for number in range(5)]
@@ -230,7 +230,28 @@ def test_a_page_without_a_chat_box_is_read_once_and_its_rows_are_left(
     assert done.code == 1
     keys = ("answered", "failed", "not_asked")
     assert [done.document[key] for key in keys] == [1, 1, 4]
+    assert done.document["left"] == [], "the site's other page was asked"
     assert [request.path for request in demo.requests].count(f"/{path}") == 1
+
+
+def test_the_summary_names_each_missing_box_whose_rows_were_not_asked(
+    demo: DemoSite, tmp_path: Path, output: Path, run: Run
+) -> None:
+    page = demo.page("wpaicg/many/")
+    rows = [
+        {"site": demo.page("status/404/").replace("://", "://ada:secret@")},
+        {"site": page, "bot": "nobody"},
+        {"site": page, "bot": "5"},
+    ]
+    source = tmp_path / "in"
+    source.write_text("".join(f"{json.dumps({'message': 'Hello', **row})}\n" for row in rows * 2))
+    done = run(*command(source, output, "--strategy", "static", "--concurrency", "1"))
+    assert done.code == 1
+    assert "not asked: 2 (run it again to go on)" in done.out
+    assert f"stopped asking {demo.page('status/404/')}: " in done.out
+    assert f"stopped asking bot nobody of {page}: the page has no bot 'nobody'" in done.out
+    assert f"left {demo.url}" not in done.out
+    assert "secret" not in done.out
 
 
 def test_a_quota_leaves_the_site_and_its_rows_for_another_day(

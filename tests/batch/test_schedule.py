@@ -126,7 +126,8 @@ async def test_the_rows_for_a_box_that_is_not_there_stay_new_and_other_boxes_go_
         await schedule.run()
         assert batch.counts == {"answered": 2, "error": 2, "new": 2, "asked": 0}
     assert sites.asked == ["row 1", "row 2", "row 4", "row 6"]
-    assert schedule.left == {A: error}
+    assert schedule.passed_over == {("missing", ""): error, ("page", "7"): error}
+    assert schedule.left == {}, "its other boxes were asked"
 
 
 async def test_a_row_that_waits_for_its_turn_is_not_asked_once_its_box_is_missing(tmp_path: Path) -> None:
@@ -140,6 +141,7 @@ async def test_a_row_that_waits_for_its_turn_is_not_asked_once_its_box_is_missin
         await schedule.run()
         assert batch.counts == {"answered": 3, "error": 1, "new": 8, "asked": 0}
     assert sorted(sites.asked) == ["row 1", "row 10", "row 11", "row 12"]
+    assert list(schedule.passed_over) == [("missing", "")]
 
 
 async def test_a_row_that_the_site_did_not_take_is_not_asked_again_once_its_box_is_missing(
@@ -165,16 +167,17 @@ async def test_a_row_that_the_site_did_not_take_is_not_asked_again_once_its_box_
         await schedule.run()
         assert batch.counts == {"answered": 1, "error": 1, "new": 1, "asked": 0}
     assert sites.asked == ["row 1", "row 2", "row 3"]
+    assert list(schedule.passed_over) == [(f"{A}/chat", "")]
 
 
-async def test_a_site_whose_rows_have_all_ended_was_not_left(tmp_path: Path) -> None:
+async def test_a_missing_box_whose_rows_have_all_ended_is_not_passed_over(tmp_path: Path) -> None:
     async def answer(row: Row) -> Reply | ChatGpttError:
         return ChatBoxNotFoundError("no box")
 
     with opened(tmp_path / "out", [make_row(1)]) as batch:
         schedule = Schedule(batch, Sites(answer), FAST)
         await schedule.run()
-    assert schedule.left == {}
+    assert schedule.passed_over == {}
 
 
 async def test_a_row_that_the_site_did_not_take_is_asked_after_the_pause(tmp_path: Path) -> None:

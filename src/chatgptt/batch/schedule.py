@@ -1,7 +1,7 @@
 """The order in which rows are asked: all sites beside each other, each at its own pace.
 
-A site that has to be left keeps its rows: they stay new, and a later run asks them. So do the rows for a box
-that cannot be asked, while the other boxes of the site go on.
+A site that is left gets no more messages in this run. Its rows stay new, and a later run asks them. So do the
+rows for a box that is missing, while the other boxes of the site are asked.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Schedule:
         self._stopping = anyio.Event()
         self.left: dict[str, ChatGpttError] = {}
         """The sites that were left, by origin, and why."""
+        self.passed_over: dict[Box, ChatGpttError] = {}
+        """The missing boxes with rows that were therefore not asked, and why they are missing."""
 
     def stop(self) -> None:
         """Takes no further row; those under way are finished, and may still wait for their site."""
@@ -77,8 +79,9 @@ class Schedule:
         async with self._sender(origin) as ask, anyio.create_task_group() as tasks:
             for _ in range(self._manners.concurrency):
                 tasks.start_soon(self._work, site, ask, pace)
-        if (error := pace.left or site.left) is not None:
-            self.left[origin] = error
+        if pace.left is not None:
+            self.left[origin] = pace.left
+        self.passed_over |= site.passed_over
 
     async def _work(self, site: _Site, ask: Ask, pace: Pace) -> None:
         while (row := site.next()) is not None:
@@ -114,8 +117,8 @@ class _Site:
         """Rows that the site did not take."""
         self.missing: dict[Box, ChatGpttError] = {}
         """Why a box cannot be asked."""
-        self.left: ChatGpttError | None = None
-        """Why the last row that was left out was left out."""
+        self.passed_over: dict[Box, ChatGpttError] = {}
+        """Those of the missing boxes with rows that were not asked."""
         self._batch = batch
         self._origin = origin
         self._reached = -1
@@ -129,7 +132,7 @@ class _Site:
         """Whether the row's box is missing, so that the row stays new."""
         box = row.site, row.bot
         if box in self.missing:
-            self.left = self.missing[box]
+            self.passed_over[box] = self.missing[box]
         return box in self.missing
 
     def _take(self) -> Row | None:

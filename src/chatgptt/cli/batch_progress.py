@@ -16,7 +16,9 @@ from pathlib import Path
 
 from chatgptt._errors import ChatGpttError
 from chatgptt.batch.batch import Batch
+from chatgptt.batch.schedule import Box
 from chatgptt.cli import terminal
+from chatgptt.protocols.urls import without_credentials
 
 LINE_EVERY = 30.0
 """Seconds between two lines where stderr is no terminal."""
@@ -115,9 +117,9 @@ class Summary:
         """0 where all rows are answered, 3 where none is, else 1."""
         return 0 if self.answered == self.rows else 1 if self.answered else 3
 
-    def show(self, *, as_json: bool) -> None:
-        """Prints it to stdout."""
-        lines = "\n".join(map(terminal.on_one_line, self._lines()))
+    def show(self, passed_over: Mapping[Box, ChatGpttError], *, as_json: bool) -> None:
+        """Prints it to stdout; the text also names the boxes with rows that were not asked, and why."""
+        lines = "\n".join(map(terminal.on_one_line, [*self._lines(), *_box_lines(passed_over)]))
         terminal.print_result(asdict(self), f"{lines}\n", as_json=as_json)
 
     def _lines(self) -> Iterator[str]:
@@ -133,6 +135,12 @@ class Summary:
             yield "errors: " + ", ".join(f"{code} {count}" for code, count in self.errors.items())
         for site in self.left:
             yield f"left {site['site']}: {site['message']}"
+
+
+def _box_lines(passed_over: Mapping[Box, ChatGpttError]) -> Iterator[str]:
+    for (site, bot), error in passed_over.items():
+        page = without_credentials(site)
+        yield f"stopped asking {f'bot {bot} of {page}' if bot else page}: {error.message}"
 
 
 def summarise(batch: Batch, left: Mapping[str, ChatGpttError], output: Path, elapsed: float) -> Summary:

@@ -64,7 +64,7 @@ def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bo
             summary = summarise(batch, schedule.left, options.output, time.monotonic() - started)
     except sqlite3.Error as error:
         raise OSError(f"the journal of the output cannot be written: {error}") from error
-    summary.show(as_json=as_json)
+    summary.show(schedule.passed_over, as_json=as_json)
     return 130 if is_interrupted else summary.exit_code
 
 
