@@ -259,9 +259,9 @@ class AsyncClient:
         """`async for row, reply_or_error in client.ask_many(rows)`: each row once, as its answer comes.
 
         After a 429 that the client does not wait for, all rows wait. After a challenge, a block or a used-up
-        quota nothing more is sent, and every row left gets that error. The same holds for the rows of one bot
-        where the page has no such box, is not there or asks for a login. Rows are taken as they are needed.
-        Nothing is kept on disk; `chatgptt batch` does that.
+        quota nothing more is sent, and every row that was not asked gets that error. The same holds for the
+        rows of one bot where the page has no such box, is not there or asks for a login. Rows are taken as
+        they are needed. Nothing is kept on disk; `chatgptt batch` does that.
 
         Args:
             rows: messages as for `ask`, or mappings with `message` and perhaps `system` and `bot`.

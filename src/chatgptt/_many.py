@@ -1,4 +1,7 @@
-"""Many messages to one site: how fast they leave, when site or box is left, and the answers as they come."""
+"""Many messages to one site: their pace, the answers as they come, and when a site is left.
+
+A site that is left gets no more messages, nor does a box that is missing.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _MOST_PAUSES = 3
 
 
 class Pace:
-    """When the next message to a site may leave, and whether one may at all.
+    """When the next message to a site may be sent, and whether one may at all.
 
     Args:
         rate: messages a minute, None for no limit.
@@ -50,7 +53,7 @@ class Pace:
         self._pauses = 0
 
     async def take_turn(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Waits until one more message may leave.
+        """Waits until one more message may be sent.
 
         False where the site is left, and where `is_stopped` says so before or after the wait: no turn is
         taken then.
@@ -78,7 +81,7 @@ class Pace:
 
     def _pause(self, error: RateLimitedError) -> None:
         now = self._clock()
-        if now >= self._pause_ends:  # else it is an answer to a message that left before the pause
+        if now >= self._pause_ends:  # else it is an answer to a message sent before the pause
             self._pauses += 1
         wait = _FIRST_PAUSE * 2 ** (self._pauses - 1) if error.retry_after is None else error.retry_after
         self._pause_ends = max(self._pause_ends, now + wait)
@@ -104,7 +107,7 @@ def is_of_box(error: ChatGpttError) -> bool:
 
 
 def check_manners(concurrency: int, rate: float | None) -> None:
-    """Refuses numbers that let no message leave.
+    """Refuses numbers with which no message can be sent.
 
     Raises:
         InvalidInputError: for a concurrency below 1, and for a rate that is not above 0.
@@ -113,7 +116,7 @@ def check_manners(concurrency: int, rate: float | None) -> None:
     check_kind("rate", rate, int, float, None, wanted="messages a minute")
     if concurrency < 1 or not (rate is None or rate > 0):
         raise InvalidInputError(
-            "concurrency and rate let no message leave",
+            "no message can be sent with this concurrency and rate",
             hint="give a concurrency of 1 or more, and a rate above 0 or None",
         )
 
@@ -130,7 +133,7 @@ async def ask_many(
 
     The messages under way are plain tasks: a task group must not span a `yield`.
     """
-    missing: dict[str, ChatGpttError] = {}  # by the bot whose box cannot be asked
+    missing: dict[str, ChatGpttError] = {}  # by bot: why its box cannot be asked
 
     async def end(row: _Row) -> tuple[_Row, Reply | ChatGpttError]:
         bot = bot_of(row)

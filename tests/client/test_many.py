@@ -139,7 +139,9 @@ async def test_a_row_that_waits_for_its_turn_is_not_asked_once_its_box_is_missin
 @pytest.mark.parametrize(
     ("concurrency", "rate"), [(0, None), (1.5, None), (True, None), (2, 0), (2, -1.0), (2, "10/min")]
 )
-async def test_numbers_that_let_no_message_leave_are_refused(concurrency: int, rate: float | None) -> None:
+async def test_numbers_with_which_no_message_can_be_sent_are_refused(
+    concurrency: int, rate: float | None
+) -> None:
     async with client_of("https://site.example") as client:
         with pytest.raises(InvalidInputError):
             client.ask_many(["Hello"], concurrency=concurrency, rate=rate)

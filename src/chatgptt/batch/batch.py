@@ -46,7 +46,7 @@ class Batch:
         return self.counts.total()
 
     def begin(self, row: Row) -> None:
-        """Notes that the row's message leaves."""
+        """Notes that the row's message is sent now."""
         self._move(row, "new", "asked")
 
     def put_back(self, row: Row) -> None:

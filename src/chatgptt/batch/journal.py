@@ -1,4 +1,4 @@
-"""What became of each row, in an SQLite file beside the output: written before the row's message leaves.
+"""What became of each row, in an SQLite file beside the output: written before the row's message is sent.
 
 A row is `new`, then `asked`, then it has a line in the output. A batch that was killed leaves rows at
 `asked`: their messages may have reached the site. The file holds the messages too. So the memory of a batch
@@ -144,7 +144,7 @@ class Journal:
         return self._first("origin = ? AND state = 'new' AND number > ?", origin, after)
 
     def first_asked(self) -> Row | None:
-        """The first row whose message left, and that has not ended."""
+        """The first row that was asked, and that has not ended."""
         return self._first("state = 'asked'")
 
     def _first(self, condition: str, *values: object) -> Row | None:

@@ -35,7 +35,7 @@ _MOST_FILES = 65_536
 
 
 def run_batch(options: BatchOptions, target: Target, *, system: str, as_json: bool) -> int:
-    """Asks the rows that are left, prints the summary, and gives the exit code.
+    """Asks the new rows, prints the summary, and gives the exit code.
 
     Raises:
         InvalidInputError: for an input or an output that cannot be used; nothing was sent.

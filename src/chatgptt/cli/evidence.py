@@ -13,9 +13,10 @@ from chatgptt.cli import terminal
 
 @contextlib.contextmanager
 def naming_written(files: Sequence[Path], *, trace: Path | None = None) -> Iterator[list[Path]]:
-    """Names those of the files that the block writes, which are in the list that it gets at its end.
+    """Names on stderr those `files` that the block writes.
 
-    It says how a `trace` among them is opened; that needs no browser of Playwright's own.
+    The block gets a list. It is empty until the block ends, and holds the written files then. For a `trace`
+    stderr also says how it is opened; that needs no browser of Playwright's own.
     """
     before = {file: _version(file) for file in files}
     written: list[Path] = []

@@ -67,7 +67,10 @@ def write_text(text: str, file: TextIO) -> None:
 
 
 def write_escaped(text: str, file: TextIO) -> None:
-    """Writes text that may act on a terminal; see `write_text`."""
+    """Writes text that the caller has escaped; what the encoding lacks becomes `?`.
+
+    Nothing is escaped here: colours that the caller has put into the text act on a terminal.
+    """
     encoding = file.encoding or "utf-8"
     file.write(text.encode(encoding, "replace").decode(encoding))
     file.flush()
