@@ -63,6 +63,28 @@ async def test_a_driver_that_cannot_run_is_told_from_a_browser_that_cannot(
     assert "apt-get install libatomic1" in raised.value.hint
 
 
+async def test_a_failed_start_is_logged_though_its_only_caller_gave_up(
+    traces: Traces, demo: DemoSite, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser, begun, may_fail = (tmp_path / name for name in ("browser", "begun", "may_fail"))
+    browser.write_text(f"#!/bin/sh\n: > '{begun}'\nuntil [ -e '{may_fail}' ]; do sleep 0.05; done\nexit 1\n")
+    browser.chmod(0o755)
+    expected = f"the start of the browser failed: the browser {browser} does not start"
+    caplog.set_level(logging.DEBUG, "chatgptt.browser")
+    async with Acquiring(BrowserOptions(executable=str(browser))) as acquiring:
+        call = asyncio.create_task(acquiring.acquire(demo.page("browser/fetched/"), strategy="browser"))
+        with anyio.fail_after(20):
+            while not begun.exists():  # noqa: ASYNC110 - a file sets no event
+                await asyncio.sleep(0.05)
+        call.cancel()
+        await asyncio.wait((call,))
+        assert call.cancelled()
+        may_fail.touch()
+        with anyio.fail_after(20):
+            while expected not in caplog.text:  # noqa: ASYNC110 - a log sets no event
+                await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(("mode", "is_safe"), [(0o700, True), (0o1777, True), (0o777, False), (0o770, False)])
 def test_no_folder_is_taken_in_which_others_may_replace_ours(
     long_folder: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_safe: bool

@@ -358,7 +358,8 @@ class _Browser:
             return self._chromium
         if self._starting is None or self._starting.done():
             # In a task of its own, so that the start goes on when the first caller is cancelled.
-            self._starting = asyncio.ensure_future(self._start(options))
+            self._starting = asyncio.create_task(self._start(options), name="the start of the browser")
+            self._starting.add_done_callback(_log_failure)
         starting = self._starting
         try:
             await asyncio.wait((starting,))
@@ -390,7 +391,7 @@ class _Browser:
             with anyio.CancelScope(shield=True):
                 await chromium.close()
             raise
-        self._chromium = chromium
+        self._chromium, self._starting = chromium, None
         return chromium
 
     async def _maybe_use(self, spare: asyncio.Task[Tab], options: TabOptions) -> Tab | None:
@@ -420,7 +421,8 @@ class _Browser:
         if chromium is None or not chromium.is_alive or self._spare is not None or self._visits >= MOST_TABS:
             self._slots.release()
             return
-        self._spare = asyncio.ensure_future(chromium.open_tab(tab.options))
+        self._spare = asyncio.create_task(chromium.open_tab(tab.options), name="a tab for the next visit")
+        self._spare.add_done_callback(_log_failure)
 
     async def end_if_dead(self) -> None:
         """Drops the browser where it does not answer any more, so that a new one starts."""
@@ -442,3 +444,9 @@ class _Browser:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return task
+
+
+def _log_failure(task: asyncio.Task[Chromium] | asyncio.Task[Tab]) -> None:
+    """Logs at once why a task failed: those that waited for it may have given up."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.debug("%s failed: %s", task.get_name(), task.exception())
