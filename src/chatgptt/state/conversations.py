@@ -121,8 +121,7 @@ class Conversations:
         def write(database: sqlite3.Connection) -> int:
             database.execute("PRAGMA secure_delete = ON")
             count = 0
-            everything = (number for (number,) in database.execute("SELECT id FROM conversations").fetchall())
-            for number in everything if numbers is None else numbers:
+            for number in _read_numbers(database) if numbers is None else numbers:
                 database.execute("DELETE FROM exchanges WHERE conversation = ?", (number,))
                 count += database.execute("DELETE FROM conversations WHERE id = ?", (number,)).rowcount
             return count
@@ -138,6 +137,10 @@ _MOST_ID = 2**63 - 1
 _DELETE_LAST = """
 DELETE FROM exchanges WHERE id = (SELECT max(id) FROM exchanges WHERE conversation = ?)
 """
+
+
+def _read_numbers(database: sqlite3.Connection) -> list[int]:
+    return [number for (number,) in database.execute("SELECT id FROM conversations")]
 
 
 def _find(database: sqlite3.Connection, number: int | None) -> int | None:
