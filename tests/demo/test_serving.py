@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import httpx
@@ -14,6 +15,7 @@ from demo.visitors import Wpaicg
 
 from chatgptt.demo import DemoSite, run, serve
 from chatgptt.demo.model import WORDS
+from chatgptt.demo.stream import Pieces, after, shaped
 
 
 def test_nothing_is_left_when_the_block_ends(client: httpx.Client) -> None:
@@ -211,3 +213,33 @@ def test_a_thousand_streams_at_once(site: DemoSite, client: httpx.Client) -> Non
     replies = asyncio.run(ask_all())
     assert sum(b"data: [DONE]" in reply for reply in replies) == 1000
     assert len(site.messages) == 1000
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda pieces: shaped(pieces, "CRLF", None),
+        lambda pieces: shaped(pieces, "CHUNKS", 2.0),
+        lambda pieces: after(b"first", pieces),
+    ],
+    ids=["line ends", "chunks", "after"],
+)
+def test_a_reply_that_is_closed_has_ended_what_it_is_made_of(wrap: Callable[[Pieces], Pieces]) -> None:
+    is_ended = False
+
+    async def make() -> Pieces:
+        nonlocal is_ended
+        try:
+            while True:
+                yield b"text\n"
+        finally:
+            is_ended = True
+
+    async def read_and_close() -> bool:
+        pieces = wrap(make())
+        for _ in range(2):
+            await anext(pieces)
+        await pieces.aclose()
+        return is_ended
+
+    assert asyncio.run(read_and_close())

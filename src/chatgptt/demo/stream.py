@@ -64,24 +64,26 @@ async def _with_line_ends(pieces: Pieces, word: str) -> Pieces:
     """The pieces with the line ends of the scripted words CRLF, CR and NOCRLF."""
     end = {"CRLF": b"\r\n", "CR": b"\r"}.get(word, b"\n")
     held = b""
-    async for piece in pieces:
-        assert isinstance(piece, bytes)  # a message has one scripted word, and this one never hangs up
-        text = held + piece.replace(b"\n", end)
-        bare = text.rstrip(b"\n") if word == "NOCRLF" else text
-        held = text[len(bare) :]
-        yield bare
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            assert isinstance(piece, bytes)  # a message has one scripted word, and this one never hangs up
+            text = held + piece.replace(b"\n", end)
+            bare = text.rstrip(b"\n") if word == "NOCRLF" else text
+            held = text[len(bare) :]
+            yield bare
 
 
 async def _in_chunks(pieces: Pieces, size_bytes: int) -> Pieces:
     """The same bytes in pieces of this size."""
     pending = b""
-    async for piece in pieces:
-        assert isinstance(piece, bytes)  # as above
-        pending += piece
-        whole = len(pending) - len(pending) % size_bytes
-        for start in range(0, whole, size_bytes):
-            yield pending[start : start + size_bytes]
-        pending = pending[whole:]
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            assert isinstance(piece, bytes)  # as above
+            pending += piece
+            whole = len(pending) - len(pending) % size_bytes
+            for start in range(0, whole, size_bytes):
+                yield pending[start : start + size_bytes]
+            pending = pending[whole:]
     if pending:
         yield pending
 
@@ -98,9 +100,10 @@ def broken_json(value: object, how: Hangup) -> Stream:
 
 async def after(first: bytes, pieces: Pieces) -> Pieces:
     """The pieces behind a first one."""
-    yield first
-    async for piece in pieces:
-        yield piece
+    async with contextlib.aclosing(pieces):
+        yield first
+        async for piece in pieces:
+            yield piece
 
 
 def shaped(pieces: Pieces, word: str, number: float | None) -> Pieces:
