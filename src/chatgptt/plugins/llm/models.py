@@ -6,8 +6,8 @@ llm loads this module for every prompt, to whichever model. What only a question
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -52,17 +52,18 @@ class ChatBox(llm.Model):
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None
     ) -> Iterator[StreamEvent]:
         """The pieces of the answer."""
+        with closing(self._events(prompt, response)) as events:
+            while (event := _next_event(events)) is not None:
+                yield event
+
+    def _events(self, prompt: llm.Prompt, response: llm.Response) -> Generator[StreamEvent, None, None]:
         from chatgptt._sync import Client
 
-        with _as_model_errors():
-            question = _read_question(prompt, self.name)
-            with (
-                Client(question.site, **question.options) as client,
-                client.stream(question.messages) as answer,
-            ):
-                for piece in answer:
-                    yield _event(piece, question)
-            response.response_json = _facts(answer.reply)
+        question = _read_question(prompt, self.name)
+        with Client(question.site, **question.options) as client, client.stream(question.messages) as answer:
+            for piece in answer:
+                yield _event(piece, question)
+        response.response_json = _facts(answer.reply)
 
 
 class AsyncChatBox(llm.AsyncModel):
@@ -83,17 +84,23 @@ class AsyncChatBox(llm.AsyncModel):
         conversation: llm.AsyncConversation | None,
     ) -> AsyncGenerator[StreamEvent, None]:
         """The pieces of the answer."""
+        async with aclosing(self._events(prompt, response)) as events:
+            while (event := await _next_async_event(events)) is not None:
+                yield event
+
+    async def _events(
+        self, prompt: llm.Prompt, response: llm.AsyncResponse
+    ) -> AsyncGenerator[StreamEvent, None]:
         from chatgptt._client import AsyncClient
 
-        with _as_model_errors():
-            question = _read_question(prompt, self.name)
-            async with (
-                AsyncClient(question.site, **question.options) as client,
-                client.stream(question.messages) as answer,
-            ):
-                async for piece in answer:
-                    yield _event(piece, question)
-            response.response_json = _facts(answer.reply)
+        question = _read_question(prompt, self.name)
+        async with (
+            AsyncClient(question.site, **question.options) as client,
+            client.stream(question.messages) as answer,
+        ):
+            async for piece in answer:
+                yield _event(piece, question)
+        response.response_json = _facts(answer.reply)
 
 
 def _model_id(name: str) -> str:
@@ -126,6 +133,16 @@ def _facts(reply: Reply | None) -> dict[str, object]:
     """How the reply came about, for llm's log. It has the text itself."""
     assert reply is not None
     return {key: value for key, value in reply.as_dict().items() if key != "text"}
+
+
+def _next_event(events: Iterator[StreamEvent]) -> StreamEvent | None:
+    with _as_model_errors():
+        return next(events, None)
+
+
+async def _next_async_event(events: AsyncGenerator[StreamEvent, None]) -> StreamEvent | None:
+    with _as_model_errors():
+        return await anext(events, None)
 
 
 @contextmanager

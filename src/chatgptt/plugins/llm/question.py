@@ -131,12 +131,14 @@ def _check_name(earlier: _Origin) -> None:
     """
     try:
         page = _page_of(earlier.name)
-        if _is_same_page(page, earlier.page):
-            return
-        found = f"it stands for {page} now, and no other page gets to read it"
     except InvalidInputError as error:
-        found = error.message
-    raise InvalidInputError(
+        raise _name_changed(earlier, error.message) from error
+    if not _is_same_page(page, earlier.page):
+        raise _name_changed(earlier, f"it stands for {page} now, and no other page gets to read it")
+
+
+def _name_changed(earlier: _Origin, found: str) -> InvalidInputError:
+    return InvalidInputError(
         f"this conversation is with the site {earlier.name!r}: {found}",
         hint=f"mend {sites_path()}, or ask the page without its options: -o site {earlier.page}",
     )
