@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from chatgptt._errors import InvalidInputError
@@ -22,6 +21,10 @@ AJAX_PATH = "wp-admin/admin-ajax.php"
 _HAS_SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*):(?!\d)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HINT = "give the page's address as https://host/path"
+
+_MOST_KEPT = 64
+"""Results that a function keeps, those used last. Few processes ask more pages at a time, and each further
+address costs 1 us."""
 
 
 def page_url(text: str) -> str:
@@ -73,7 +76,6 @@ def has_host(url: str) -> bool:
     return _maybe_host_and_port(url) is not None
 
 
-@functools.lru_cache(maxsize=64)
 def without_credentials(address: str) -> str:
     """`address` without the `user:password@` in it, fit to be stored and shown; of any text.
 
@@ -111,7 +113,7 @@ _AT = {ord("\uff20"): "@", ord("\ufe6b"): "@"}
 """What becomes an `@` where a host's name is brought into its form for the wire."""
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=_MOST_KEPT)  # a message needs that of its page several times, for 1 us each
 def origin(url: str) -> str:
     """`scheme://host[:port]` of an absolute URL, lower case, a default port left out."""
     parts = urlsplit(url)
@@ -150,7 +152,7 @@ def may_carry_credentials(url: str, page: str) -> bool:
     return is_same_site(url, page) and (urlsplit(url).scheme == "https" or urlsplit(page).scheme == "http")
 
 
-@lru_cache(maxsize=64)  # a page's own address is judged beside each address in it
+@functools.lru_cache(maxsize=_MOST_KEPT)  # a page's own address is judged beside each address in it
 def _maybe_host_and_port(url: str) -> tuple[str, int | None] | None:
     """The host of an absolute http(s) URL without `www.`, and its port, None for its scheme's own."""
     try:
