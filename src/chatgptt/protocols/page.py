@@ -81,15 +81,14 @@ class Page:
     """
 
     def __init__(self, html: bytes, url: str, *, is_cut: bool = False) -> None:
-        from selectolax.lexbor import (
-            LexborHTMLParser,
-        )  # here: a question whose tokens are kept parses no page
+        # Here, since a question whose tokens are kept parses no page.
+        from selectolax.lexbor import LexborHTMLParser
 
         end = bounded_bytes(html)
         self.url = url
         self.size_bytes = min(len(html), MAX_PAGE_BYTES)
         self.is_cut = is_cut or end < len(html)
-        self._html = html
+        self._beginning = html[: 64 * 1024]
         self._tree = LexborHTMLParser(without_formatting(html[:end]))
 
     def select(self, selector: str) -> list[LexborNode]:
@@ -99,7 +98,7 @@ class Page:
     @property
     def beginning(self) -> str:
         """Its first 64 kB as text: enough to tell what it is if it is no chat page."""
-        return self._html[: 64 * 1024].decode("utf-8", "replace")
+        return self._beginning.decode("utf-8", "replace")
 
     @cached_property
     def title(self) -> str:
