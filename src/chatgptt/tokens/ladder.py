@@ -15,7 +15,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import anyio
 
@@ -93,11 +93,7 @@ class Ladder:
     ) -> None:
         self._visit = visit or CurrentVisit()
         self._rungs = {rung.name: rung for rung in rungs}
-        self._names = tuple(
-            name
-            for name in self._rungs
-            if strategy == "auto" or (name == "browser") == (strategy == "browser")
-        )
+        self._names = tuple(name for name in self._rungs if _is_allowed(name, strategy))
         self._store = store
         self._prepare_browser = prepare_browser
         self._under_way: dict[tuple[Loop | None, str, frozenset[str]], _Shared] = {}
@@ -341,6 +337,18 @@ class _Collected:
             self.places += outcome.places
             self.is_shown_running = self.is_shown_running or name == "browser"
         return outcome.tokens
+
+
+def _is_allowed(rung: Rung, strategy: Strategy) -> bool:
+    match strategy:
+        case "auto":
+            return True
+        case "static":
+            return rung != "browser"
+        case "browser":
+            return rung == "browser"
+        case _:
+            assert_never(strategy)
 
 
 def _may_go_on(name: Rung, error: ChatGpttError, *, is_first: bool) -> bool:
