@@ -1,4 +1,8 @@
-"""As whom the browser visits a page: as the same visitor as in all other requests of the client."""
+"""As whom the browser visits a page, and what else a tab is opened with.
+
+The visitor is the same as in all other requests of the client. A tab that is prepared serves a visit whose
+options are equal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state that all the demo's sites share: a clock, a secret, the log of requests, and data of visitors."""
+"""What a running demo keeps: a clock, a secret and the log of requests for all sites, a memory for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which phase of a check an error belongs to, and whether this machine is at fault."""
+"""The phase of a check that an error belongs to, and whether the site or this machine is at fault.
+
+Both are judged by the error, and by what was known until then of the page and the connection.
+"""
 
 from __future__ import annotations
 

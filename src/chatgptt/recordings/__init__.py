@@ -14,7 +14,7 @@ docs/fixtures.md.
 - Scrubbing: `scrub`, which searches (`secret_search`), replaces (`cleaner`, `standins`), shortens (`trim`).
 - Replaying: `replay`, which finds replies (`matching`) and sends them (`replay_server`).
 - Comparing two cases: `drift`.
-- Below: `body_edits` (changes of bytes and their chunks), `finder` (a search for many values at once).
+- Below: `body_edits` (changes of bytes, chunks and addresses), `finder` (a search for many values at once).
 """
 
 from chatgptt.recordings.case import Ask, Case, CaseError, Chunk, Exchange

@@ -1,7 +1,9 @@
-"""Edits of a body that keep its chunks. Pure.
+"""Edits of a body that keep its chunks, and those by which its addresses become the ones of a replay. Pure.
 
 An edit is a span of the old bytes, and the new bytes in its place. A chunk that ends inside the span
 still ends there, or at the end of new bytes that are shorter. So a nonce that came in two chunks still does.
+
+Text in base64 is edited too, and so is an address in every escaping: pages hold both.
 """
 
 from __future__ import annotations
