@@ -71,15 +71,15 @@ class EventDecoder:
         if len(data) > _PART_BYTES:
             parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
             return chain.from_iterable(map(self.receive, parts))
+        if b"\n" not in data and b"\r" not in data:
+            self._may_skip_newline = False
+            self._line += data
+            self._check_size()
+            return iter(())
         if self._is_one_event(data):
             self._is_beginning = self._may_skip_newline = False
             return iter((Event("", data[6:-2].decode("utf-8", "replace")),))
-        if b"\n" in data or b"\r" in data:
-            return self._receive_lines(data)
-        self._may_skip_newline = False
-        self._line += data
-        self._check_size()
-        return iter(())
+        return self._receive_lines(data)
 
     def _is_one_event(self, data: bytes) -> bool:
         """Whether it is a whole event of one line and without a name, as most pieces of an answer are."""
