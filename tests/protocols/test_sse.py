@@ -26,6 +26,7 @@ STREAMS = [
     pytest.param(b"data: a:b\n\n", [Event("", "a:b")], "", id="colons in data"),
     pytest.param(b"id: 1\nretry: 5\n: comment\ndata: a\n\n", [Event("", "a")], "", id="ids, retries and comments"),
     pytest.param(b"data: a\r\n\r\ndata: b\r\n\r\n", [Event("", "a"), Event("", "b")], "", id="CRLF"),
+    pytest.param(b"data: a\r\ndata: b\r\n\r\n", [Event("", "a\nb")], "", id="CRLF between data lines"),
     pytest.param(b"data: a\r\rdata: b\r\r", [Event("", "a"), Event("", "b")], "", id="CR"),
     pytest.param(b"data: a\r\n\ndata: b\n\r\n", [Event("", "a"), Event("", "b")], "", id="mixed line ends"),
     pytest.param(b"\xef\xbb\xbfdata: a\n\n", [Event("", "a")], "", id="a byte order mark"),
@@ -47,6 +48,7 @@ def test_a_stream_is_decoded_however_it_is_cut(stream: bytes, events: list[Event
     assert decode(*one_by_one(stream)) == (events, stray)
     for place in range(len(stream)):
         assert decode(*cut(stream, [place]), b"") == (events, stray)
+        assert decode(stream[:place], b"", stream[place:]) == (events, stray)
 
 
 LINES = st.lists(

@@ -72,7 +72,7 @@ class EventDecoder:
             parts = (data[start : start + _PART_BYTES] for start in range(0, len(data), _PART_BYTES))
             return chain.from_iterable(map(self.receive, parts))
         if b"\n" not in data and b"\r" not in data:
-            self._may_skip_newline = False
+            self._may_skip_newline &= not data
             self._line += data
             self._check_size()
             return iter(())
