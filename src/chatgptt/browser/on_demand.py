@@ -1,7 +1,7 @@
 """The browser rung of a client, imported on first use.
 
-Its modules take longer to import than all other rungs, and most pages have their tokens in the markup. So the
-client imports it in functions alone: the rung here, and what it is made of where the client makes its setup.
+Its modules take longer to import than all other rungs, and most pages have their tokens in the markup. So
+they are imported in functions alone: here, and in the function of `_client` that makes the rung's setup.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files that a failed browser visit leaves, a picture and a trace: once written, stderr names them."""
+"""The files that a failed browser visit leaves, a picture and a trace. stderr names those written."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ the end of the stream, since 1.x closes right after `[DONE]`. Lines that are no 
 since a 1.x site prints raw JSON and HTML of a failed provider into the stream (docs/protocols.md W5).
 
 Events are decoded when the reader asks for them. It stops asking at the end mark, so the bytes behind it have
-no effect, however the stream is cut. A chunk with no byte behind an event is taken in at once: one that is a
-whole event, and one that ends no line.
+no effect, however the stream is cut. A chunk that is one whole event, or a part of one line, has no bytes
+behind an event. It is taken in at once.
 
 The time is linear: an unfinished line grows in a bytearray, and only new bytes are searched for its end. No
 event grows past `MAX_EVENT_BYTES`. A large chunk is split into lines in parts: a list of millions of lines
